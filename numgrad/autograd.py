@@ -1,0 +1,472 @@
+"""The tracer: what was computed from what, and the walk back along it.
+
+A `Node` is one executed operation; its edges lead to the nodes (or leaf tensors) its inputs came from. Nodes are
+numbered as they are made, so walking back in falling order visits each after everything that used it: no recursion,
+no counting.
+"""
+
+from __future__ import annotations
+
+import functools
+import heapq
+import inspect
+import itertools
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+_sequence = itertools.count(1).__next__
+
+
+class _Mode(threading.local):
+    enabled = True
+    inference = False
+    anomaly = False
+
+
+mode = _Mode()
+
+
+class Edge:
+    """Where the gradient of one input goes: a node's output, or a leaf; with the shape and dtype it must have there."""
+
+    __slots__ = ("dtype", "index", "shape", "target")
+
+    def __init__(self, target: Any, index: int, shape: tuple[int, ...], dtype: Any):
+        self.target, self.index, self.shape, self.dtype = target, index, shape, dtype
+
+
+def edge(tensor: Tensor) -> Edge:
+    """The edge to where a tensor that requires grad came from."""
+    data, node = tensor._data, tensor._node
+    return Edge(tensor if node is None else node, tensor._index, data.shape, data.dtype)
+
+
+class Node:
+    """One operation on the tape. `edges[i]` is None where input i needs no gradient; `outputs` holds (shape, dtype) of each output."""
+
+    __slots__ = ("__weakref__", "edges", "hooks", "metadata", "outputs", "sequence", "trace")
+
+    def __init__(self, edges: Sequence[Edge | None], outputs: Sequence[tuple[tuple[int, ...], Any]]):
+        self.edges, self.outputs, self.sequence = edges, outputs, _sequence()
+        self.hooks: dict[int, list[Callable[..., Any]]] | None = None
+        self.metadata: dict[str, Any] | None = None
+        self.trace = traceback.format_stack()[:-2] if mode.anomaly else None
+
+    def name(self) -> str:
+        """The operation's name, as shown in a tensor's repr."""
+        return type(self).__name__
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        """The nodes this one's gradients go to, as PyTorch lists them."""
+        return tuple((None, 0) if e is None else (_as_function(e.target), e.index) for e in self.edges)
+
+    def gradients(self, grads: list[Any]) -> Sequence[Any]:
+        """The gradient for each edge, given one for each output (None: zero)."""
+        raise NotImplementedError(f"{self.name()} has no gradient")
+
+    def release(self) -> None:
+        """Forget what was saved for the way back."""
+
+    def __repr__(self) -> str:
+        return f"<{self.name()}>"
+
+
+class AccumulateGrad:
+    """Stands for a leaf in `next_functions`: gradients that arrive are added to `variable.grad`."""
+
+    def __init__(self, variable: Tensor):
+        self.variable = variable
+        self.next_functions: tuple[Any, ...] = ()
+
+    def name(self) -> str:
+        """The name shown in graphs."""
+        return "numgrad::autograd::AccumulateGrad"
+
+
+def _as_function(target: Any) -> Any:
+    return target if isinstance(target, Node) else AccumulateGrad(target)
+
+
+# --- the walk back --------------------------------------------------------------------------------------------------
+
+
+class _Walk:
+    """One backward pass: gradients on their way, the nodes still to visit, and where to put what arrives."""
+
+    def __init__(self, wanted: dict[tuple[int, int], int] | None, allowed: set[int] | None, create_graph: bool):
+        self.arrived: dict[int, list[Any]] = {}
+        self.targets: dict[int, Any] = {}
+        self.heap: list[tuple[int, int]] = []
+        self.wanted, self.allowed, self.create_graph = wanted, allowed, create_graph
+        self.captured: dict[int, Any] = {}
+
+    def send(self, target: Any, index: int, grad: Any) -> None:
+        """Add a gradient to what has arrived at a node's output or at a leaf."""
+        key = id(target)
+        if self.allowed is not None and key not in self.allowed:
+            return
+        slots = self.arrived.get(key)
+        if slots is None:
+            slots = self.arrived[key] = [None] * (len(target.outputs) if isinstance(target, Node) else 1)
+            self.targets[key] = target
+            if isinstance(target, Node):
+                heapq.heappush(self.heap, (-target.sequence, key))
+        slots[index] = grad if slots[index] is None else slots[index] + grad
+
+    def run(self, retain_graph: bool) -> None:
+        while self.heap:
+            _, key = heapq.heappop(self.heap)
+            node, grads = self.targets.pop(key), self.arrived.pop(key)
+            self._hooks(node.hooks, grads)
+            self._capture(key, grads)
+            if self.allowed is None or any(e is not None and id(e.target) in self.allowed for e in node.edges):
+                self._visit(node, grads)
+                if not retain_graph:
+                    node.release()
+            del node, grads
+        for key in list(self.targets):
+            leaf, grads = self.targets.pop(key), self.arrived.pop(key)
+            self._hooks(leaf._hooks, grads)
+            if self.wanted is None:
+                _accumulate(leaf, grads, self.create_graph)
+            else:
+                self._capture(key, grads)
+
+    def _visit(self, node: Node, grads: list[Any]) -> None:
+        if mode.anomaly:
+            received = _with_trace(node, grads)
+        else:
+            received = node.gradients(grads)
+        for e, grad in zip(node.edges, received, strict=True):
+            if e is not None and grad is not None:
+                self.send(e.target, e.index, grad)
+
+    def _hooks(self, hooks: dict[int, list[Callable[..., Any]]] | None, grads: list[Any]) -> None:
+        for index, functions in (hooks or {}).items():
+            for function in list(functions):
+                if grads[index] is not None:
+                    changed = function(grads[index])
+                    if changed is not None:
+                        grads[index] = changed
+
+    def _capture(self, key: int, grads: list[Any]) -> None:
+        if self.wanted:
+            for index, grad in enumerate(grads):
+                position = self.wanted.get((key, index))
+                if position is not None:
+                    self.captured[position] = grad
+
+
+def _with_trace(node: Node, grads: list[Any]) -> Sequence[Any]:
+    """Anomaly mode: on an error or a NaN, show where the forward operation was called."""
+    where = "" if node.trace is None else f"\nThe forward operation was called here:\n{''.join(node.trace)}"
+    try:
+        received = node.gradients(grads)
+    except Exception as error:
+        raise RuntimeError(f"{node.name()} failed in backward: {error}{where}") from error
+    for i, grad in enumerate(received):
+        if grad is not None and grad.is_floating_point() and bool(grad.isnan().any()):
+            raise RuntimeError(f"Function '{node.name()}' returned nan values in its {i}th output.{where}")
+    return received
+
+
+# A gradient nobody else holds becomes `.grad` itself; one that is shared (add sends the same tensor both ways) is copied.
+# The counts are what CPython's getrefcount gives for an object held by one list, one local name and the call.
+_TENSOR_REFERENCES, _ARRAY_REFERENCES = 3, 2
+
+
+def _accumulate(leaf: Tensor, grads: list[Any], create_graph: bool) -> None:
+    grad = grads[0]
+    if grad is None:
+        return
+    if leaf.grad is not None:
+        if create_graph:
+            leaf.grad = leaf.grad + grad
+        else:
+            leaf.grad.add_(grad)
+    elif create_graph:
+        leaf.grad = grad
+    else:
+        data = grad._data
+        own = sys.getrefcount(grad) <= _TENSOR_REFERENCES and sys.getrefcount(data) <= _ARRAY_REFERENCES + 1
+        own = own and data.base is None and data.flags.c_contiguous and data.flags.writeable
+        leaf.grad = grad.detach() if own else grad.detach().clone()
+    for hook in list((leaf._accumulate_hooks or {}).values()):
+        hook(leaf)
+
+
+def _reachable(roots: Iterable[Any], wanted: set[int]) -> set[int]:
+    """The targets on a path from the roots to a wanted one."""
+    order, seen, waiting = [], set(), [r for r in roots if r is not None]
+    while waiting:
+        target = waiting.pop()
+        if id(target) not in seen:
+            seen.add(id(target))
+            order.append(target)
+            if isinstance(target, Node):
+                waiting += [e.target for e in target.edges if e is not None]
+    useful = set(wanted)
+    order.sort(key=lambda t: t.sequence if isinstance(t, Node) else 0)
+    for target in order:
+        if isinstance(target, Node) and any(e is not None and id(e.target) in useful for e in target.edges):
+            useful.add(id(target))
+    return useful
+
+
+def _first_gradients(tensors: Sequence[Tensor], grads: Sequence[Any], what: str) -> list[Any]:
+    from .ops import ones_like
+
+    if len(tensors) != len(grads):
+        raise RuntimeError(f"got {len(tensors)} tensors and {len(grads)} gradients")
+    result = []
+    for tensor, grad in zip(tensors, grads, strict=True):
+        if not tensor.requires_grad:
+            raise RuntimeError(f"element 0 of {what} does not require grad and does not have a grad_fn")
+        if grad is None:
+            if tensor.numel() != 1:
+                raise RuntimeError("grad can be implicitly created only for scalar outputs")
+            grad = ones_like(tensor, requires_grad=False)
+        elif tuple(grad.shape) != tuple(tensor.shape):
+            raise RuntimeError(f"Mismatch in shape: grad_output[0] has a shape of {grad.shape} and output[0] has a shape of {tensor.shape}.")
+        result.append(grad)
+    return result
+
+
+def _run(tensors: Sequence[Tensor], grads: Sequence[Any], wanted: Any, retain_graph: bool | None, create_graph: bool, what: str) -> _Walk:
+    first = _first_gradients(tensors, grads, what)
+    edges = [edge_of(t) for t in tensors]
+    allowed = None
+    if wanted is not None:
+        allowed = _reachable([e.target for e in edges], {key for key, _ in wanted})
+    walk = _Walk(wanted, allowed, create_graph)
+    with set_grad_enabled(create_graph):
+        for e, grad in zip(edges, first, strict=True):
+            walk.send(e.target, e.index, grad)
+        del first
+        walk.run(create_graph if retain_graph is None else retain_graph)
+    return walk
+
+
+def edge_of(tensor: Tensor) -> Edge:
+    """`edge`, after a view has caught up with in-place changes of its base."""
+    tensor.grad_fn  # noqa: B018 - a property that catches up
+    return edge(tensor)
+
+
+def _sequence_of(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, (list, tuple)) else (value,)
+
+
+def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None) -> None:
+    """Add the gradients of `tensors` (summed, weighted with `grad_tensors`) to `.grad` of the leaves, or of `inputs` only."""
+    tensors = _sequence_of(tensors)
+    grads = (None,) * len(tensors) if grad_tensors is None else _sequence_of(grad_tensors)
+    if inputs is None:
+        _run(tensors, grads, None, retain_graph, create_graph, "tensors")
+        return
+    inputs = _sequence_of(inputs)
+    if not inputs:
+        raise RuntimeError("`inputs` argument to `backward` cannot be empty.")
+    for tensor, found in zip(inputs, grad(tensors, inputs, grads, retain_graph, create_graph, allow_unused=True), strict=True):
+        _accumulate(tensor, [found], create_graph)
+
+
+def grad(
+    outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
+    allow_unused: bool | None = None, is_grads_batched: bool = False, materialize_grads: bool = False,
+) -> tuple[Any, ...]:  # fmt: skip
+    """The gradients of the sum of `outputs` (weighted with `grad_outputs`) with respect to each of `inputs`."""
+    from .ops import zeros_like
+
+    if is_grads_batched:
+        raise NotImplementedError("numgrad.autograd.grad does not batch gradients; call it once for each, or use numgrad.func.vmap")
+    outputs, inputs = _sequence_of(outputs), _sequence_of(inputs)
+    grads = (None,) * len(outputs) if grad_outputs is None else _sequence_of(grad_outputs)
+    for tensor in inputs:
+        if not tensor.requires_grad:
+            raise RuntimeError("One of the differentiated Tensors does not require grad")
+    edges = [edge_of(t) for t in inputs]
+    first: dict[tuple[int, int], int] = {}
+    places = [first.setdefault((id(e.target), e.index), i) for i, e in enumerate(edges)]
+    captured = _run(outputs, grads, first, retain_graph, create_graph, "outputs").captured
+    found = [captured.get(place) for place in places]
+    for i, tensor in enumerate(inputs):
+        if found[i] is None:
+            if materialize_grads:
+                found[i] = zeros_like(tensor, requires_grad=False)
+            elif not allow_unused:
+                raise RuntimeError(
+                    "One of the differentiated Tensors appears to not have been used in the graph. "
+                    "Set allow_unused=True if this is the desired behavior."
+                )
+    return tuple(found)
+
+
+# --- modes ----------------------------------------------------------------------------------------------------------
+
+
+class _Switch:
+    """A setting that holds inside a `with`, or while a decorated function runs."""
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        if inspect.isgeneratorfunction(function):
+            return self._generator(function)
+
+        @functools.wraps(function)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            with self._again():
+                return function(*args, **kwargs)
+
+        return run
+
+    def _generator(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            with self._again():
+                generator = function(*args, **kwargs)
+            value = None
+            while True:  # the setting holds while the generator runs, not between its yields
+                try:
+                    with self._again():
+                        item = generator.send(value)
+                except StopIteration as stop:
+                    return stop.value
+                value = yield item
+
+        return run
+
+    def _again(self) -> Any:
+        return type(self)()
+
+    def __enter__(self) -> Any:
+        raise NotImplementedError
+
+    def __exit__(self, *exception: Any) -> None:
+        raise NotImplementedError
+
+
+class set_grad_enabled(_Switch):
+    """Switch recording on or off: at once, for a `with` block, or for a decorated function."""
+
+    def __init__(self, mode_enabled: bool, **kwargs: Any):
+        self.wanted, self.before = bool(mode_enabled), mode.enabled
+        mode.enabled = self.wanted
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        mode.enabled = self.before
+        return super().__call__(function)
+
+    def _again(self) -> Any:
+        return set_grad_enabled(self.wanted)
+
+    def __enter__(self) -> None:
+        mode.enabled = self.wanted
+
+    def __exit__(self, *exception: Any) -> None:
+        mode.enabled = self.before
+
+
+class _Fixed(_Switch):
+    value = True
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        """Usable with and without parentheses as a decorator."""
+        self = object.__new__(cls)
+        return self if function is None else self(function)
+
+    def __init__(self) -> None:
+        self.before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self.before.append(mode.enabled)
+        mode.enabled = self.value
+
+    def __exit__(self, *exception: Any) -> None:
+        mode.enabled = self.before.pop()
+
+
+class no_grad(_Fixed):
+    """Record nothing: results do not require grad."""
+
+    value = False
+
+
+class enable_grad(_Fixed):
+    """Record again inside a `no_grad`."""
+
+
+class inference_mode(_Switch):
+    """Like `no_grad`; `inference_mode(False)` does nothing."""
+
+    def __new__(cls, mode: Any = True) -> Any:
+        self = object.__new__(cls)
+        self.wanted, self.before = (True, []) if callable(mode) else (bool(mode), [])
+        return self(mode) if callable(mode) else self
+
+    def __init__(self, mode: Any = True):
+        self.wanted: bool
+        self.before: list[tuple[bool, bool]]
+
+    def _again(self) -> Any:
+        return inference_mode(self.wanted)
+
+    def __enter__(self) -> None:
+        self.before.append((mode.enabled, mode.inference))
+        if self.wanted:
+            mode.enabled, mode.inference = False, True
+
+    def __exit__(self, *exception: Any) -> None:
+        mode.enabled, mode.inference = self.before.pop()
+
+
+class set_detect_anomaly:
+    """Name the forward call that led to an error or a NaN in backward."""
+
+    def __init__(self, mode_enabled: bool, check_nan: bool = True):
+        self.before, mode.anomaly = mode.anomaly, bool(mode_enabled)
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *exception: Any) -> None:
+        mode.anomaly = self.before
+
+
+def detect_anomaly(check_nan: bool = True) -> set_detect_anomaly:
+    """`with detect_anomaly():` - the forward call behind an error or a NaN in backward is named in the exception."""
+    return set_detect_anomaly(True, check_nan)
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations are being recorded."""
+    return mode.enabled
+
+
+def is_inference_mode_enabled() -> bool:
+    """Whether inference mode is on."""
+    return mode.inference
+
+
+class RemovableHandle:
+    """Takes a hook away again."""
+
+    def __init__(self, remove: Callable[[], None]):
+        self._remove: Callable[[], None] | None = remove
+
+    def remove(self) -> None:
+        """Take the hook away; a second call does nothing."""
+        if self._remove is not None:
+            self._remove()
+            self._remove = None
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self.remove()

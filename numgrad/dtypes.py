@@ -1,0 +1,234 @@
+"""Element types, their promotion, and the few objects PyTorch code passes around with them: Size, device, memory formats."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+
+class dtype:
+    """An element type: `numgrad.float32`, `numgrad.int64`, ..."""
+
+    __slots__ = ("_name", "numpy")
+    _name: str
+    numpy: np.dtype
+
+    def __init__(self, name: str, of: Any):
+        self._name, self.numpy = name, np.dtype(of)
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes an element."""
+        return self.numpy.itemsize
+
+    @property
+    def is_floating_point(self) -> bool:
+        """True of float32 and float64."""
+        return self.numpy.kind == "f"
+
+    @property
+    def is_complex(self) -> bool:
+        """Always False: numgrad has no complex tensors."""
+        return False
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether it can hold negative numbers."""
+        return self.numpy.kind in "if"
+
+    def __repr__(self) -> str:
+        return f"numgrad.{self._name}"
+
+    def __reduce__(self) -> str:
+        return self._name
+
+
+float32, float64 = dtype("float32", np.float32), dtype("float64", np.float64)
+int8, int16, int32, int64 = (dtype(n, n) for n in ("int8", "int16", "int32", "int64"))
+uint8, bool = dtype("uint8", np.uint8), dtype("bool", np.bool_)
+float, double, short, int, long = float32, float64, int16, int32, int64
+
+ALL = (float32, float64, int8, int16, int32, int64, uint8, bool)
+FROM_NUMPY: dict[np.dtype, dtype] = {d.numpy: d for d in ALL}
+#: names for error messages and for type(): PyTorch's names of scalar types
+SCALAR_NAMES = {"f4": "Float", "f8": "Double", "i1": "Char", "i2": "Short", "i4": "Int", "i8": "Long", "u1": "Byte", "b1": "Bool"}
+
+FLOAT32, FLOAT64, INT64, BOOL = (d.numpy for d in (float32, float64, int64, bool))
+_PYTHON = {type(0.0): "float", type(0): "int", type(True): "bool"}
+_default = FLOAT32
+
+
+def scalar_name(of: np.dtype) -> str:
+    """What PyTorch's messages call an element type: Float, Long, ..."""
+    return SCALAR_NAMES.get(of.str[1:], str(of))
+
+
+def get_default_dtype() -> dtype:
+    """The dtype of new floating-point tensors, and of what integers become in division or exp."""
+    return FROM_NUMPY[_default]
+
+
+def set_default_dtype(d: dtype) -> None:
+    """Set the default floating-point dtype: float32 or float64."""
+    global _default
+    if not isinstance(d, dtype) or not d.is_floating_point:
+        raise TypeError(f"only floating-point types are supported as the default type, but got {d}")
+    _default = d.numpy
+    promote.cache_clear()
+
+
+def default() -> np.dtype:
+    """The default floating-point dtype, as NumPy's."""
+    return _default
+
+
+def to_numpy(d: Any) -> np.dtype:
+    """The NumPy dtype of a numgrad dtype, Python type or NumPy dtype; TypeError for what numgrad does not have."""
+    if isinstance(d, dtype):
+        return d.numpy
+    if d in _PYTHON:
+        return {"float": _default, "int": INT64, "bool": BOOL}[_PYTHON[d]]
+    try:
+        found = np.dtype(d)
+    except TypeError:
+        found = None
+    if found not in FROM_NUMPY or isinstance(d, str):
+        raise TypeError(f"dtype must be one of {', '.join(map(repr, ALL))}, but got {d!r}")
+    return found
+
+
+_RANK = {"b": 0, "i": 1, "u": 1, "f": 2}
+
+
+@functools.cache
+def promote_two(a: np.dtype, b: np.dtype) -> np.dtype:
+    """The smallest dtype of the higher category (bool < integer < float) that holds both."""
+    if _RANK[a.kind] != _RANK[b.kind]:
+        return a if _RANK[a.kind] > _RANK[b.kind] else b
+    return np.promote_types(a, b)
+
+
+@functools.lru_cache(maxsize=4096)
+def promote(kinds: tuple[tuple[Any, int], ...]) -> np.dtype:
+    """PyTorch's promotion. Each operand is (dtype, dimensions), or (Python type, -1) for a scalar.
+
+    Tensors with dimensions decide; a tensor without counts only where its category is higher; a Python number only
+    where its category is higher than all tensors', and then brings the default dtype.
+    """
+    result: np.dtype | None = None
+    for group in ([d for d, n in kinds if n > 0], [d for d, n in kinds if n == 0], [_scalar(d) for d, n in kinds if n < 0]):
+        if not group:
+            continue
+        found = functools.reduce(promote_two, group)
+        if result is None or _RANK[found.kind] > _RANK[result.kind]:
+            result = found
+    assert result is not None
+    return result
+
+
+def _scalar(of: type) -> np.dtype:
+    if issubclass(of, type(True)):
+        return BOOL
+    return INT64 if issubclass(of, type(0)) else _default
+
+
+class Size(tuple):
+    """A tensor's shape: a tuple that knows its number of elements."""
+
+    def numel(self) -> Any:
+        """The number of elements of a tensor of this shape."""
+        n = 1
+        for d in self:
+            n *= d
+        return n
+
+    def __repr__(self) -> str:
+        return f"numgrad.Size({list(self)})"
+
+    def __getitem__(self, index: Any) -> Any:
+        found = super().__getitem__(index)
+        return Size(found) if isinstance(index, slice) else found
+
+    def __add__(self, other: Any) -> Size:
+        return Size(tuple(self) + tuple(other))
+
+    def __reduce__(self) -> Any:
+        return Size, (tuple(self),)
+
+
+class device:
+    """Where a tensor lives: always the CPU."""
+
+    type: str
+    index: Any
+
+    def __init__(self, type: Any = "cpu", index: Any = None):
+        if isinstance(type, device):
+            type, index = type.type, type.index
+        if not isinstance(type, str):
+            raise TypeError(f"device(): argument 'type' must be a str or a device, but got {type!r}")
+        name, _, number = type.partition(":")
+        if name not in ("cpu", "cuda", "mps", "xpu", "meta"):
+            raise RuntimeError(f"Expected one of cpu, cuda, mps, xpu, meta device type at start of device string: {type}")
+        self.type, self.index = name, _builtin_int(number) if number else index
+
+    def __repr__(self) -> str:
+        return f"device(type='{self.type}'" + (")" if self.index is None else f", index={self.index})")
+
+    def __str__(self) -> str:
+        return self.type if self.index is None else f"{self.type}:{self.index}"
+
+    def __eq__(self, other: object) -> Any:
+        return isinstance(other, device) and (self.type, self.index) == (other.type, other.index)
+
+    def __hash__(self) -> Any:
+        return hash((self.type, self.index))
+
+    def __reduce__(self) -> Any:
+        return device, (self.type, self.index)
+
+
+_builtin_int = type(0)
+CPU = device("cpu")
+
+
+def check_device(where: Any) -> None:
+    """Accept None and the CPU; numgrad computes nowhere else."""
+    if where is not None and device(where).type != "cpu":
+        raise RuntimeError(f"numgrad computes on the CPU only, but device={str(where)!r} was asked for; use device='cpu' or leave it out")
+
+
+class _Named:
+    def __init__(self, name: str):
+        self._name = name
+
+    def __repr__(self) -> str:
+        return f"numgrad.{self._name}"
+
+
+strided, contiguous_format, preserve_format = (_Named(n) for n in ("strided", "contiguous_format", "preserve_format"))
+channels_last = _Named("channels_last")
+
+
+class finfo:
+    """Limits of a floating-point dtype (default: the default dtype)."""
+
+    def __init__(self, d: dtype | None = None):
+        limits = np.finfo(_default if d is None else to_numpy(d))
+        self.bits, self.dtype = limits.bits, np.dtype(limits.dtype).name
+        self.eps, self.max, self.min, self.tiny, self.smallest_normal, self.resolution = (
+            _builtin_float(v) for v in (limits.eps, limits.max, limits.min, limits.tiny, limits.tiny, limits.resolution)
+        )
+
+
+class iinfo:
+    """Limits of an integer dtype."""
+
+    def __init__(self, d: dtype):
+        limits = np.iinfo(to_numpy(d))
+        self.bits, self.max, self.min, self.dtype = limits.bits, limits.max, limits.min, np.dtype(limits.dtype).name
+
+
+_builtin_float = type(0.0)

@@ -1,0 +1,141 @@
+"""The doors to native code: `@kernel` and `@device` say how code is compiled, `launch` runs it, `empty` makes its memory.
+
+A kernel is a module-level function whose outer loop is a `prange`; it writes its first argument, allocates nothing and
+raises nothing. From one source come two native functions, a parallel one and its serial twin, and both give the same
+bits, for work is cut by shape alone and never by the number of threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from . import threads  # before Numba: it bounds the OpenMP spin time and the size of the pool
+
+import numba  # noqa: E402  isort: skip
+from numba import njit, prange  # noqa: E402  isort: skip
+
+from .cache import DiskCache  # noqa: E402
+
+__all__ = ["DISABLED", "Kernel", "device", "empty", "kernel", "launch", "observe", "prange", "zeros"]
+
+#: True where NUMBA_DISABLE_JIT=1 asks for kernels as plain Python (slow, debuggable, and what coverage sees).
+DISABLED: bool = bool(numba.config.DISABLE_JIT)
+
+#: Element operations from which a parallel launch (about 2 us) pays for itself; measured with `python -m perf limits`.
+GRAIN = 32_768
+
+# numpy error model: a division by zero gives inf or nan; the default model raises, and is 7x slower for the check.
+# contract: a * b + c may become one fused multiply-add. Nothing more by default: reordering is asked for where it is safe.
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
+_CONTRACT = frozenset({"contract"})
+
+
+class Kernel:
+    """A function in its two native forms; each is compiled when first used, or found in the disk cache."""
+
+    def __init__(self, function: Callable[..., None], fastmath: frozenset[str]):
+        self.function, self.fastmath, self.name = function, fastmath, function.__name__
+        self.__doc__ = function.__doc__
+        self._serial: Callable[..., None] | None = None
+        self._parallel: Callable[..., None] | None = None
+
+    def _compile(self, parallel: bool) -> Callable[..., None]:
+        if DISABLED:
+            return _quietly(self.function)
+        dispatcher = njit(parallel=parallel, fastmath=set(self.fastmath), **_OPTIONS)(self.function)
+        dispatcher._cache = DiskCache(self.function, f"parallel={parallel} {sorted(self.fastmath)}", parallel)
+        return dispatcher
+
+    @property
+    def serial(self) -> Callable[..., None]:
+        if self._serial is None:
+            self._serial = self._compile(parallel=False)
+        return self._serial
+
+    @property
+    def parallel(self) -> Callable[..., None]:
+        if self._parallel is None:
+            self._parallel = self._compile(parallel=True)
+        return self._parallel
+
+    def __repr__(self) -> str:
+        return f"<kernel {self.function.__module__}.{self.name}>"
+
+
+def _quietly(function: Callable[..., None]) -> Callable[..., None]:
+    def run(*args: Any) -> None:  # native code neither warns nor raises on overflow, so its Python twin must not
+        with np.errstate(all="ignore"):
+            function(*args)
+
+    return run
+
+
+def kernel(function: Callable[..., None] | None = None, *, fastmath: tuple[str, ...] = ("contract",)) -> Any:
+    """Make a kernel of a function; `fastmath` names the LLVM flags it may use ("contract", "reassoc", "nsz", "arcp").
+
+    "nnan", "ninf" and "fast" are refused: masks are -inf and a NaN must survive.
+    """
+    if function is None:
+        return lambda f: kernel(f, fastmath=fastmath)
+    return Kernel(function, _flags(fastmath))
+
+
+def device(function: Callable[..., Any] | None = None, *, fastmath: tuple[str, ...] = ("contract",)) -> Any:
+    """Make a function callable from kernels. Its loops are compiled once, so both twins of a kernel share their bits."""
+    if function is None:
+        return lambda f: device(f, fastmath=fastmath)
+    return njit(fastmath=set(_flags(fastmath)), **_OPTIONS)(function)
+
+
+def _flags(fastmath: tuple[str, ...]) -> frozenset[str]:
+    refused = set(fastmath) & {"fast", "nnan", "ninf"}
+    if refused:
+        raise ValueError(f"fastmath={fastmath}: {sorted(refused)} would break NaN and infinity, which kernels must keep")
+    return frozenset(fastmath) if fastmath else frozenset()
+
+
+_observers: list[Callable[[Kernel, tuple[Any, ...]], None]] = []
+
+
+def launch(kernel: Kernel, out: np.ndarray, *args: Any, work: int | None = None) -> None:
+    """Run a kernel on `out` and `args`: the only way native code runs.
+
+    `work` is the number of element operations (default `out.size`); under GRAIN the serial twin runs, and so it does
+    with one thread, in a forked child, and where another Python thread holds a pool that only one may use.
+    """
+    if _observers:
+        for observer in _observers:
+            observer(kernel, (out, *args))
+    if (out.size if work is None else work) < GRAIN or not threads.acquire():
+        kernel.serial(out, *args)
+        return
+    try:
+        kernel.parallel(out, *args)
+    finally:
+        threads.release()
+
+
+@contextlib.contextmanager
+def observe(callback: Callable[[Kernel, tuple[Any, ...]], None]) -> Iterator[None]:
+    """Call `callback(kernel, arguments)` before every launch inside the block, from any thread."""
+    _observers.append(callback)
+    try:
+        yield
+    finally:
+        _observers.remove(callback)
+
+
+def empty(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Uninitialised memory for a result: the only way results get memory."""
+    return np.empty(shape, dtype)
+
+
+def zeros(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Zeroed memory for a result."""
+    return np.zeros(shape, dtype)
+
+

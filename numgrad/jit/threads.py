@@ -1,0 +1,94 @@
+"""One thread pool: how many threads, and who may use it now."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from pathlib import Path
+
+# Read by libgomp when it loads. Its default lets idle workers spin for milliseconds, which starves BLAS and every other
+# program on the machine; about 1000 turns keep a parallel launch at 2 us.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
+def available_cpus() -> int:
+    """CPUs this process may use: its affinity, capped by the cgroup's quota."""
+    try:
+        cpus = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        cpus = os.cpu_count() or 1
+    return max(1, min(cpus, _cgroup_quota()))
+
+
+def _cgroup_quota() -> int:
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return math.ceil(int(quota) / int(period))
+    except (OSError, ValueError):  # no cgroup v2, or "max": no quota
+        return 1 << 30
+
+
+os.environ.setdefault("NUMBA_NUM_THREADS", str(available_cpus()))
+
+import numba  # noqa: E402
+
+_wanted: int = numba.config.NUMBA_NUM_THREADS
+_configured: set[int] = set()  # Python threads that have been told; Numba keeps the number a thread
+_forked = False
+_lock: threading.Lock | None = None
+_layer_known = False
+
+
+def get_num_threads() -> int:
+    """Threads a parallel kernel runs on."""
+    return _wanted
+
+
+def set_num_threads(n: int) -> None:
+    """Run parallel kernels on `n` threads: 1 to the size of the pool (NUMBA_NUM_THREADS, by default the usable CPUs)."""
+    global _wanted
+    if not isinstance(n, int) or isinstance(n, bool):
+        raise TypeError(f"set_num_threads expects an int, but got {type(n).__name__}")
+    if n < 1:
+        raise RuntimeError(f"set_num_threads expects a positive integer, but got {n}")
+    pool = numba.config.NUMBA_NUM_THREADS
+    if n > pool:
+        raise ValueError(f"set_num_threads({n}): the pool has {pool} threads; set NUMBA_NUM_THREADS={n} before starting Python")
+    _wanted = n
+    _configured.clear()
+
+
+def acquire() -> bool:
+    """Whether a parallel kernel may run here and now; if so, `release` must follow."""
+    if _wanted == 1 or _forked:  # GNU OpenMP kills a forked child that enters a parallel region
+        return False
+    if not _layer_known:
+        _learn_layer()
+    if threading.get_ident() not in _configured:
+        numba.set_num_threads(_wanted)
+        _configured.add(threading.get_ident())
+    return _lock is None or _lock.acquire(blocking=False)
+
+
+def release() -> None:
+    if _lock is not None:
+        _lock.release()
+
+
+def _learn_layer() -> None:
+    """Start the pool; Numba's own pool (workqueue) aborts the process when two Python threads launch at once."""
+    global _layer_known, _lock
+    numba.get_num_threads()  # starts the threads: code loaded from the cache needs them running
+    if numba.threading_layer() == "workqueue":
+        _lock = threading.Lock()
+    _layer_known = True
+
+
+def _after_fork() -> None:
+    global _forked
+    _forked = _layer_known or _forked
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,58 @@
+"""What the functions of several files share."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any, Callable
+
+from numgrad.ops.record import InPlace, Op
+from numgrad.tensor import Tensor
+
+
+def reduction_name(reduction: str, size_average: bool | None = None, reduce: bool | None = None,
+                   allowed: Sequence[str] = ("none", "mean", "sum")) -> str:
+    """The reduction to use: ``reduction``, or what the two old arguments, where given, say instead."""
+    if size_average is not None or reduce is not None:
+        size_average = True if size_average is None else size_average
+        old = "none" if reduce is False else "mean" if size_average else "sum"
+        warnings.warn("size_average and reduce args will be deprecated, please use "
+                      f"reduction='{old}' instead.", stacklevel=3)
+        return old
+    if reduction == "elementwise_mean":
+        warnings.warn("reduction='elementwise_mean' is deprecated. Please use reduction='mean' instead.", stacklevel=3)
+        return "mean"
+    if reduction not in allowed:
+        raise ValueError(f"{reduction} is not a valid value for reduction: expected one of {', '.join(allowed)}")
+    return reduction
+
+
+def reduce_loss(loss: Tensor, reduction: str) -> Tensor:
+    """The mean, the sum, or the losses as they are."""
+    if reduction == "none":
+        return loss
+    return loss.mean() if reduction == "mean" else loss.sum()
+
+
+def apply(op: Callable[..., Tensor], inplace: bool, input: Tensor, *args: Any) -> Tensor:
+    """``op(input, *args)``, written over ``input`` where that is asked for."""
+    if not inplace:
+        return op(input, *args)
+    if isinstance(op, Op) and not op.composite:
+        return InPlace(op)(input, *args)
+    return input.copy_(op(input.clone(), *args))  # of a clone: gradients need the values as they were
+
+
+def ntuple(value: Any, length: int, name: str) -> tuple[int, ...]:
+    """``value`` for each of ``length`` dimensions: one number repeated, or a sequence of that many."""
+    if isinstance(value, Sequence):
+        values = tuple(value) * length if len(value) == 1 else tuple(value)
+        if len(values) != length:
+            raise RuntimeError(f"{name} must be one number or {length} of them, got {value}")
+        return values
+    return (value,) * length
+
+
+def check_probability(p: float, low: float = 0.0, high: float = 1.0) -> None:
+    if not low <= p <= high:
+        raise ValueError(f"dropout probability has to be between {low:g} and {high:g}, but got {p}")

@@ -1,0 +1,302 @@
+"""Ops given by a formula: promotion, broadcasting, layouts and gradients, once for all of them."""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import dtypes
+from ..dtypes import BOOL, scalar_name
+from ..jit import Kernel, codegen, empty, formula, launch
+from ..tensor import Tensor, wrap
+from .record import MISSING, Op, check_cast, register
+
+#: What an op computes in and returns, from the promoted dtype of its operands.
+#: arithmetic: the promoted dtype. float: integers become the default dtype. compare: computes in the promoted dtype, returns
+#: bool. logical: computes on truth values, returns bool. integer: the promoted dtype, floats refused.
+KINDS = ("arithmetic", "float", "compare", "logical", "integer", "number")
+
+
+class Pointwise(Op):
+    """An op whose every output element is a formula of the input elements at its place."""
+
+    def __init__(
+        self, name: str, text: str, *, grad: Any = None, kind: str = "float", defaults: Sequence[Any] = (),
+        constants: Sequence[str] = (), low: float = -3.0, high: float = 3.0, avoid: Sequence[float] = (),
+        variables: Sequence[str] | None = None, casts: bool = False, doc: str = "", **record: Any,
+    ):  # fmt: skip
+        self.tree = formula.parse(text)
+        self.variables = list(variables or formula.names(self.tree))
+        self.kind, self.low, self.high, self.avoid, self.constants = kind, low, high, tuple(avoid), tuple(constants)
+        self.cost = formula.cost(self.tree)
+        self.grad, self.casts = grad, casts
+        super().__init__(name, self._signature(list(defaults)), **record)
+        self.forward = self.compute
+        self.__doc__ = doc or f"{text}, element by element."
+        self.plans: dict[Any, Any] = {}
+
+    def _signature(self, defaults: list[Any]) -> Callable[..., Any]:
+        """A function with the formula's variables as parameters, for `inspect`; the first is called `input`, as PyTorch's."""
+        names = [{"x": "input", "z": "other"}.get(v, v) for v in self.variables]
+        required = len(names) - len(defaults)
+        parameters = [n if i < required else f"{n}={defaults[i - required]!r}" for i, n in enumerate(names)]
+        return eval(f"lambda {', '.join(parameters)}: None")
+
+    # --- computing ---
+
+    def compute(self, *operands: Any, out: np.ndarray | None = None) -> np.ndarray:
+        """Run the formula on arrays and Python numbers, into `out` or a new array."""
+        key = tuple([
+            (o.dtype, o.shape, o.strides) if type(o) is np.ndarray else (type(o), ()) for o in operands
+        ])  # fmt: skip
+        if out is not None:
+            key = (*key, out.dtype, out.shape, out.strides)
+        plan = self.plans.get(key)
+        if plan is None:
+            if any(isinstance(o, np.generic) for o in operands):
+                return self.compute(*[o.item() if isinstance(o, np.generic) else o for o in operands], out=out)
+            plan = self._plan(key, operands, out)
+        compute, result, shape, kernel, geometry = plan
+        y = empty(shape, result) if out is None else out
+        if y.size == 0:
+            return y
+        if geometry is None:
+            arrays = [o.reshape(-1) if type(o) is np.ndarray else scalar(o, compute) for o in operands]
+            launch(kernel, y.reshape(-1), *arrays, work=y.size * self.cost)
+        else:
+            arrays = [span(o) if type(o) is np.ndarray else scalar(o, compute) for o in operands]
+            launch(kernel, span(y), *arrays, *geometry, work=y.size * self.cost)
+        return y
+
+    def into(self, out: np.ndarray, *rest: Any) -> None:  # type: ignore[override]
+        """Compute with `out` as first operand and as result."""
+        self.compute(out, *rest, out=out)
+
+    def _plan(self, key: Any, operands: Sequence[Any], out: np.ndarray | None) -> Any:
+        """Dtypes, shape, kernel and geometry of a call: worked out once for each combination of dtypes, shapes and strides."""
+        for o in operands:
+            if not isinstance(o, (np.ndarray, int, float)):
+                raise TypeError(f"{self.name}(): expected Tensors or numbers, but got {type(o).__name__}")
+        compute, result = self.types(operands)
+        shape = broadcast_shape([o.shape for o in operands if isinstance(o, np.ndarray)])
+        if out is not None:
+            if broadcast_shape([out.shape, shape]) != out.shape:
+                raise RuntimeError(f"output with shape {list(out.shape)} doesn't match the broadcast shape {list(shape)}")
+            if not self.casts:
+                check_cast(result, out.dtype)
+            shape, result = out.shape, out.dtype
+        layouts, geometry = lay_out(shape, [out, *operands])
+        plan = (compute, result, shape, self.kernel(layouts, compute, result), geometry)
+        if len(self.plans) > 2000:  # shapes that never come back must not pile up
+            self.plans.clear()
+        self.plans[key] = plan
+        return plan
+
+    @functools.lru_cache(maxsize=None)  # noqa: B019 - ops live as long as the program
+    def kernel(self, layouts: str, compute: np.dtype, result: np.dtype) -> Kernel:
+        """The kernel for these layouts and dtypes."""
+        return codegen.pointwise(self.name, self.tree, self.variables, layouts, compute, result)
+
+    def types(self, operands: Sequence[Any]) -> tuple[np.dtype, np.dtype]:
+        """The dtypes computed in and returned."""
+        kinds = tuple((o.dtype, o.ndim) if isinstance(o, np.ndarray) else (type(o), -1) for o in operands)
+        promoted = dtypes.promote(kinds)
+        if self.kind == "float":
+            promoted = promoted if promoted.kind == "f" else dtypes.default()
+        elif self.kind == "compare":
+            return promoted, BOOL
+        elif self.kind == "logical":
+            return BOOL, BOOL
+        elif self.kind == "integer" and promoted.kind == "f":
+            raise RuntimeError(f'"{self.name}" not implemented for \'{scalar_name(promoted)}\'')
+        elif self.kind == "number" and promoted.kind == "b":
+            raise RuntimeError(f"{self.name}(): not supported for bool tensors; use a logical operator, or convert them first")
+        return promoted, promoted
+
+    # --- gradients ---
+
+    @property
+    def vjp(self) -> Any:  # type: ignore[override]
+        """A rule for each variable, derived from the formula where it was not given."""
+        return self._vjp
+
+    @vjp.setter
+    def vjp(self, given: Any) -> None:
+        self._given = given
+        self.__dict__.pop("_vjp", None)
+
+    @functools.cached_property
+    def _vjp(self) -> Any:
+        if self._given is not MISSING:
+            return self._given
+        if self.kind in ("compare", "logical", "integer"):
+            return None
+        given = self.grad if isinstance(self.grad, (tuple, list)) else (self.grad,)
+        given = tuple(given) + (None,) * (len(self.variables) - len(given))
+        return tuple(
+            None if v in self.constants else self._rule(i, v, given[i]) for i, v in enumerate(self.variables)
+        )
+
+    def _rule(self, index: int, variable: str, text: str | None) -> Rule:
+        if text is not None:
+            tree = formula.parse(text)
+        else:
+            tree = formula.multiply(ast.Name("g"), formula.derivative(self.tree, variable))
+        return Rule(f"{self.name}_grad{index}", tree, dict(zip(self.variables, self.parameters, strict=True)), self.constants)
+
+
+class Rule:
+    """The gradient of one variable as a formula of g, y and the variables; itself an op, hence differentiable again."""
+
+    def __init__(self, name: str, tree: ast.expr, parameters: dict[str, str], constants: Sequence[str]):
+        self.name, self.tree, self.constants = name, tree, constants
+        self.variables = formula.names(tree)
+        self.arguments = tuple(parameters.get(v, v) for v in self.variables)
+
+    @functools.cached_property
+    def op(self) -> Pointwise:
+        return Pointwise(self.name, ast.unparse(self.tree), constants=self.constants, variables=self.variables)
+
+    def __call__(self, *args: Any) -> Any:
+        if isinstance(self.tree, ast.Name) and self.tree.id == "g":
+            return args[0]
+        if "g" not in self.variables:  # zero almost everywhere
+            return None
+        return self.op(*args)
+
+
+def pointwise(name: str, text: str, **record: Any) -> Op:
+    """Register an op given by a formula; see `Pointwise` and `numgrad.jit.formula`."""
+    return register(Pointwise(name, text, **record))
+
+
+_copy = Pointwise("copy", "x", kind="arithmetic", casts=True)
+
+
+def copy_into(out: np.ndarray, source: Any) -> None:
+    """Write a source (array or number, broadcast, cast as C does) into existing memory."""
+    _copy.compute(source, out=out)
+
+
+def copied(source: np.ndarray, dtype: np.dtype | None = None) -> np.ndarray:
+    """A contiguous copy, in another dtype if asked."""
+    return _copy.compute(source, out=empty(source.shape, dtype or source.dtype))
+
+
+# --- shapes and layouts ---------------------------------------------------------------------------------------------
+
+
+def scalar(value: Any, dtype: np.dtype) -> np.ndarray:
+    """A Python number as an array of one element."""
+    try:
+        return np.array([value], dtype)
+    except OverflowError:
+        if dtype.kind == "f":
+            return np.array([float("inf") if value > 0 else -float("inf")], dtype)
+        raise RuntimeError(f"value cannot be converted to type {dtype.name} without overflow: {value}") from None
+
+
+def broadcast_shape(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The shape that several broadcast to; RuntimeError where they do not."""
+    if not shapes:
+        return ()
+    result = shapes[0]
+    for shape in shapes[1:]:
+        if shape != result:
+            result = _broadcast_two(result, shape)
+    return result
+
+
+def _broadcast_two(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
+    n = max(len(a), len(b))
+    a, b = (1,) * (n - len(a)) + a, (1,) * (n - len(b)) + b
+    for d, (i, j) in enumerate(zip(a, b, strict=True)):
+        if i != j and i != 1 and j != 1:
+            raise RuntimeError(
+                f"The size of tensor a ({i}) must match the size of tensor b ({j}) at non-singleton dimension {d}"
+            )
+    return tuple(j if i == 1 else i for i, j in zip(a, b, strict=True))
+
+
+def span(x: np.ndarray) -> np.ndarray:
+    """The memory from an array's first to its last element, as one dimension. (There are no negative strides.)"""
+    if x.flags.c_contiguous:
+        return x.reshape(-1)
+    length = 1 + sum((n - 1) * s for n, s in zip(x.shape, x.strides, strict=True)) // x.itemsize
+    return np.lib.stride_tricks.as_strided(x, (length,), (x.itemsize,), writeable=x.flags.writeable)
+
+
+def lay_out(shape: tuple[int, ...], operands: Sequence[Any]) -> tuple[str, Any]:
+    """Layout letters for a kernel (see `codegen.pointwise`), and (shape, strides, units) where it is not flat.
+
+    The first operand is the output (None: new memory). Dimensions that lie in memory as one, in all operands, become one.
+    """
+    flat, letters = True, ""
+    for i, o in enumerate(operands):
+        if not isinstance(o, np.ndarray):
+            letters += "f" if i == 0 else "s"
+        elif o.shape == shape and o.flags.c_contiguous:
+            letters += "f"
+        elif o.size == 1 and i > 0:
+            letters += "s"
+        else:
+            flat = False
+            break
+    if flat:
+        return letters, None
+    strides = [contiguous_strides(shape) if o is None else _strides(o, shape) for o in operands]
+    dims, strides = collapse(shape, strides)
+    letters = "".join({0: "0", 1: "1"}.get(s[-1], "n") for s in strides)
+    letters = "".join("s" if not isinstance(o, np.ndarray) and i else c for i, (o, c) in enumerate(zip(operands, letters, strict=True)))
+    units = -(-dims[-1] // codegen.TILE)
+    for n in dims[:-1]:
+        units *= n
+    return letters, (np.array(dims, np.int64), np.array(strides, np.int64), units)
+
+
+def contiguous_strides(shape: Sequence[int]) -> list[int]:
+    """Element strides of an array in C order."""
+    strides, step = [], 1
+    for n in reversed(shape):
+        strides.append(step)
+        step *= n
+    return strides[::-1]
+
+
+def _strides(o: Any, shape: tuple[int, ...]) -> list[int]:
+    """Element strides of an operand broadcast to a shape: 0 where it repeats."""
+    if not isinstance(o, np.ndarray):
+        return [0] * len(shape)
+    own = [0 if n == 1 else s // o.itemsize for n, s in zip(o.shape, o.strides, strict=True)]
+    return [0] * (len(shape) - o.ndim) + own
+
+
+def collapse(shape: Sequence[int], strides: Sequence[Sequence[int]]) -> tuple[list[int], list[list[int]]]:
+    """Merge neighbouring dimensions that every operand steps through as one, and drop those of size 1."""
+    dims: list[int] = []
+    kept: list[list[int]] = [[] for _ in strides]
+    for d, n in enumerate(shape):
+        if n == 1:
+            continue
+        if dims and all(k[-1] == s[d] * n for k, s in zip(kept, strides, strict=True)):
+            dims[-1] *= n
+            for k, s in zip(kept, strides, strict=True):
+                k[-1] = s[d]
+        else:
+            dims.append(n)
+            for k, s in zip(kept, strides, strict=True):
+                k.append(s[d])
+    return (dims, kept) if dims else ([1], [[1] for _ in strides])
+
+
+def as_operand(value: Any) -> Any:
+    """What a formula takes: tensors and numbers as they are; NumPy arrays and scalars as tensors."""
+    if isinstance(value, (Tensor, int, float)):
+        return value
+    if isinstance(value, (np.ndarray, np.generic)):
+        return wrap(np.asarray(value))
+    raise TypeError(f"expected a Tensor or a number, but got {type(value).__name__}")

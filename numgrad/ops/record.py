@@ -1,0 +1,491 @@
+"""What an op is: one record of how it computes, how its gradient is written in ops, and how it is tested.
+
+`REGISTRY` holds every op by name. Whoever is in it is a function of `numgrad`, a method of Tensor where it says so,
+tested by `tests/test_ops.py` and benchmarked by `perf`; there is no second list.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from types import MethodType
+from typing import Any
+
+import numpy as np
+
+from .. import autograd
+from ..autograd import Edge, Node, edge, mode
+from ..dtypes import scalar_name
+from ..jit import zeros
+from ..tensor import Tensor, wrap
+
+REGISTRY: dict[str, Op] = {}
+
+#: Stands for "no gradient was written": backward through the op raises and says so. `None` means there is none, on purpose.
+MISSING: Any = type("Missing", (), {"__repr__": lambda self: "<missing gradient>"})()
+
+
+class Op:
+    """An operation on tensors.
+
+    `forward(*arrays)` gets ndarrays where tensors came, launches kernels into `empty()`, and returns an ndarray or a tuple.
+    `vjp` is a tuple with one rule for each of the first parameters, or one function that returns such a tuple; a rule
+    takes by name what it needs: `g` (the gradient of the result), `y` (the result), any parameter of `forward`, or
+    `<parameter>_shape`; with several results, g and y are tuples. Rules are written in ops, hence differentiable again.
+    """
+
+    def __init__(
+        self, name: str, forward: Callable[..., Any], *, vjp: Any = MISSING, reference: Callable[..., Any] | None = None,
+        sample: Callable[..., Any] | None = None, errors: Sequence[Any] = (), view: bool = False, composite: bool = False,
+        method: bool = True, inplace: bool = False, into: Callable[..., None] | None = None, operators: Sequence[str] = (),
+        public: bool = True, random: bool = False, tolerance: float = 1.0,
+    ):  # fmt: skip
+        self.name, self.forward, self.vjp = name, forward, vjp
+        self.reference, self.sample, self.errors, self.tolerance = reference, sample, tuple(errors), tolerance
+        self.view, self.composite, self.random, self.public = view, composite, random, public
+        self.method, self.inplace, self.into, self.operators = method, inplace, into, tuple(operators)
+        self.__name__ = self.__qualname__ = name
+        self.__doc__ = forward.__doc__
+        self._learn_parameters(forward)
+        self._plans: dict[tuple[bool, ...], list[Any]] = {}
+
+    def _learn_parameters(self, forward: Callable[..., Any]) -> None:
+        self.__signature__ = inspect.signature(forward)
+        parameters = self.__signature__.parameters.values()
+        self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        self.parameters = [p.name for p in parameters if p.name != "out"]
+        self.defaults = [p.default for p in parameters if p.name != "out"]
+        self.arity = len(self.parameters)
+
+    # --- calling ---
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.composite:
+            return self.forward(*args, **kwargs)
+        if kwargs or len(args) != self.arity:
+            args = self.bind(args, kwargs)
+        arrays, tracked = unwrap(args)
+        result = self.forward(*arrays)
+        return self.finish(args, result, tracked and mode.enabled)
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        """Positional arguments in full; TypeError as Python words it where they do not fit."""
+        if len(args) > self.arity:
+            raise TypeError(f"{self.name}() takes {self.arity} positional arguments but {len(args)} were given")
+        out = kwargs.pop("out", None)
+        if out is not None:
+            raise NotImplementedError(f"{self.name}(out=...) is not supported; use out.copy_({self.name}(...))")
+        bound = list(args)
+        for name, default in zip(self.parameters[len(args) :], self.defaults[len(args) :], strict=True):
+            if name in kwargs:
+                bound.append(kwargs.pop(name))
+            elif default is inspect.Parameter.empty:
+                other = {"input": "self", "x": "input"}.get(name, name)
+                if other in kwargs:
+                    bound.append(kwargs.pop(other))
+                    continue
+                raise TypeError(f'{self.name}() missing required argument "{name}"')
+            else:
+                bound.append(default)
+        if kwargs:
+            raise TypeError(f"{self.name}() got an unexpected keyword argument '{next(iter(kwargs))}'")
+        return tuple(bound)
+
+    def finish(self, args: tuple[Any, ...], result: Any, tracked: bool) -> Any:
+        """Wrap arrays as tensors, and put the call on the tape where an input requires grad."""
+        several = type(result) is tuple
+        outputs = [wrap(r) for r in result] if several else [wrap(result)]
+        if self.view:
+            for output in outputs:
+                share(output, args[0], self, args[1:])
+        if tracked and self.vjp is not None:
+            self.record(args, outputs, several)
+        return tuple(outputs) if several else outputs[0]
+
+    def record(self, args: tuple[Any, ...], outputs: list[Tensor], several: bool) -> None:
+        """Make a node for a call and let its outputs point to it."""
+        if not any(o._data.dtype.kind == "f" for o in outputs):
+            return
+        node = OpNode(self, args, outputs, several)
+        for index, output in enumerate(outputs):
+            if output._data.dtype.kind == "f":
+                output._node, output._index, output._requires_grad = node, index, True
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else MethodType(self, instance)
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+    # --- gradients ---
+
+    def rules(self, count: int) -> tuple[Any, ...]:
+        """The gradient rule of each of `count` parameters."""
+        return tuple(self.vjp[:count]) + (None,) * (count - len(self.vjp))
+
+    def plan(self, needs: tuple[bool, ...]) -> list[tuple[Any, list[tuple[str, int]]]]:
+        """For each parameter that needs a gradient, its rule and where each of the rule's arguments comes from."""
+        found = self._plans.get(needs)
+        if found is None:
+            if self.vjp is MISSING:
+                raise NotImplementedError(f"the gradient of '{self.name}' is not implemented in numgrad")
+            if callable(self.vjp):
+                found = [(self.vjp, self._sources(self.vjp))]
+            else:
+                rules = self.rules(len(needs))
+                found = [(r, self._sources(r)) if n and r is not None else None for n, r in zip(needs, rules, strict=True)]
+            self._plans[needs] = found
+        return found
+
+    def _sources(self, rule: Any) -> list[tuple[str, int]]:
+        sources = []
+        for name in rule_arguments(rule):
+            if name in ("g", "y", "needs"):
+                sources.append((name, 0))
+            elif name in self.parameters:
+                sources.append(("argument", self.parameters.index(name)))
+            elif name.endswith("_shape") and name[:-6] in self.parameters:
+                sources.append(("shape", self.parameters.index(name[:-6])))
+            else:
+                raise TypeError(f"the gradient of '{self.name}' asks for '{name}', which is not one of g, y, needs, {self.parameters}")
+        return sources
+
+    def reads(self, needs: tuple[bool, ...]) -> set[int]:
+        """Positions of the arguments whose values the gradient needs."""
+        return {i for step in self.plan(needs) if step for kind, i in step[1] if kind == "argument"}
+
+
+def rule_arguments(rule: Any) -> Sequence[str]:
+    """The names a gradient rule asks for."""
+    if hasattr(rule, "arguments"):
+        return rule.arguments
+    return tuple(inspect.signature(rule).parameters)
+
+
+def unwrap(args: tuple[Any, ...]) -> tuple[list[Any], bool]:
+    """Arrays for tensors (also inside lists and tuples), and whether any tensor requires grad."""
+    arrays, tracked = [], False
+    for a in args:
+        if isinstance(a, Tensor):
+            if a._base is not None:
+                a.catch_up()
+            tracked = tracked or a._requires_grad
+            a = a._data
+        elif (type(a) is tuple or type(a) is list) and any(isinstance(e, Tensor) for e in a):
+            inner, also = unwrap(tuple(a))
+            a, tracked = tuple(inner), tracked or also
+        arrays.append(a)
+    return arrays, tracked
+
+
+def share(output: Tensor, source: Tensor, op: Op, rest: tuple[Any, ...]) -> None:
+    """Make `output` a view of `source`: same memory, same version counter, and a recipe to make it again from the base."""
+    output._base = source if source._base is None else source._base
+    output._chain = (*source._chain, (op, rest))
+    output._counter = source.version_counter()
+    output._epoch = output._base._epoch
+
+
+def saved(value: Any) -> Any:
+    """An argument as kept for backward: tensors with the version they have now."""
+    if isinstance(value, Tensor):
+        counter = value._counter
+        return _Saved(value, 0 if counter is None else counter[0])
+    if type(value) in (tuple, list) and any(isinstance(v, Tensor) for v in value):
+        return tuple(saved(v) for v in value)
+    return value
+
+
+class _Saved:
+    __slots__ = ("tensor", "version")
+
+    def __init__(self, tensor: Tensor, version: int):
+        self.tensor, self.version = tensor, version
+
+
+def restored(value: Any, op: Op) -> Any:
+    """The argument again; RuntimeError if it was overwritten since."""
+    if type(value) is _Saved:
+        counter = value.tensor._counter
+        check_version(value.version, 0 if counter is None else counter[0], value.tensor._data, op)
+        return value.tensor
+    if type(value) is tuple:
+        return tuple(restored(v, op) for v in value)
+    return value
+
+
+def check_version(expected: int, found: int, data: np.ndarray, op: Op) -> None:
+    if expected != found:
+        raise RuntimeError(
+            "one of the variables needed for gradient computation has been modified by an inplace operation: "
+            f"[numgrad.{scalar_name(data.dtype)}Tensor {list(data.shape)}], needed by {op.name}, is at version {found}; "
+            f"expected version {expected} instead."
+        )
+
+
+class OpNode(Node):
+    """An op on the tape: what its gradient rules need, and no more, is kept until backward."""
+
+    __slots__ = ("flat", "needs", "op", "results", "several", "values")
+
+    def __init__(self, op: Op, args: tuple[Any, ...], outputs: list[Tensor], several: bool):
+        self.op, self.several = op, several
+        needs, edges = [], []
+        for a in args:
+            if isinstance(a, Tensor):
+                found = [edge(a) if a._requires_grad else None]
+            elif (type(a) is tuple or type(a) is list) and any(isinstance(e, Tensor) for e in a):
+                found = [edge(e) if isinstance(e, Tensor) and e._requires_grad else None for e in a]
+            else:
+                found = []
+            needs.append(any(e is not None for e in found))
+            edges.append(found)
+        self.needs = tuple(needs)
+        self.flat = [len(e) for e in edges]
+        super().__init__([e for group in edges for e in group], [(o._data.shape, o._data.dtype) for o in outputs])
+        self._save(args, outputs)
+
+    def _save(self, args: tuple[Any, ...], outputs: list[Tensor]) -> None:
+        """Keep what the rules ask for. Outputs are kept as arrays: a tensor would point back here, a cycle."""
+        try:
+            plan = self.op.plan(self.needs)
+        except NotImplementedError:  # said when backward comes here
+            plan = []
+        wanted = {source for step in plan if step for source in step[1]}
+        self.values = {i: saved(args[i]) for kind, i in wanted if kind == "argument"}
+        self.values |= {~i: tuple(args[i].shape) for kind, i in wanted if kind == "shape"}
+        self.results = [(o._data, o._counter, 0 if o._counter is None else o._counter[0]) for o in outputs] if ("y", 0) in wanted else []
+
+    def name(self) -> str:
+        return "".join(part.capitalize() for part in self.op.name.split("_")) + "Backward0"
+
+    def gradients(self, grads: list[Any]) -> list[Any]:
+        if self.values is None:
+            raise RuntimeError(
+                "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
+                "been freed). Specify retain_graph=True if you need to backward through the graph a second time."
+            )
+        g = self._filled(grads) if self.several else grads[0]
+        plan = self.op.plan(self.needs)
+        if callable(self.op.vjp):
+            rule, sources = plan[0]
+            received = rule(*[self._argument(source, g) for source in sources])
+            received = received if isinstance(received, tuple) else (received,)
+            received = received + (None,) * (len(self.needs) - len(received))
+        else:
+            received = [step and step[0](*[self._argument(source, g) for source in step[1]]) for step in plan]
+        return self._fitted(received)
+
+    def _argument(self, source: tuple[str, int], g: Any) -> Any:
+        kind, i = source
+        if kind == "g":
+            return g
+        if kind == "y":
+            outputs = [self._result(index) for index in range(len(self.results))]
+            return tuple(outputs) if self.several else outputs[0]
+        if kind == "needs":
+            return self.needs
+        return self.values[~i] if kind == "shape" else restored(self.values[i], self.op)
+
+    def _result(self, index: int) -> Tensor:
+        data, counter, version = self.results[index]
+        check_version(version, 0 if counter is None else counter[0], data, self.op)
+        output = wrap(data)
+        if data.dtype.kind == "f":
+            output._node, output._index, output._requires_grad = self, index, True
+        return output
+
+    def _filled(self, grads: list[Any]) -> tuple[Any, ...]:
+        return tuple(
+            wrap(zeros(shape, dtype)) if grad is None and dtype.kind == "f" else grad
+            for grad, (shape, dtype) in zip(grads, self.outputs, strict=True)
+        )
+
+    def _fitted(self, received: Any) -> list[Any]:
+        """One gradient an edge, summed over broadcast dimensions and cast to what the input was."""
+        flat: list[Any] = []
+        for grad, count in zip(received, self.flat, strict=True):
+            if count:
+                flat += list(grad) if isinstance(grad, (tuple, list)) else [grad] * count
+        for i, (grad, e) in enumerate(zip(flat, self.edges, strict=True)):
+            if grad is not None and e is not None:
+                flat[i] = fit(grad, e, self.op)
+        return flat
+
+    def release(self) -> None:
+        self.values, self.results = None, None  # type: ignore[assignment]
+
+
+def fit(grad: Tensor, e: Edge, op: Op) -> Tensor:
+    """A gradient in the shape and dtype of the input it belongs to."""
+    data = grad._data
+    if data.dtype != e.dtype:
+        grad = REGISTRY["to_dtype"](grad, e.dtype)
+    if data.shape != e.shape:
+        grad = REGISTRY["sum_to_size"](grad, e.shape)
+    return grad
+
+
+def op(name: str, forward: Callable[..., Any], **record: Any) -> Op:
+    """Register an op; see `Op` for what its record holds."""
+    return register(Op(name, forward, **record))
+
+
+def composite(name: str, function: Callable[..., Any], **record: Any) -> Op:
+    """Register a function written in other ops: its gradient is theirs."""
+    return register(Op(name, function, composite=True, **record))
+
+
+def register(made: Op) -> Op:
+    """Enter an op under its name; a name is given once."""
+    if made.name in REGISTRY:
+        raise ValueError(f"an op named {made.name!r} is registered already")
+    REGISTRY[made.name] = made
+    return made
+
+
+# --- in place -------------------------------------------------------------------------------------------------------
+
+
+class InPlace:
+    """`x.op_(...)`: the op's result, written over its first argument, which then stands for the result on the tape."""
+
+    def __init__(self, of: Op):
+        self.op = of
+        self.__name__ = of.name + "_"
+        self.__doc__ = f"In-place `{of.name}`."
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else MethodType(self, instance)
+
+    def __call__(self, target: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        of = self.op
+        if not isinstance(target, Tensor):
+            raise TypeError(f"{self.__name__}() must be called on a Tensor, but got {type(target).__name__}")
+        full = (target, *args)
+        if kwargs or len(full) != of.arity:
+            full = of.bind(full, kwargs)
+        arrays, tracked = unwrap(full)
+        tracked = tracked and mode.enabled and of.vjp is not None
+        if tracked:
+            check_overwrite(target)
+            full = (self._before(target, full), *full[1:])
+        check_writeable(target)
+        write(of, arrays, target._data)
+        target.bump()
+        if tracked:
+            place(target, of, full)
+        return target
+
+    def _before(self, target: Tensor, full: tuple[Any, ...]) -> Tensor:
+        """The target as it was: its place on the tape, and its values where the gradient needs them."""
+        needs = tuple(isinstance(a, Tensor) and a._requires_grad for a in full)
+        before = wrap(_copied(target._data) if 0 in self.op.reads(needs) else target._data)
+        before._node, before._index, before._requires_grad = target._node, target._index, target._requires_grad
+        return before
+
+
+def write(of: Op, arrays: list[Any], out: np.ndarray) -> None:
+    """Compute an op into existing memory."""
+    if of.into is not None:
+        of.into(out, *arrays[1:])
+        return
+    result = of.forward(*arrays)
+    if result.shape != out.shape:
+        raise RuntimeError(f"output with shape {list(out.shape)} doesn't match the broadcast shape {list(result.shape)}")
+    check_cast(result.dtype, out.dtype)
+    _copy_into(out, result)
+
+
+def check_cast(found: np.dtype, wanted: np.dtype) -> None:
+    """Results may be cast within and up the categories bool < integer < float, not down."""
+    if "biuf".index(found.kind.replace("u", "i")) > "biuf".index(wanted.kind.replace("u", "i")):
+        raise RuntimeError(f"result type {scalar_name(found)} can't be cast to the desired output type {scalar_name(wanted)}")
+
+
+def check_overwrite(target: Tensor) -> None:
+    """Leaves that require grad, and views of them, may not be overwritten while recording."""
+    if target._requires_grad and target._node is None:
+        raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+    base = target._base
+    if base is not None and base._requires_grad and base._node is None:
+        raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
+
+
+def check_writeable(target: Tensor) -> None:
+    data = target._data
+    if not data.flags.writeable:
+        raise RuntimeError("cannot write in place: the tensor shares the memory of a read-only NumPy array; use .clone() first")
+    if 0 in data.strides and any(s == 0 and n > 1 for s, n in zip(data.strides, data.shape, strict=True)):
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+            "Please clone() the tensor before performing the operation."
+        )
+
+
+def place(target: Tensor, of: Op, full: tuple[Any, ...]) -> None:
+    """Let a tensor that was just overwritten stand for the op's result on the tape; if it is a view, its base changes too."""
+    result = wrap(target._data)
+    result._counter = target._counter
+    of.record(full, [result], False)
+    if target._base is None:
+        target._node, target._index, target._requires_grad = result._node, result._index, result._requires_grad
+        target._epoch += 1
+        return
+    base = target._base
+    before = wrap(base._data)
+    before._node, before._index, before._requires_grad = base._node, base._index, base._requires_grad
+    after = wrap(base._data)
+    VIEW_SCATTER.record((before, result, target._chain), [after], False)
+    base._node, base._index, base._requires_grad = after._node, after._index, True
+    base._epoch += 1
+    target.catch_up()
+
+
+def through(tensor: Any, chain: Sequence[Any]) -> Any:
+    """A view made again, from its base and its recipe."""
+    for view, rest in chain:
+        tensor = view(tensor, *rest)
+    return tensor
+
+
+def _scatter_forward(base: np.ndarray, part: np.ndarray, chain: Sequence[Any]) -> np.ndarray:
+    result = _copied(base)
+    target = result
+    for view, rest in chain:
+        target = view.forward(target, *rest)
+    _copy_into(target, part)
+    return result
+
+
+def _scatter_base(g: Tensor, part_shape: tuple[int, ...], chain: Sequence[Any]) -> Tensor:
+    return VIEW_SCATTER(g, wrap(zeros(part_shape, g._data.dtype)), chain)
+
+
+def _copy_into(out: np.ndarray, source: Any) -> None:
+    from .elementwise import copy_into
+
+    copy_into(out, source)
+
+
+def _copied(source: np.ndarray) -> np.ndarray:
+    from .elementwise import copied
+
+    return copied(source)
+
+
+VIEW_SCATTER = Op(
+    "view_scatter", _scatter_forward, vjp=(_scatter_base, lambda g, chain: through(g, chain)), public=False, method=False
+)
+
+
+def catch_up(view: Tensor) -> None:
+    """A view whose base was overwritten takes its place on the tape anew."""
+    base = view._base
+    if base is None or view._epoch == base._epoch:
+        return
+    view._epoch = base._epoch
+    if base._requires_grad:
+        with autograd.enable_grad():
+            again = through(base, view._chain)
+        view._node, view._index, view._requires_grad = again._node, again._index, again._requires_grad
