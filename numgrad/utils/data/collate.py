@@ -12,6 +12,7 @@ import numgrad
 
 _TENSOR_KINDS = "biufc"  # NumPy's letters for what a tensor can hold; the others are text, objects and dates
 
+
 def default_convert(data: Any) -> Any:
     """Turn the NumPy arrays and scalars in `data`, however nested, into tensors; leave everything else as it is."""
     if isinstance(data, (numgrad.Tensor, str, bytes)):
@@ -52,7 +53,6 @@ def default_collate(batch: Sequence[Any]) -> Any:
     if isinstance(first, Sequence):
         return _sequence_like(first, [default_collate(entries) for entries in _columns(batch)])
     raise _cannot_collate(type(first))
-
 
 
 def _cannot_collate(found: object) -> TypeError:

@@ -39,9 +39,9 @@ class DataLoader(Generic[T]):
         persistent_workers: keep the workers from one epoch to the next.
         in_order: False hands out batches as they are ready, whichever worker they come from.
 
-    The order of batches and samples depends on the generator alone, not on the number of workers or their speed. Worker w
-    seeds numgrad, `random` and NumPy from base_seed + w, where base_seed is drawn from `generator` once for each start.
-    An exception in a worker is raised here with the worker's traceback in its message.
+    The order of batches and samples depends on the generator alone, not on the number of workers or their speed.
+    Worker w seeds numgrad, `random` and NumPy from base_seed + w, and base_seed is drawn from `generator` when the
+    workers start. An exception in a worker is raised here with the worker's traceback in its message.
     """
 
     _fixed = ("batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers")
@@ -128,7 +128,7 @@ class DataLoader(Generic[T]):
         if self._iterator is None or self._iterator.stopped:
             self._iterator = MultiProcessIterator(self)
         else:
-            self._iterator.restart()
+            self._iterator.restart(self)
         return self._iterator
 
     def __len__(self) -> int:
@@ -159,7 +159,9 @@ class DataLoader(Generic[T]):
 
     def _context(self) -> BaseContext:
         if not hasattr(reduction, "DupFd"):
-            raise RuntimeError(f"DataLoader workers need a POSIX system, which {sys.platform} is not: use num_workers=0")
+            raise RuntimeError(
+                f"DataLoader workers need a POSIX system, which {sys.platform} is not: use num_workers=0"
+            )
         if self._multiprocessing_context is not None:
             return self._multiprocessing_context
         method = multiprocessing.get_start_method(allow_none=True)

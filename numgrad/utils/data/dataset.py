@@ -168,7 +168,7 @@ def fetch(dataset, indices: list) -> list:
 
 
 def fetch_columns(dataset, indices: list) -> list | None:
-    """What stacking these samples would give, by one gather for each tensor, or None if this dataset offers no such way.
+    """What stacking these samples would give, by one gather for each tensor; None if this dataset offers no such way.
 
     Only for a plain TensorDataset and subsets of one: a subclass that says itself what a sample is has to be asked.
     """

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import time
 import warnings
 import weakref
@@ -39,14 +41,21 @@ class Worker:
     def __init__(self, loader: Any, context: Any, worker_id: int, base_seed: int) -> None:
         self.id = worker_id
         self.outstanding = 0
-        self.exhausted = False
         self._sent = 0
         self._timeout = loader.timeout or None
         self.slots = [Slot() for _ in range(loader.prefetch_factor)]
         self.connection, theirs = context.Pipe()
         self.process = context.Process(
             target=work,
-            args=(theirs, self.slots, loader._recipe(), worker_id, loader.num_workers, base_seed, loader.worker_init_fn),
+            args=(
+                theirs,
+                self.slots,
+                loader._recipe(),
+                worker_id,
+                loader.num_workers,
+                base_seed,
+                loader.worker_init_fn,
+            ),
             daemon=True,
         )
         try:
@@ -61,17 +70,14 @@ class Worker:
             theirs.close()
 
     def send(self, task: Any) -> None:
-        try:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it died: waiting for its answer tells how
             self.connection.send((self._sent % len(self.slots), task))
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # it died: waiting for its answer will tell how
         self._sent += 1
         self.outstanding += 1
 
     def restart(self) -> None:
         while self.outstanding:
             self.receive()
-        self.exhausted = False
         self.connection.send(RESTART)
 
     def receive(self) -> tuple[str, Any]:
@@ -99,6 +105,11 @@ class Worker:
             reason = f"by signal {-code}" + (", as when memory runs out" if code == -9 else "")
         return f"DataLoader worker (pid(s) {self.process.pid}) exited unexpectedly {reason}"
 
+    def hang_up(self) -> None:
+        """End a wait for tasks, in case it began just after the worker last looked for signals."""
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self.connection.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)  # unlike a close it works even while a sibling holds a copy
+
     def close(self) -> None:
         self.connection.close()
         for slot in self.slots:
@@ -112,7 +123,9 @@ class MultiProcessIterator:
     """
 
     def __init__(self, loader: Any) -> None:
-        self._loader = loader
+        # What is needed of the loader, not the loader: with persistent workers it owns this iterator.
+        self._prefetch_factor, self._in_order = loader.prefetch_factor, loader.in_order
+        self._timeout, self._persistent = loader.timeout or None, loader.persistent_workers
         base_seed = draw_seed(loader.generator)
         context = loader._context()
         self._workers: list[Worker] = []
@@ -120,18 +133,18 @@ class MultiProcessIterator:
         try:
             for worker_id in range(loader.num_workers):
                 self._workers.append(Worker(loader, context, worker_id, base_seed))
-            self._begin()
+            self._begin(loader)
         except BaseException:
             self._stop()
             raise
 
-    def restart(self) -> None:
+    def restart(self, loader: Any) -> None:
         """Begin another epoch with the same workers."""
-        draw_seed(self._loader.generator)
+        draw_seed(loader.generator)
         try:
             for worker in self._workers:
                 worker.restart()
-            self._begin()
+            self._begin(loader)
         except BaseException:
             self._stop()
             raise
@@ -140,10 +153,10 @@ class MultiProcessIterator:
     def stopped(self) -> bool:
         return not self._stop.alive
 
-    def _begin(self) -> None:
-        self._tasks = self._loader._tasks()
+    def _begin(self, loader: Any) -> None:
+        self._tasks = loader._tasks()
         self._turns = deque(self._workers)
-        for _ in range(self._loader.prefetch_factor):
+        for _ in range(self._prefetch_factor):
             for worker in self._workers:
                 self._feed(worker)
 
@@ -157,7 +170,7 @@ class MultiProcessIterator:
 
     def __next__(self) -> Any:
         while self._turns:
-            if not self._loader.in_order:
+            if not self._in_order:
                 self._bring_forward_whoever_is_ready()
             worker = self._turns[0]
             if not worker.outstanding:  # no task was left for it
@@ -177,21 +190,20 @@ class MultiProcessIterator:
             if kind == BATCH:
                 return content
             raise_again(content, f"in DataLoader worker process {worker.id}")
-        if not self._loader.persistent_workers:
+        if not self._persistent:
             self._stop()
         raise StopIteration
 
     def _bring_forward_whoever_is_ready(self) -> None:
         busy = {worker.connection: worker for worker in self._turns if worker.outstanding}
-        ready = wait([*busy, *(worker.process.sentinel for worker in busy.values())], self._loader.timeout or None)
+        if not busy:
+            return
+        ready = wait([*busy, *(worker.process.sentinel for worker in busy.values())], self._timeout)
         for worker in busy.values():
             if worker.connection in ready or worker.process.sentinel in ready:
                 self._turns.remove(worker)
                 self._turns.appendleft(worker)
                 return
-
-    def __len__(self) -> int:
-        return len(self._loader)
 
 
 def stop(workers: list[Worker], owner: int) -> None:
@@ -199,6 +211,7 @@ def stop(workers: list[Worker], owner: int) -> None:
     if os.getpid() != owner:
         return  # a forked child that drops its copy of the iterator
     for worker in workers:
+        worker.hang_up()
         worker.process.terminate()
     deadline = time.monotonic() + _PATIENCE_SECONDS
     for worker in workers:

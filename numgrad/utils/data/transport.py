@@ -50,7 +50,6 @@ def pack(data: Any, slot: Slot) -> int:
     buffers: list[pickle.PickleBuffer] = []
     stream = io.BytesIO()
 
-
     def keep_within(buffer: pickle.PickleBuffer) -> bool:
         if buffer.raw().nbytes >= _SMALLEST_SEPARATE:
             buffers.append(buffer)

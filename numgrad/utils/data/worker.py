@@ -22,7 +22,7 @@ from .transport import Slot, pack
 
 BATCH, END, ERROR = "batch", "end", "error"  # what an answer holds
 RESTART = "restart"  # in place of a task: begin the stream anew
-_PARENT_CHECK_SECONDS = 5
+_PARENT_CHECK_SECONDS = 2
 
 
 class WorkerInfo:
@@ -197,4 +197,7 @@ def raise_again(description: tuple[type | None, str, str], where: str) -> None:
         error = (kind or RuntimeError)(_Verbatim(message) if kind is KeyError else message)
     except Exception:  # a type that wants other arguments
         error = RuntimeError(message)
-    raise error
+    try:
+        raise error
+    finally:
+        del error  # it knows this frame: together they would keep the iterator, and so the workers, alive

@@ -99,7 +99,9 @@ def test_gathered_batches_equal_stacked_ones():
     images, labels = numgrad.arange(60).reshape(10, 2, 3), numgrad.arange(10)
     dataset = Subset(Subset(TensorDataset(images, labels), list(range(9, -1, -1))), [0, 2, 4, 6])
     gathered = list(DataLoader(dataset, batch_size=3))
-    stacked = list(DataLoader(dataset, batch_size=3, collate_fn=lambda batch: numgrad.utils.data.default_collate(batch)))
+    stacked = list(
+        DataLoader(dataset, batch_size=3, collate_fn=lambda batch: numgrad.utils.data.default_collate(batch))
+    )
     assert [[part.tolist() for part in batch] for batch in gathered] == [
         [part.tolist() for part in batch] for batch in stacked
     ]
@@ -197,7 +199,9 @@ def test_streams_have_no_order_to_choose(option):
     DataLoader(Stream(3), shuffle=False)
 
 
-@pytest.mark.parametrize("name", ["batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers"])
+@pytest.mark.parametrize(
+    "name", ["batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers"]
+)
 def test_what_is_fixed_stays_fixed(name):
     loader = DataLoader([1])
     with pytest.raises(ValueError, match=f"{name} attribute should not be set after DataLoader"):

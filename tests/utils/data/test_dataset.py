@@ -114,7 +114,9 @@ def test_subset_uses_the_dataset_s_own_batches():
             return [("batch", i) for i in indices]
 
     assert Subset(Batched(10), [5, 6]).__getitems__([1]) == [("batch", 6)]
-    assert list(DataLoader(Subset(Batched(10), [5, 6]), batch_size=2, collate_fn=list)) == [[("batch", 5), ("batch", 6)]]
+    assert list(DataLoader(Subset(Batched(10), [5, 6]), batch_size=2, collate_fn=list)) == [
+        [("batch", 5), ("batch", 6)]
+    ]
 
 
 def test_stack_dataset_by_position_and_by_name():

@@ -12,8 +12,15 @@ import numpy as np
 import pytest
 
 import numgrad
-from numgrad.utils.data import DataLoader, IterableDataset, TensorDataset, default_collate, get_worker_info
-from numgrad.utils.data import iterators, transport
+from numgrad.utils.data import (
+    DataLoader,
+    IterableDataset,
+    TensorDataset,
+    default_collate,
+    get_worker_info,
+    iterators,
+    transport,
+)
 
 
 def loader(dataset, **options):
