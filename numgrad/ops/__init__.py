@@ -8,7 +8,7 @@ from typing import Any
 from ..tensor import Tensor
 from .record import REGISTRY, InPlace, Op, composite, op
 
-FAMILIES = ("pointwise", "shape")
+FAMILIES = ("pointwise", "shape", "reduce")
 
 
 def attach(made: Op) -> None:
