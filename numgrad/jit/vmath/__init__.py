@@ -6,13 +6,14 @@ over all floats; lgamma and digamma are looser. IEEE results at zeros, infinitie
 from ..intrinsics import sqrt
 from .exponential import cosh, exp, exp2, expm1, logsigmoid, sigmoid, sinh, softplus, tanh
 from .hyperbolic import acosh, asinh, atanh
+from .inverse_trigonometric import acos, asin, atan, atan2
 from .logarithm import log, log1p, log2, log10
 from .power import pow, rsqrt
 from .rounding import (
     ceil, copysign, fabs, floor, fmod, isfinite, isinf, isnan, maximum, minimum, remainder, round, sign, trunc,
 )  # fmt: skip
 from .special import digamma, erf, erfc, erfinv, lgamma
-from .trigonometric import acos, asin, atan, atan2, cos, sin, tan
+from .trigonometric import cos, sin, tan
 
 __all__ = [
     "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "ceil", "copysign", "cos", "cosh", "digamma", "erf",

@@ -1,22 +1,36 @@
-"""Inverse hyperbolic functions."""
-import math
+"""Inverse hyperbolic functions, through log1p so that they keep their precision near their zeros."""
 
-from ..intrinsics import like, scalar, widen
+from ..intrinsics import copysign, fabs, fma, like, scalar, select, sqrt
+from .logarithm import log1p
+
+_LN2 = 0.6931471805599453
+_LARGE = (2.0**30, 2.0**60)                              # above, x² + 1 is x², or infinite
 
 
 @scalar
 def asinh(x):
     """Inverse hyperbolic sine."""
-    return like(x, math.asinh(widen(x)))
+    one, magnitude = like(x, 1.0), fabs(x)
+    large = magnitude > like(x, _LARGE)
+    square = magnitude * magnitude
+    near = magnitude + square / (one + sqrt(square + one))
+    y = log1p(select(large, magnitude, near))                    # log(2 x) where x is large
+    return copysign(select(large, y + like(x, _LN2), y), x)
 
 
 @scalar
 def acosh(x):
     """Inverse hyperbolic cosine; NaN below 1."""
-    return like(x, math.acosh(widen(x)))
+    t = x - like(x, 1.0)
+    large = x > like(x, _LARGE)
+    near = t + sqrt(fma(t, t, t + t))
+    y = log1p(select(large, x, near))
+    return select(large, y + like(x, _LN2), y)
 
 
 @scalar
 def atanh(x):
     """Inverse hyperbolic tangent; NaN outside [-1, 1]."""
-    return like(x, math.atanh(widen(x)))
+    magnitude = fabs(x)
+    y = like(x, 0.5) * log1p((magnitude + magnitude) / (like(x, 1.0) - magnitude))
+    return copysign(y, x)

@@ -77,6 +77,15 @@ def log1p(x):
 
 
 @scalar
+def log1p_of_unit(x):
+    """log(1 + x) for 0 <= x <= 1, where 1 + x is 1 + f or 2 (1 + f) and f is exact."""
+    upper, zero = x > like(x, 0.41421356), like(x, 0.0)
+    f = select(upper, fma(x, like(x, 0.5), like(x, -0.5)), x)
+    tail = log_tail(f) + select(upper, like(x, LN2_LOW), zero)
+    return select(upper, like(x, LN2_HIGH), zero) + (f + tail)
+
+
+@scalar
 def log2(x):
     """Logarithm to base 2; exact at powers of 2."""
     k, f = split(x)
