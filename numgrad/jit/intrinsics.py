@@ -16,12 +16,13 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.extending import lower_builtin
+from numba.extending import lower_builtin, overload
 
 # Options of every scalar function that kernels call. fastmath is refused, not inherited from the caller: a function
 # whose error bound rests on the order of its roundings keeps them, and the scalar remainder of a loop gives the bits
 # of its vector body.
-scalar = njit(error_model="numpy", fastmath=False, forceinline=True)
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": False, "forceinline": True}
+scalar = njit(**_OPTIONS)
 
 _INTEGER_OF = {types.float32: types.int32, types.float64: types.int64}
 _FLOAT_OF = {integer: real for real, integer in _INTEGER_OF.items()}
@@ -54,6 +55,19 @@ def native(emit: Callable[..., Any], returns: Any = None, accepts: Any = None, l
         return twin
 
     return pair
+
+
+def by_width(narrow: Callable[..., Any], wide: Callable[..., Any]) -> Callable[..., Any]:
+    """One name for two scalar functions of one argument: ``narrow`` takes a float32, ``wide`` a float64."""
+
+    def choose(x):  # type: ignore[no-untyped-def]
+        return narrow(x) if x.itemsize == 4 else wide(x)
+
+    @overload(choose, jit_options=_OPTIONS)
+    def implementation(x):  # type: ignore[no-untyped-def]
+        return (lambda x: narrow(x)) if x == types.float32 else (lambda x: wide(x))
+
+    return choose
 
 
 def _call(builder, name, values):  # type: ignore[no-untyped-def]

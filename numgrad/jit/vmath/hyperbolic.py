@@ -1,5 +1,7 @@
 """Inverse hyperbolic functions, through log1p so that they keep their precision near their zeros."""
 
+import math
+
 from ..intrinsics import copysign, fabs, fma, like, scalar, select, sqrt
 from .logarithm import log1p
 
@@ -25,7 +27,8 @@ def acosh(x):
     large = x > like(x, _LARGE)
     near = t + sqrt(fma(t, t, t + t))
     y = log1p(select(large, x, near))
-    return select(large, y + like(x, _LN2), y)
+    y = select(large, y + like(x, _LN2), y)
+    return select(x < like(x, 1.0), like(x, math.nan), y)
 
 
 @scalar

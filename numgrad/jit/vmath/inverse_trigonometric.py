@@ -34,7 +34,8 @@ def asin(x):
     magnitude = fabs(x)
     s, tail = _asin_parts(magnitude)
     high, low, two = like(x, _EIGHTH_TURN_HIGH), like(x, _EIGHTH_TURN_LOW), like(x, 2.0)
-    y = two * ((high - s) + (low - tail))
+    y = high - s
+    y = two * (y + (((high - y) - s) + (low - tail)))
     return copysign(select(magnitude > like(x, 0.5), y, s + tail), x)
 
 

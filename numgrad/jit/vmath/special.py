@@ -62,11 +62,13 @@ def _erfc_above(x):
     """erfc of a float64 from 0.465 to 28."""
     square = x * x
     shifted, r, lost = reduce(-square, -fma(x, x, -square))
-    polynomial_ = polynomial((x - 4.0) / (x + 4.0), _ERFC)
-    denominator = fma(2.0, x, 1.0)
+    t = (x - 4.0) / (x + 4.0)
+    bend = t * polynomial(t, _ERFC[1:])
+    numerator, denominator = _ERFC[0] + bend, fma(2.0, x, 1.0)
     inverse = 1.0 / denominator
-    quotient = polynomial_ * inverse
-    rest = fma(-quotient, denominator, polynomial_) - quotient * fma(2.0, x, 1.0 - denominator)
+    quotient = numerator * inverse
+    rest = fma(-quotient, denominator, numerator) - quotient * fma(2.0, x, 1.0 - denominator)
+    rest = rest + ((_ERFC[0] - numerator) + bend)                # what the sum lost
     quotient = fma(rest, inverse, quotient)
     return scale(fma(quotient, expm1_near_zero(r, lost), quotient), shifted)
 

@@ -1,7 +1,9 @@
 """Sine and its family."""
 import math
 
-from ..intrinsics import fabs, fma, like, polynomial, round_even, scalar, select, widen
+from ..intrinsics import fabs, floor, fma, like, polynomial, round_even, scalar, select
+from .angle import reduce
+from .constants import HALF_EPSILON
 
 # (sin(r) / r - 1) / r² and (cos(r) - 1 + r² / 2) / r⁴ in r² for |r| <= pi / 4, float64; 2**-58 and 2**-64.
 _SIN = (-0.16666666666666632, 0.008333333333322413, -0.0001984126982980784, 2.7557313691927935e-06,
@@ -27,41 +29,55 @@ def cos_near_zero(r, lost):
 
 
 @scalar
-def _quarter_turns(x):
-    """n in 0..3 and r of x pi = 2 k pi + n pi / 2 + r, for a float64."""
-    x = x - 2.0 * round_even(0.5 * x)
-    n = round_even(2.0 * x)
-    return select(n < 0.0, n + 4.0, n), (x - 0.5 * n) * math.pi
+def _parity(n):
+    """Whether an integer in a float64 is odd, and whether it is 2 or 3 modulo 4."""
+    n = n - 4.0 * floor(0.25 * n)
+    return (n == 1.0) | (n == 3.0), n >= 2.0
 
 
 @scalar
 def sin_pi(x):
-    """sin(pi x) of a float64, without large angles."""
-    n, r = _quarter_turns(x)
-    odd = (n == 1.0) | (n == 3.0)
+    """sin(pi x) of a float64."""
+    n = round_even(2.0 * x)
+    r = fma(-0.5, n, x) * math.pi
+    odd, negative = _parity(n)
     y = select(odd, cos_near_zero(r, 0.0), sin_near_zero(r, 0.0))
-    return select(n >= 2.0, -y, y)
+    return select(negative, -y, y)
 
 
 @scalar
 def cos_pi(x):
-    """cos(pi x) of a float64, without large angles."""
-    return sin_pi(x - 2.0 * round_even(0.5 * x) + 0.5)
+    """cos(pi x) of a float64."""
+    n = round_even(2.0 * x)
+    r = fma(-0.5, n, x) * math.pi
+    odd, negative = _parity(n + 1.0)
+    y = select(odd, cos_near_zero(r, 0.0), sin_near_zero(r, 0.0))
+    return select(negative, -y, y)
 
 
 @scalar
 def sin(x):
-    """Sine of an angle in radians."""
-    return like(x, math.sin(widen(x)))
+    """Sine of an angle in radians; NaN at infinity."""
+    n, r, lost = reduce(x)
+    odd, negative = _parity(n)
+    y = select(odd, cos_near_zero(r, lost), sin_near_zero(r, lost))
+    return select(fabs(x) < like(x, HALF_EPSILON), x, like(x, select(negative, -y, y)))
 
 
 @scalar
 def cos(x):
-    """Cosine of an angle in radians."""
-    return like(x, math.cos(widen(x)))
+    """Cosine of an angle in radians; NaN at infinity."""
+    n, r, lost = reduce(x)
+    odd, negative = _parity(n + 1.0)
+    y = select(odd, cos_near_zero(r, lost), sin_near_zero(r, lost))
+    return like(x, select(negative, -y, y))
 
 
 @scalar
 def tan(x):
-    """Tangent of an angle in radians."""
-    return like(x, math.tan(widen(x)))
+    """Tangent of an angle in radians; NaN at infinity."""
+    n, r, lost = reduce(x)
+    odd, _ = _parity(n)
+    sine, cosine = sin_near_zero(r, lost), cos_near_zero(r, lost)
+    y = select(odd, -cosine, sine) / select(odd, sine, cosine)
+    return select(fabs(x) < like(x, HALF_EPSILON), x, like(x, y))

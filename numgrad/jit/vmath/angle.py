@@ -1,0 +1,93 @@
+"""Reduction of an angle, however large, to an eighth of a turn either way: x = n pi / 2 + r.
+
+Payne and Hanek's way (1983) in floating point. x is a multiple of its last bit, so those bits of 2 / pi that are 4 or
+more when multiplied by it count whole turns and are left out; which ones depends on the exponent of x alone. A window of
+exponents shares one run of bits, long enough for the float that comes nearest to a multiple of pi / 2.
+"""
+import math
+
+import numpy as np
+
+from ..intrinsics import by_width, fabs, float_bits, fma, round_even, scalar, select, shift_left, shift_right, widen
+
+_BITS = 1312
+_TWO_OVER_PI = int(                                      # times 2**1312
+    "a2f9836e4e441529fc2757d1f534ddc0db6295993c439041fe5163abdebbc561b7246e3a424dd2e006"
+    "492eea09d1921cfe1deb1cb129a73ee88235f52ebb4484e99c7026b45f7e413991d639835339f49c84"
+    "5f8bbdf9283b1ff897ffde05980fef2f118b5a0a6d1f6d367ecf27cb09b74f463f669e5fea2d7527ba"
+    "c7ebe5f17b3d0739f78a5292ea6bfb5fb11f8d5d0856033046fc7b6babf0cfbc209af4361da9e39161", 16
+)  # fmt: skip
+_HALF_PI_HIGH, _HALF_PI_LOW = 1.5707963267948966, 6.123233995736766e-17
+
+
+def _run(top: int, parts: int, shift: int = 0) -> tuple[float, ...]:
+    """The bits of 2 / pi from weight 2**top down, 53 in each of some floats, times 2**shift."""
+    rest = _TWO_OVER_PI & ((1 << (_BITS + top + 1)) - 1)
+    floats = []
+    for part in range(1, parts + 1):
+        last = _BITS + top + 1 - 53 * part
+        floats.append(math.ldexp(rest >> last, last - _BITS + shift))
+        rest &= (1 << last) - 1
+    return tuple(floats)
+
+
+# float32: |x| up to 2**41, then windows of 22 exponents, two parts each.
+_X1, _X2, _X3, _X4 = 2.0**41, 2.0**63, 2.0**85, 2.0**107
+(_A0, _B0), (_A1, _B1), (_A2, _B2), (_A3, _B3), (_A4, _B4) = (_run(24 - e, 2) for e in (25, 41, 63, 85, 107))
+
+# float64: windows of 8 exponents, four parts each, in a table. From 2**513 on the parts are those of x 2**-256, for
+# their last bits would be too small for a float.
+_HUGE, _DOWN = 2.0**513, 2.0**-256
+_TABLE = np.array([_run(53 - max(e, 54), 4, 256 if e > 512 else 0) for e in range(-1023, 1025, 8)])
+
+
+@scalar
+def _less_turns(quarters):
+    """Quarter turns less whole turns."""
+    return fma(-4.0, round_even(0.25 * quarters), quarters)
+
+
+@scalar
+def _two_sum(a, b):
+    """a + b and what its rounding lost (Knuth)."""
+    total = a + b
+    part = total - a
+    return total, (a - (total - part)) + (b - part)
+
+
+@scalar
+def _reduce32(x):
+    """n, r and 0 of a float32; r is a float64 good to 35 bits."""
+    x64 = widen(x)
+    size = fabs(x64)
+    high = select(size < _X1, _A0, select(size < _X2, _A1, select(size < _X3, _A2, select(size < _X4, _A3, _A4))))
+    low = select(size < _X1, _B0, select(size < _X2, _B1, select(size < _X3, _B2, select(size < _X4, _B3, _B4))))
+    product = x64 * high
+    lost = fma(x64, high, -product)
+    quarters = _less_turns(product)
+    n = round_even(quarters)
+    return n, (((quarters - n) + lost) + x64 * low) * _HALF_PI_HIGH, 0.0
+
+
+@scalar
+def _reduce64(x):
+    """n, r and what the rounding of r lost, of a float64."""
+    window = shift_right(shift_left(float_bits(x), 1), 56)
+    x = x * select(fabs(x) < _HUGE, 1.0, _DOWN)
+    t0, t1, t2, t3 = _TABLE[window, 0], _TABLE[window, 1], _TABLE[window, 2], _TABLE[window, 3]
+    first, second, third = x * t0, x * t1, x * t2
+    coarse, fine, finer = _less_turns(first), _less_turns(fma(x, t0, -first)), _less_turns(second)
+    n = round_even(coarse + fine + finer)
+    total, lost = _two_sum(coarse - n, fine)
+    total, more_lost = _two_sum(total, finer)
+    tail, tail_lost = _two_sum(fma(x, t1, -second), third)
+    tail, more_tail_lost = _two_sum(tail, lost + more_lost)
+    total, lost = _two_sum(total, tail)
+    lost = lost + ((tail_lost + more_tail_lost) + (fma(x, t2, -third) + x * t3))
+    quarters = total + lost
+    lost = (total - quarters) + lost
+    r = quarters * _HALF_PI_HIGH
+    return n, r, fma(quarters, _HALF_PI_HIGH, -r) + fma(quarters, _HALF_PI_LOW, lost * _HALF_PI_HIGH)
+
+
+reduce = by_width(_reduce32, _reduce64)
