@@ -1,0 +1,210 @@
+"""The safetensors format: a length, a JSON header, the tensors' bytes. https://github.com/huggingface/safetensors#format"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+import numgrad
+
+_LARGEST_HEADER = 100_000_000  # bytes, as in the reference implementation
+_CHUNK = 1 << 24
+_NAMES = {
+    "F64": "f8", "F32": "f4", "F16": "f2", "I64": "i8", "I32": "i4", "I16": "i2", "I8": "i1",
+    "U64": "u8", "U32": "u4", "U16": "u2", "U8": "u1", "BOOL": "?",
+}  # fmt: skip
+_TO_NUMPY = {name: np.dtype(code).newbyteorder("<") for name, code in _NAMES.items()}
+FROM_NUMPY = {np.dtype(code): name for name, code in _NAMES.items()}
+_ITEMSIZE = {"BF16": 2, **{name: dtype.itemsize for name, dtype in _TO_NUMPY.items()}}
+_WIDER = {"F16": np.float32, "U16": np.int32, "U32": np.int64}  # what numgrad has no dtype for, in one that holds it
+_ADVICE = "load_safetensors(..., widen=True) reads it as a wider one"
+
+
+class FileFormatError(ValueError):
+    """A file that is not what it should be: damaged, cut short, or of another format."""
+
+
+def array_of(value: Any, where: str) -> np.ndarray:
+    if isinstance(value, numgrad.Tensor):
+        return value.detach().numpy()
+    if isinstance(value, np.ndarray) and value.dtype.newbyteorder("=") in FROM_NUMPY:
+        return value
+    found = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
+    raise TypeError(f"{where} is {found}, which cannot be written")
+
+
+def write(f: Any, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
+    header: dict[str, Any] = {"__metadata__": metadata} if metadata else {}
+    # The widest types first, so that with a header of whole eights every tensor is aligned.
+    order = sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))
+    offset = 0
+    for name in order:
+        array = arrays[name]
+        kind = FROM_NUMPY[array.dtype.newbyteorder("=")]
+        header[name] = {"dtype": kind, "shape": array.shape, "data_offsets": [offset, offset + array.nbytes]}
+        offset += array.nbytes
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    if len(text) > _LARGEST_HEADER:
+        raise ValueError(f"what is beside the tensors takes {len(text)} bytes, more than a header may have")
+    with _destination(f) as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name in order:
+            little = np.ascontiguousarray(arrays[name], arrays[name].dtype.newbyteorder("<"))
+            file.write(little.reshape(-1).view(np.uint8).data)
+
+
+@contextlib.contextmanager
+def _destination(f: Any) -> Iterator[Any]:
+    """What to write to; a path is written beside its place and moved there when complete."""
+    if hasattr(f, "write"):
+        yield f
+        return
+    if not isinstance(f, (str, os.PathLike)):
+        raise TypeError(f"expected a path or a binary file with a write method, but got {type(f).__name__}")
+    path = os.path.realpath(f)
+    if os.path.exists(path) and not os.path.isfile(path):  # a device or a pipe stays what it is
+        with open(path, "wb") as file:
+            yield file
+        return
+    temporary = f"{path}.{secrets.token_hex(4)}.tmp"
+    try:
+        with open(temporary, "xb") as file:
+            if os.path.exists(path):
+                os.chmod(temporary, stat.S_IMODE(os.stat(path).st_mode))
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+@contextlib.contextmanager
+def opened(f: Any) -> Iterator[Source]:
+    if hasattr(f, "read"):
+        yield Source(f, f"<{type(f).__name__}>", None)
+        return
+    if not isinstance(f, (str, os.PathLike)):
+        raise TypeError(f"expected a path or a binary file with a read method, but got {type(f).__name__}")
+    with open(f, "rb", buffering=0) as file:
+        information = os.fstat(file.fileno())
+        size = information.st_size if stat.S_ISREG(information.st_mode) else None
+        yield Source(file, os.fsdecode(f), size)
+
+
+class Source:
+    """A file that is believed nothing: all that it says is checked before memory is spent on it."""
+
+    def __init__(self, file: Any, name: str, size: int | None) -> None:
+        self._file, self._name, self._left = file, name, size
+
+    def error(self, message: str) -> FileFormatError:
+        return FileFormatError(f"{self._name}: {message}")
+
+    def read_all(self, widen: bool = False) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+        header = self._header()
+        metadata = header.pop("__metadata__", {})
+        if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+            raise self.error("its __metadata__ is not a mapping of text to text")
+        layout = sorted((self._entry(name, entry) for name, entry in header.items()), key=lambda entry: entry[0])
+        end = 0
+        for (begin, stop), name, *_ in layout:
+            if begin != end:
+                raise self.error(f"the data of {name!r} begin at byte {begin}, but what is before them ends at {end}")
+            end = stop
+        if self._left is not None and self._left != end:
+            problem = "cut short" if self._left < end else "longer than it should be"
+            raise self.error(f"it is {problem}: its header announces {end} bytes of data, but {self._left} follow")
+        arrays = {name: self._array(name, span, kind, shape, widen) for span, name, kind, shape in layout}
+        return {name: arrays[name] for name in header}, metadata
+
+    def tensor(self, name: str, array: np.ndarray) -> Any:
+        try:
+            return numgrad.from_numpy(array)
+        except TypeError:
+            advice = f"; {_ADVICE}" if FROM_NUMPY[array.dtype] in _WIDER else ""
+            raise self.error(f"numgrad has no dtype for the {array.dtype} of {name!r}{advice}") from None
+
+    def parse(self, text: str) -> Any:
+        def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+            found = dict(pairs)
+            if len(found) != len(pairs):
+                raise ValueError("a key occurs twice")
+            return found
+
+        def refuse(constant: str) -> Any:
+            raise ValueError(f"{constant} is not JSON")
+
+        try:
+            return json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
+        except (ValueError, RecursionError) as error:
+            raise self.error(f"its header is damaged ({error})") from None
+
+    def _header(self) -> dict[str, Any]:
+        prefix = self._take(8).tobytes()
+        if prefix.startswith((b"PK\x03\x04", b"\x80\x02")):
+            raise self.error("this is a pickled checkpoint, as torch.save writes them; convert it to safetensors first")
+        length = int.from_bytes(prefix, "little")
+        if length > _LARGEST_HEADER:
+            raise self.error(f"it is not a safetensors file: its header would have {length} bytes")
+        raw = self._take(length).tobytes()
+        if not raw.startswith(b"{"):
+            raise self.error("it is not a safetensors file: its header does not begin with '{'")
+        try:
+            text = raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise self.error(f"its header is damaged ({error})") from None
+        return self.parse(text)
+
+    def _entry(self, name: str, entry: Any) -> tuple[tuple[int, int], str, str, tuple[int, ...]]:
+        def sizes(value: Any) -> bool:
+            return isinstance(value, list) and all(type(size) is int and 0 <= size < 2**63 for size in value)
+
+        if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
+            raise self.error(f"the entry of {name!r} should have dtype, shape and data_offsets, but is {entry!r:.200}")
+        kind, shape, span = entry["dtype"], entry["shape"], entry["data_offsets"]
+        if not isinstance(kind, str) or kind not in _ITEMSIZE:
+            raise self.error(f"{name!r} has the dtype {kind!r:.100}, which is not supported")
+        if not sizes(shape) or len(shape) > 32:
+            raise self.error(f"{name!r} has the shape {shape!r:.200}")
+        if not sizes(span) or len(span) != 2 or span[1] - span[0] != math.prod(shape) * _ITEMSIZE[kind]:
+            raise self.error(f"the data_offsets {span!r:.100} of {name!r} do not fit its shape {shape} of {kind}")
+        return (span[0], span[1]), name, kind, tuple(shape)
+
+    def _array(self, name: str, span: tuple[int, int], kind: str, shape: tuple[int, ...], widen: bool) -> np.ndarray:
+        raw = self._take(span[1] - span[0])
+        if kind == "BOOL" and raw.size and raw.max() > 1:
+            raise self.error(f"{name!r} has truth values other than 0 and 1")
+        if kind == "BF16":  # the upper half of a float32
+            if not widen:
+                raise self.error(f"numgrad has no dtype for the bfloat16 of {name!r}; {_ADVICE}")
+            return (raw.view("<u2").astype(np.uint32) << 16).view(np.float32).reshape(shape)
+        array = raw.view(_TO_NUMPY[kind]).reshape(shape)
+        native = _WIDER.get(kind, array.dtype.newbyteorder("=")) if widen else array.dtype.newbyteorder("=")
+        return array.astype(native, copy=False)
+
+    def _take(self, count: int) -> np.ndarray:
+        """The next `count` bytes; memory grows with what is there, not with what was announced."""
+        if self._left is not None and count > self._left:
+            raise self.error(f"it is cut short: {count} bytes should follow, but {self._left} do")
+        parts, missing = [], count
+        while missing:
+            part = self._file.read(min(missing, _CHUNK))
+            if not part:
+                raise self.error(f"it is cut short: {missing} bytes are missing")
+            parts.append(part)
+            missing -= len(part)
+        if self._left is not None:
+            self._left -= count
+        return np.frombuffer(bytearray().join(parts), np.uint8)
