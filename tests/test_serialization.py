@@ -72,6 +72,11 @@ def test_what_goes_in_comes_out(obj):
     assert same(through(obj), obj)
 
 
+def test_header_length_that_looks_like_a_pickle():
+    for length in range(300, 700):  # among them headers of 0x280 bytes, whose length is written 80 02
+        assert through({"text": "x" * length}) == {"text": "x" * length}
+
+
 @pytest.mark.parametrize(
     "obj",
     [
@@ -373,7 +378,7 @@ DAMAGED = {
     "metadata no object": (build({"__metadata__": 5}), "__metadata__"),
     "metadata no text": (build({"__metadata__": {"a": 5}}), "__metadata__"),
     "pickled zip": (b"PK\x03\x04" + bytes(100), "torch.save"),
-    "pickle": (b"\x80\x02" + bytes(100), "torch.save"),
+    "pickle": (b"\x80\x02}q\x00(X\x05\x00\x00", "torch.save"),
 }
 
 

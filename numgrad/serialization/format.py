@@ -153,9 +153,9 @@ class Source:
 
     def _header(self) -> dict[str, Any]:
         prefix = self._take(8).tobytes()
-        if prefix.startswith((b"PK\x03\x04", b"\x80\x02")):
-            raise self.error("this is a pickled checkpoint, as torch.save writes them; convert it to safetensors first")
         length = int.from_bytes(prefix, "little")
+        if prefix.startswith(b"PK\x03\x04") or (prefix.startswith(b"\x80\x02") and length > _LARGEST_HEADER):
+            raise self.error("this is a pickled checkpoint, as torch.save writes them; convert it to safetensors first")
         if length > _LARGEST_HEADER:
             raise self.error(f"it is not a safetensors file: its header would have {length} bytes")
         raw = self._take(length).tobytes()
