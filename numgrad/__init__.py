@@ -1,4 +1,143 @@
-"""numgrad: PyTorch's way of writing neural networks, every kernel compiled by Numba for the cores at hand."""
+"""numgrad: PyTorch's way of writing neural networks, in Python all the way down, every kernel compiled by Numba."""
 
-from . import ops
-from .tensor import Tensor, is_tensor, wrap
+import math as _math
+
+from . import autograd, dtypes, function, methods, ops
+from .autograd import enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
+from .dtypes import (
+    Size,
+    channels_last,
+    contiguous_format,
+    device,
+    dtype,
+    finfo,
+    float32,
+    float64,
+    get_default_dtype,
+    iinfo,
+    int8,
+    int16,
+    int32,
+    int64,
+    preserve_format,
+    set_default_dtype,
+    strided,
+    uint8,
+)
+from .jit import get_num_threads, set_num_threads
+from .ops.random import Generator, default_generator
+from .printing import set_printoptions
+from .tensor import Tensor, is_tensor
+
+__version__ = "0.1.0"
+
+pi, e, inf, nan, newaxis = _math.pi, _math.e, _math.inf, _math.nan, None
+
+methods.attach()
+autograd.Function, autograd.Variable = function.Function, function.Variable
+
+# Every public op under its name, as `numgrad.relu`; then the names that Python has too, which are spelled here only.
+_public = {name: op for name, op in ops.REGISTRY.items() if op.public}
+_public |= ops.creation.FUNCTIONS | ops.random.FUNCTIONS | methods.LEGACY_TYPES
+globals().update(_public)
+float, double, int, long, short, bool = dtypes.float, dtypes.double, dtypes.int, dtypes.long, dtypes.short, dtypes.bool
+
+
+def manual_seed(seed):
+    """Seed the default generator; returns it. The same numbers follow at any thread count."""
+    return default_generator.manual_seed(seed)
+
+
+def seed():
+    """Seed the default generator from the operating system; returns the seed."""
+    return default_generator.seed()
+
+
+def initial_seed():
+    """The default generator's seed."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state():
+    """The default generator's state, as a uint8 tensor."""
+    return default_generator.get_state()
+
+
+def set_rng_state(new_state):
+    """Continue the default generator from a state."""
+    default_generator.set_state(new_state)
+
+
+def result_type(tensor1, tensor2):
+    """The dtype that an operation between two tensors or numbers computes in."""
+    kinds = tuple((t._data.dtype, t._data.ndim) if isinstance(t, Tensor) else (type(t), -1) for t in (tensor1, tensor2))
+    return dtypes.FROM_NUMPY[dtypes.promote(kinds)]
+
+
+def promote_types(type1, type2):
+    """The smallest dtype that holds both."""
+    return dtypes.FROM_NUMPY[dtypes.promote_two(type1.numpy, type2.numpy)]
+
+
+def can_cast(from_, to):
+    """Whether PyTorch's casting rules allow writing one dtype into another in place."""
+    order = "biuf"
+    return order.index(from_.numpy.kind.replace("u", "i")) <= order.index(to.numpy.kind.replace("u", "i"))
+
+
+def is_floating_point(input):
+    """Whether a tensor's dtype is float32 or float64."""
+    return input.is_floating_point()
+
+
+def is_complex(input):
+    """Always False."""
+    return False
+
+
+def numel(input):
+    """The number of elements of a tensor."""
+    return input.numel()
+
+
+def typename(o):
+    """The name of an object's type, a tensor's with its dtype."""
+    return o.type() if isinstance(o, Tensor) else f"{type(o).__module__}.{type(o).__qualname__}"
+
+
+def get_num_interop_threads():
+    """Always 1: operations run one after the other."""
+    return 1
+
+
+def set_num_interop_threads(n):
+    """Accepted and ignored: operations run one after the other."""
+
+
+def use_deterministic_algorithms(mode, *, warn_only=False):
+    """Accepted: every kernel is deterministic, at any thread count."""
+
+
+def are_deterministic_algorithms_enabled():
+    """Always True: every kernel is deterministic."""
+    return True
+
+
+def set_default_tensor_type(t):
+    """Set the default dtype by the name or class of a floating-point tensor type, as `"FloatTensor"`."""
+    name = t if isinstance(t, str) else t.__name__
+    found = {"FloatTensor": float32, "DoubleTensor": float64}.get(name.rpartition(".")[2])
+    if found is None:
+        raise TypeError(f"only floating-point types are supported as the default type, but got {t!r}")
+    set_default_dtype(found)
+
+
+def set_default_device(device):
+    """Accepted for the CPU."""
+    dtypes.check_device(device)
+
+
+from . import nn, optim, utils  # noqa: E402 - they are written with what stands above
+from .serialization import load, save  # noqa: E402
+
+__all__ = [name for name in globals() if not name.startswith("_")]

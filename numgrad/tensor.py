@@ -203,7 +203,7 @@ class Tensor:
 
     def catch_up(self) -> None:
         """For a view: take its place on the tape anew if its base was changed in place."""
-        from .ops.record import catch_up
+        from .ops.inplace import catch_up
 
         catch_up(self)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
 
 from ..tensor import Tensor
-from .record import REGISTRY, InPlace, Op, composite, op
+from . import operators
+from .inplace import InPlace
+from .record import REGISTRY, Op, composite, op
 
-FAMILIES = ("pointwise", "shape", "reduce")
+FAMILIES = ("pointwise", "compare", "creation", "shape", "random", "dropout", "reduce", "matmul", "activation")
 
 
 def attach(made: Op) -> None:
@@ -16,9 +17,7 @@ def attach(made: Op) -> None:
     if made.method:
         setattr(Tensor, made.name, made)
     if made.inplace:
-        setattr(Tensor, made.name + "_", InPlace(made))
-    for name in made.operators:
-        setattr(Tensor, name, made)
+        setattr(Tensor, made.name + "_", InPlace(made) if made.inplace is True else made.inplace)
 
 
 for _family in FAMILIES:
@@ -26,8 +25,8 @@ for _family in FAMILIES:
 
 for _op in REGISTRY.values():
     attach(_op)
-    if _op.public:
-        globals()[_op.name] = _op
+    globals()[_op.name] = _op  # also the ones that are not public, for `nn.functional`
 
-_Any = Any
+operators.attach()
+
 __all__ = ["REGISTRY", "InPlace", "Op", "composite", "op", *(name for name, o in REGISTRY.items() if o.public)]

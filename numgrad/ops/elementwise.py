@@ -13,12 +13,16 @@ from .. import dtypes
 from ..dtypes import BOOL, scalar_name
 from ..jit import Kernel, codegen, empty, formula, launch
 from ..tensor import Tensor, wrap
-from .record import MISSING, Op, check_cast, register
+from .record import MISSING, REGISTRY, Op, check_cast, register
 
 #: What an op computes in and returns, from the promoted dtype of its operands.
 #: arithmetic: the promoted dtype. float: integers become the default dtype. compare: computes in the promoted dtype, returns
-#: bool. logical: computes on truth values, returns bool. integer: the promoted dtype, floats refused.
-KINDS = ("arithmetic", "float", "compare", "logical", "integer", "number")
+#: bool. logical: computes on truth values, returns bool. integer: the promoted dtype, floats refused. number: the promoted
+#: dtype, bool refused. floating: the promoted dtype, and the first operand must be of floating point.
+KINDS = ("arithmetic", "float", "compare", "logical", "integer", "number", "floating")
+
+
+_BYTE = np.dtype(np.uint8)
 
 
 class Pointwise(Op):
@@ -34,6 +38,7 @@ class Pointwise(Op):
         self.kind, self.low, self.high, self.avoid, self.constants = kind, low, high, tuple(avoid), tuple(constants)
         self.cost = formula.cost(self.tree)
         self.grad, self.casts = grad, casts
+        record.setdefault("sample", self.sample_operands)
         super().__init__(name, self._signature(list(defaults)), **record)
         self.forward = self.compute
         self.__doc__ = doc or f"{text}, element by element."
@@ -46,10 +51,20 @@ class Pointwise(Op):
         parameters = [n if i < required else f"{n}={defaults[i - required]!r}" for i, n in enumerate(names)]
         return eval(f"lambda {', '.join(parameters)}: None")
 
+    def sample_operands(self, draw: Any) -> Any:
+        """Operands that broadcast, in the formula's domain; the second is sometimes a number."""
+        shape, bounds = draw.shape(), (self.low, self.high, self.avoid)
+        rest = [draw.array(draw.broadcastable(shape), *bounds) for _ in self.variables[1:]]
+        if len(rest) == 1 and not self.avoid and draw.integer(0, 4) == 0:
+            rest = [draw.number(self.low, self.high)]
+        return (draw.array(shape, *bounds), *rest), {}
+
     # --- computing ---
 
     def compute(self, *operands: Any, out: np.ndarray | None = None) -> np.ndarray:
         """Run the formula on arrays and Python numbers, into `out` or a new array."""
+        if out is not None:
+            operands = tuple(_apart(o, out) for o in operands)
         key = tuple([
             (o.dtype, o.shape, o.strides) if type(o) is np.ndarray else (type(o), ()) for o in operands
         ])  # fmt: skip
@@ -105,10 +120,12 @@ class Pointwise(Op):
         """The dtypes computed in and returned."""
         kinds = tuple((o.dtype, o.ndim) if isinstance(o, np.ndarray) else (type(o), -1) for o in operands)
         promoted = dtypes.promote(kinds)
+        if self.kind == "floating" and operands[0].dtype.kind != "f":
+            raise NotImplementedError(f'"{self.name}" not implemented for \'{scalar_name(operands[0].dtype)}\'')
         if self.kind == "float":
             promoted = promoted if promoted.kind == "f" else dtypes.default()
         elif self.kind == "compare":
-            return promoted, BOOL
+            return (_BYTE if promoted.kind == "b" else promoted), BOOL  # bools have no arithmetic of their own
         elif self.kind == "logical":
             return BOOL, BOOL
         elif self.kind == "integer" and promoted.kind == "f":
@@ -154,18 +171,23 @@ class Rule:
 
     def __init__(self, name: str, tree: ast.expr, parameters: dict[str, str], constants: Sequence[str]):
         self.name, self.tree, self.constants = name, tree, constants
-        self.variables = formula.names(tree)
+        self.variables = formula.names(tree) or ["g"]
         self.arguments = tuple(parameters.get(v, v) for v in self.variables)
 
     @functools.cached_property
     def op(self) -> Pointwise:
-        return Pointwise(self.name, ast.unparse(self.tree), constants=self.constants, variables=self.variables)
+        """The rule as an op. Its g and y are inputs, so they get other names there: its own gradient has a g and a y of its own."""
+        names = {v: v + "_" * (v in "gy") for v in self.variables}
+        while len(set(names.values())) < len(names):
+            names = {v: n + "_" * (v in "gy") for v, n in names.items()}
+        tree = formula.substitute(self.tree, {v: ast.Name(n) for v, n in names.items()})
+        return Pointwise(self.name, ast.unparse(tree), constants=self.constants, variables=list(names.values()))
 
     def __call__(self, *args: Any) -> Any:
         if isinstance(self.tree, ast.Name) and self.tree.id == "g":
             return args[0]
-        if "g" not in self.variables:  # zero almost everywhere
-            return None
+        if isinstance(self.tree, ast.Constant):  # zero almost everywhere
+            return REGISTRY["zeros_like"](args[0])
         return self.op(*args)
 
 
@@ -198,6 +220,14 @@ def scalar(value: Any, dtype: np.dtype) -> np.ndarray:
         if dtype.kind == "f":
             return np.array([float("inf") if value > 0 else -float("inf")], dtype)
         raise RuntimeError(f"value cannot be converted to type {dtype.name} without overflow: {value}") from None
+
+
+def _apart(operand: Any, out: np.ndarray) -> Any:
+    """An operand that overlaps the output otherwise than exactly is copied, or it would be overwritten while being read."""
+    if type(operand) is not np.ndarray or operand is out or not np.may_share_memory(operand, out):
+        return operand
+    same = operand.shape == out.shape and operand.strides == out.strides
+    return operand if same and operand.ctypes.data == out.ctypes.data else copied(operand)
 
 
 def broadcast_shape(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from .. import autograd
 from ..autograd import Edge, Node, edge, mode
 from ..dtypes import scalar_name
 from ..jit import zeros
@@ -37,13 +36,13 @@ class Op:
     def __init__(
         self, name: str, forward: Callable[..., Any], *, vjp: Any = MISSING, reference: Callable[..., Any] | None = None,
         sample: Callable[..., Any] | None = None, errors: Sequence[Any] = (), view: bool = False, composite: bool = False,
-        method: bool = True, inplace: bool = False, into: Callable[..., None] | None = None, operators: Sequence[str] = (),
+        method: bool = True, inplace: bool | Callable[..., Any] = False, into: Callable[..., None] | None = None,
         public: bool = True, random: bool = False, tolerance: float = 1.0,
     ):  # fmt: skip
         self.name, self.forward, self.vjp = name, forward, vjp
         self.reference, self.sample, self.errors, self.tolerance = reference, sample, tuple(errors), tolerance
         self.view, self.composite, self.random, self.public = view, composite, random, public
-        self.method, self.inplace, self.into, self.operators = method, inplace, into, tuple(operators)
+        self.method, self.inplace, self.into = method, inplace, into
         self.__name__ = self.__qualname__ = name
         self.__doc__ = forward.__doc__
         self._learn_parameters(forward)
@@ -207,18 +206,19 @@ def restored(value: Any, op: Op) -> Any:
     """The argument again; RuntimeError if it was overwritten since."""
     if type(value) is _Saved:
         counter = value.tensor._counter
-        check_version(value.version, 0 if counter is None else counter[0], value.tensor._data, op)
+        check_version(value.version, 0 if counter is None else counter[0], value.tensor._data, op.name)
         return value.tensor
     if type(value) is tuple:
         return tuple(restored(v, op) for v in value)
     return value
 
 
-def check_version(expected: int, found: int, data: np.ndarray, op: Op) -> None:
+def check_version(expected: int, found: int, data: np.ndarray, who: str) -> None:
+    """RuntimeError if memory that backward needs was written to since it was saved."""
     if expected != found:
         raise RuntimeError(
             "one of the variables needed for gradient computation has been modified by an inplace operation: "
-            f"[numgrad.{scalar_name(data.dtype)}Tensor {list(data.shape)}], needed by {op.name}, is at version {found}; "
+            f"[numgrad.{scalar_name(data.dtype)}Tensor {list(data.shape)}], needed by {who}, is at version {found}; "
             f"expected version {expected} instead."
         )
 
@@ -254,7 +254,14 @@ class OpNode(Node):
         wanted = {source for step in plan if step for source in step[1]}
         self.values = {i: saved(args[i]) for kind, i in wanted if kind == "argument"}
         self.values |= {~i: tuple(args[i].shape) for kind, i in wanted if kind == "shape"}
-        self.results = [(o._data, o._counter, 0 if o._counter is None else o._counter[0]) for o in outputs] if ("y", 0) in wanted else []
+        self.results: Any = []
+        if ("y", 0) in wanted:
+            self.keep_results(outputs)
+
+    def keep_results(self, outputs: list[Tensor]) -> None:
+        """Keep the outputs' arrays, with the versions they have now, if the rules ask for them."""
+        if any(step and ("y", 0) in step[1] for step in self.op.plan(self.needs)):
+            self.results = [(o._data, o._counter, 0 if o._counter is None else o._counter[0]) for o in outputs]
 
     def name(self) -> str:
         return "".join(part.capitalize() for part in self.op.name.split("_")) + "Backward0"
@@ -289,7 +296,7 @@ class OpNode(Node):
 
     def _result(self, index: int) -> Tensor:
         data, counter, version = self.results[index]
-        check_version(version, 0 if counter is None else counter[0], data, self.op)
+        check_version(version, 0 if counter is None else counter[0], data, self.op.name)
         output = wrap(data)
         if data.dtype.kind == "f":
             output._node, output._index, output._requires_grad = self, index, True
@@ -344,148 +351,7 @@ def register(made: Op) -> Op:
     return made
 
 
-# --- in place -------------------------------------------------------------------------------------------------------
-
-
-class InPlace:
-    """`x.op_(...)`: the op's result, written over its first argument, which then stands for the result on the tape."""
-
-    def __init__(self, of: Op):
-        self.op = of
-        self.__name__ = of.name + "_"
-        self.__doc__ = f"In-place `{of.name}`."
-
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return self if instance is None else MethodType(self, instance)
-
-    def __call__(self, target: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        of = self.op
-        if not isinstance(target, Tensor):
-            raise TypeError(f"{self.__name__}() must be called on a Tensor, but got {type(target).__name__}")
-        full = (target, *args)
-        if kwargs or len(full) != of.arity:
-            full = of.bind(full, kwargs)
-        arrays, tracked = unwrap(full)
-        tracked = tracked and mode.enabled and of.vjp is not None
-        if tracked:
-            check_overwrite(target)
-            full = (self._before(target, full), *full[1:])
-        check_writeable(target)
-        write(of, arrays, target._data)
-        target.bump()
-        if tracked:
-            place(target, of, full)
-        return target
-
-    def _before(self, target: Tensor, full: tuple[Any, ...]) -> Tensor:
-        """The target as it was: its place on the tape, and its values where the gradient needs them."""
-        needs = tuple(isinstance(a, Tensor) and a._requires_grad for a in full)
-        before = wrap(_copied(target._data) if 0 in self.op.reads(needs) else target._data)
-        before._node, before._index, before._requires_grad = target._node, target._index, target._requires_grad
-        return before
-
-
-def write(of: Op, arrays: list[Any], out: np.ndarray) -> None:
-    """Compute an op into existing memory."""
-    if of.into is not None:
-        of.into(out, *arrays[1:])
-        return
-    result = of.forward(*arrays)
-    if result.shape != out.shape:
-        raise RuntimeError(f"output with shape {list(out.shape)} doesn't match the broadcast shape {list(result.shape)}")
-    check_cast(result.dtype, out.dtype)
-    _copy_into(out, result)
-
-
 def check_cast(found: np.dtype, wanted: np.dtype) -> None:
     """Results may be cast within and up the categories bool < integer < float, not down."""
     if "biuf".index(found.kind.replace("u", "i")) > "biuf".index(wanted.kind.replace("u", "i")):
         raise RuntimeError(f"result type {scalar_name(found)} can't be cast to the desired output type {scalar_name(wanted)}")
-
-
-def check_overwrite(target: Tensor) -> None:
-    """Leaves that require grad, and views of them, may not be overwritten while recording."""
-    if target._requires_grad and target._node is None:
-        raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
-    base = target._base
-    if base is not None and base._requires_grad and base._node is None:
-        raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
-
-
-def check_writeable(target: Tensor) -> None:
-    data = target._data
-    if not data.flags.writeable:
-        raise RuntimeError("cannot write in place: the tensor shares the memory of a read-only NumPy array; use .clone() first")
-    if 0 in data.strides and any(s == 0 and n > 1 for s, n in zip(data.strides, data.shape, strict=True)):
-        raise RuntimeError(
-            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
-            "Please clone() the tensor before performing the operation."
-        )
-
-
-def place(target: Tensor, of: Op, full: tuple[Any, ...]) -> None:
-    """Let a tensor that was just overwritten stand for the op's result on the tape; if it is a view, its base changes too."""
-    result = wrap(target._data)
-    result._counter = target._counter
-    of.record(full, [result], False)
-    if target._base is None:
-        target._node, target._index, target._requires_grad = result._node, result._index, result._requires_grad
-        target._epoch += 1
-        return
-    base = target._base
-    before = wrap(base._data)
-    before._node, before._index, before._requires_grad = base._node, base._index, base._requires_grad
-    after = wrap(base._data)
-    VIEW_SCATTER.record((before, result, target._chain), [after], False)
-    base._node, base._index, base._requires_grad = after._node, after._index, True
-    base._epoch += 1
-    target.catch_up()
-
-
-def through(tensor: Any, chain: Sequence[Any]) -> Any:
-    """A view made again, from its base and its recipe."""
-    for view, rest in chain:
-        tensor = view(tensor, *rest)
-    return tensor
-
-
-def _scatter_forward(base: np.ndarray, part: np.ndarray, chain: Sequence[Any]) -> np.ndarray:
-    result = _copied(base)
-    target = result
-    for view, rest in chain:
-        target = view.forward(target, *rest)
-    _copy_into(target, part)
-    return result
-
-
-def _scatter_base(g: Tensor, part_shape: tuple[int, ...], chain: Sequence[Any]) -> Tensor:
-    return VIEW_SCATTER(g, wrap(zeros(part_shape, g._data.dtype)), chain)
-
-
-def _copy_into(out: np.ndarray, source: Any) -> None:
-    from .elementwise import copy_into
-
-    copy_into(out, source)
-
-
-def _copied(source: np.ndarray) -> np.ndarray:
-    from .elementwise import copied
-
-    return copied(source)
-
-
-VIEW_SCATTER = Op(
-    "view_scatter", _scatter_forward, vjp=(_scatter_base, lambda g, chain: through(g, chain)), public=False, method=False
-)
-
-
-def catch_up(view: Tensor) -> None:
-    """A view whose base was overwritten takes its place on the tape anew."""
-    base = view._base
-    if base is None or view._epoch == base._epoch:
-        return
-    view._epoch = base._epoch
-    if base._requires_grad:
-        with autograd.enable_grad():
-            again = through(base, view._chain)
-        view._node, view._index, view._requires_grad = again._node, again._index, again._requires_grad

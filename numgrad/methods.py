@@ -1,0 +1,187 @@
+"""Methods of Tensor that are no ops of their own: conversions, transposed views, new tensors of the same kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+from . import dtypes, ops
+
+from .ops import creation
+from .tensor import Tensor, wrap
+
+
+def _conversion(to: dtypes.dtype) -> Any:
+    def convert(self: Tensor, memory_format: Any = None) -> Tensor:
+        return self.to(to)  # type: ignore[attr-defined]
+
+    convert.__doc__ = f"The tensor as {to}."
+    return convert
+
+
+_CONVERSIONS = {
+    "float": dtypes.float32, "double": dtypes.float64, "long": dtypes.int64, "int": dtypes.int32, "short": dtypes.int16,
+    "char": dtypes.int8, "byte": dtypes.uint8, "bool": dtypes.bool,
+}  # fmt: skip
+
+#: what `tensor.type()` says, and `torch.FloatTensor` and its kin are called
+TYPE_NAMES = {d: f"{dtypes.SCALAR_NAMES[d.numpy.str[1:]]}Tensor" for d in dtypes.ALL}
+
+
+def _half(self: Tensor, memory_format: Any = None) -> Tensor:
+    raise NotImplementedError("numgrad has no float16 and bfloat16: CPUs compute in float32; use .float()")
+
+
+def _type(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
+    """The type's name, or the tensor as another dtype (a dtype, a name such as "FloatTensor", or a legacy tensor class)."""
+    if dtype is None:
+        return f"numgrad.{TYPE_NAMES[self.dtype]}"
+    if isinstance(dtype, str):
+        name = dtype.rpartition(".")[2]
+        matches = [d for d, n in TYPE_NAMES.items() if n == name]
+        if not matches:
+            raise ValueError(f"invalid type: '{dtype}'")
+        dtype = matches[0]
+    return self.to(getattr(dtype, "legacy_dtype", dtype))  # type: ignore[attr-defined]
+
+
+def _reversed(self: Tensor) -> Tensor:
+    return self.permute(*range(self.dim() - 1, -1, -1))  # type: ignore[attr-defined]
+
+
+def _matrix_transpose(self: Tensor) -> Tensor:
+    if self.dim() < 2:
+        raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got {self.dim()}-D tensor.")
+    return self.transpose(-2, -1)  # type: ignore[attr-defined]
+
+
+def _cpu(self: Tensor, memory_format: Any = None) -> Tensor:
+    """The tensor itself: it lives on the CPU."""
+    return self
+
+
+def _cuda(self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
+    raise RuntimeError("numgrad computes on the CPU only: there is no CUDA device. Leave .cuda() out, or guard it with cuda.is_available()")
+
+
+def _pin_memory(self: Tensor, device: Any = None) -> Tensor:
+    """The tensor itself: there is no device memory to copy to."""
+    return self
+
+
+def _zero(self: Tensor) -> Tensor:
+    """Write 0 everywhere, in place."""
+    return self.fill_(0)  # type: ignore[attr-defined]
+
+
+def _new(name: str) -> Any:
+    make = getattr(creation, name)
+
+    def new(self: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, **kwargs: Any) -> Tensor:
+        return make(*size, dtype=self.dtype if dtype is None else dtype, device=device, requires_grad=requires_grad, **kwargs)
+
+    new.__doc__ = f"`{name}` with this tensor's dtype."
+    return new
+
+
+def _new_full(self: Tensor, size: Any, fill_value: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, **kwargs: Any) -> Tensor:
+    """`full` with this tensor's dtype."""
+    return creation.full(size, fill_value, dtype=self.dtype if dtype is None else dtype, device=device, requires_grad=requires_grad)
+
+
+def _new_tensor(self: Tensor, data: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, **kwargs: Any) -> Tensor:
+    """`tensor(data)` with this tensor's dtype."""
+    return creation.tensor(data, dtype=self.dtype if dtype is None else dtype, device=device, requires_grad=requires_grad)
+
+
+def _set_data(self: Tensor, source: Tensor) -> Tensor:
+    """Make this tensor use the memory of another."""
+    self._data = source._data
+    self.bump()
+    return self
+
+
+def _resize(self: Tensor, *size: Any) -> Tensor:
+    """Another shape in place; elements beyond the old ones are uninitialised."""
+    shape = ops.shape.sizes(size)
+    old = self._data.reshape(-1)
+    new = creation.empty_memory(shape, self._data.dtype)
+    kept = min(old.size, new.size)
+    if kept:
+        ops.elementwise.copy_into(new.reshape(-1)[:kept], old[:kept])
+    self._data = new
+    self.bump()
+    return self
+
+
+def _type_as(self: Tensor, other: Tensor) -> Tensor:
+    """The tensor as the dtype of another."""
+    return self.to(other.dtype)  # type: ignore[attr-defined]
+
+
+def _is_set_to(self: Tensor, tensor: Tensor) -> bool:
+    """Whether both are the same memory, in the same shape and strides."""
+    return self.data_ptr() == tensor.data_ptr() and self.shape == tensor.shape and self.stride() == tensor.stride()
+
+
+def _is_shared(self: Tensor) -> bool:
+    """Always False: memory is not shared between processes."""
+    return False
+
+
+class Storage:
+    """The memory under a tensor, as far as scripts ask: its length and its address."""
+
+    def __init__(self, tensor: Tensor):
+        self._owner = tensor if tensor._base is None else tensor._base
+
+    def data_ptr(self) -> int:
+        """The address of its first byte."""
+        return self._owner.data_ptr()
+
+    def size(self) -> int:
+        """Its elements."""
+        return self._owner.numel()
+
+    __len__ = size
+
+    def nbytes(self) -> int:
+        """Its bytes."""
+        return self._owner.nbytes
+
+
+class LegacyTensorType(type(Tensor)):  # type: ignore[misc]
+    """`FloatTensor(2, 3)` makes a float32 tensor; `isinstance(x, FloatTensor)` asks for its dtype."""
+
+    legacy_dtype: dtypes.dtype
+
+    def __call__(cls, *args: Any) -> Tensor:
+        return wrap(creation.legacy(args, cls.legacy_dtype.numpy))
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, Tensor) and instance.dtype is cls.legacy_dtype
+
+
+LEGACY_TYPES = {
+    name: LegacyTensorType(name, (Tensor,), {"legacy_dtype": d, "__doc__": f"Legacy constructor of {d} tensors."})
+    for d, name in TYPE_NAMES.items()
+}
+
+
+def attach() -> None:
+    """Give Tensor these methods."""
+    for name, to in _CONVERSIONS.items():
+        setattr(Tensor, name, _conversion(to))
+    methods: dict[str, Any] = {
+        "half": _half, "bfloat16": _half, "type": _type, "cpu": _cpu, "cuda": _cuda, "pin_memory": _pin_memory, "zero_": _zero,
+        "new_full": _new_full, "new_tensor": _new_tensor, "set_": _set_data, "resize_": _resize, "type_as": _type_as, "is_set_to": _is_set_to,
+        "is_shared": _is_shared, "share_memory_": _cpu, "untyped_storage": Storage, "storage": Storage,
+        "T": property(_reversed), "mT": property(_matrix_transpose), "H": property(_matrix_transpose), "mH": property(_matrix_transpose),
+        "real": property(lambda self: self), "conj": lambda self: self, "resolve_conj": lambda self: self, "resolve_neg": lambda self: self,
+    }  # fmt: skip
+    for name in ("new_zeros", "new_ones", "new_empty"):
+        methods[name] = _new(name[4:])
+    for name, method in methods.items():
+        setattr(Tensor, name, method)
+
+
