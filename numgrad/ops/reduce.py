@@ -10,17 +10,13 @@ import numpy as np
 
 from .. import dtypes
 from ..dtypes import BOOL, INT64, scalar_name, to_numpy
-from ..jit import device, empty, kernel, launch, prange
 from ..tensor import Tensor
 from .elementwise import copied
 from .record import composite, op
+from .reduction import Reduction, reduced_shape
 from .shape import dimensions, expand, reshape
 
-#: Elements of a contiguous run that one accumulator sums, and rows that are added to one another elementwise. What is
-#: longer is cut into pieces of this length, whose sums are summed in turn: errors grow with the logarithm of the length.
-RUN, ROWS, COLUMNS = 8192, 64, 2048
-
-# --- geometry -------------------------------------------------------------------------------------------------------
+# --- dimensions -----------------------------------------------------------------------------------------------------
 
 
 def reduced_dims(dim: Any, ndim: int) -> tuple[int, ...]:
@@ -31,43 +27,9 @@ def reduced_dims(dim: Any, ndim: int) -> tuple[int, ...]:
     return found if ndim else ()
 
 
-def reduced_shape(shape: Sequence[int], dims: Sequence[int], keepdim: bool) -> tuple[int, ...]:
-    """The shape once `dims` are reduced to size 1 or, without `keepdim`, dropped."""
-    if keepdim:
-        return tuple(1 if d in dims else n for d, n in enumerate(shape))
-    return tuple(n for d, n in enumerate(shape) if d not in dims)
-
-
 def count(shape: Sequence[int], dims: Sequence[int]) -> int:
     """How many elements each element of the result is made of."""
     return math.prod(shape[d] for d in dims)
-
-
-def stages(shape: Sequence[int], dims: Sequence[int]) -> list[tuple[int, int, int]]:
-    """(outer, n, inner) of the steps that reduce `dims` of a contiguous array, a run of neighbours each, the last run first."""
-    found, inner, d = [], 1, len(shape)
-    while d:
-        end = d
-        while d and (d - 1 in dims or shape[d - 1] == 1):
-            d -= 1
-        n = math.prod(shape[d:end])
-        if n != 1:
-            found.append((math.prod(shape[:d]), n, inner))
-        if d == end:
-            d -= 1
-            inner *= shape[d]
-    return found
-
-
-def in_memory_order(x: np.ndarray, dims: tuple[int, ...]) -> tuple[np.ndarray, tuple[int, ...]]:
-    """A contiguous array with the same elements, and where `dims` are in it; dimensions change places rather than be copied."""
-    if x.flags.c_contiguous:
-        return x, dims
-    order = sorted(range(x.ndim), key=lambda d: (-x.strides[d], d))
-    kept = [d for d in order if d not in dims]
-    if kept == sorted(kept) and x.transpose(order).flags.c_contiguous:
-        return x.transpose(order), tuple(order.index(d) for d in dims)
-    return copied(x), dims
 
 
 def spread(g: Tensor, shape: tuple[int, ...], dims: tuple[int, ...]) -> Tensor:
@@ -77,86 +39,12 @@ def spread(g: Tensor, shape: tuple[int, ...], dims: tuple[int, ...]) -> Tensor:
 
 # --- sum ------------------------------------------------------------------------------------------------------------
 
-
-@device(fastmath=("contract", "reassoc"))
-def _sum_of_run(run):
-    total = 0  # becomes int64, or float64 for both float dtypes
-    for j in range(run.size):
-        total += run[j]
-    return total
-
-
-@kernel
-def _sum_runs(y, x):
-    """y[o, b]: the sum of the b-th run of x[o]."""
-    for i in prange(y.size):
-        o = i // y.shape[1]
-        b = i - o * y.shape[1]
-        y[o, b] = _sum_of_run(x[o, b * RUN : min(x.shape[1], (b + 1) * RUN)])
-
-
-@device
-def _add_four(y, a, b, c, d):
-    for j in range(y.size):
-        y[j] += (a[j] + b[j]) + (c[j] + d[j])
-
-
-@device
-def _add_one(y, a):
-    for j in range(y.size):
-        y[j] += a[j]
-
-
-@device
-def _sum_of_rows(y, x, o, b, first):
-    last = min(first + COLUMNS, y.shape[2])
-    out = y[o, b, first:last]
-    for j in range(last - first):
-        out[j] = 0
-    k, stop = b * ROWS, min(x.shape[1], (b + 1) * ROWS)
-    while k + 4 <= stop:
-        _add_four(out, x[o, k, first:last], x[o, k + 1, first:last], x[o, k + 2, first:last], x[o, k + 3, first:last])
-        k += 4
-    while k < stop:
-        _add_one(out, x[o, k, first:last])
-        k += 1
-
-
-@kernel
-def _sum_rows(y, x):
-    """y[o, b]: the sum of the b-th group of rows of x[o], column by column."""
-    strips = (y.shape[2] + COLUMNS - 1) // COLUMNS
-    for i in prange(y.shape[0] * y.shape[1] * strips):
-        row = i // strips
-        o = row // y.shape[1]
-        _sum_of_rows(y, x, o, row - o * y.shape[1], (i - row * strips) * COLUMNS)
-
-
-def _sum_stage(x: np.ndarray) -> np.ndarray:
-    """(outer, n, inner) summed to (outer, 1, inner)."""
-    outer, n, inner = x.shape
-    while True:
-        pieces = max(1, -(-n // (RUN if inner == 1 else ROWS)))
-        y = empty((outer, pieces, inner), x.dtype)
-        if inner == 1:
-            launch(_sum_runs, y.reshape(outer, pieces), x.reshape(outer, n), work=x.size)
-        elif y.size:
-            launch(_sum_rows, y, x, work=x.size)
-        if pieces == 1:
-            return y
-        x, n = y, pieces
+summed = Reduction("sum", "a + b", 0, wide=True)
 
 
 def _sum_forward(input: np.ndarray, dims: tuple[int, ...], keepdim: bool, dtype: np.dtype) -> np.ndarray:
     x = input if input.dtype == dtype else copied(input, dtype)
-    shape = reduced_shape(x.shape, dims, keepdim)
-    x, dims = in_memory_order(x, dims)
-    steps = stages(x.shape, dims)
-    if not steps:
-        return copied(x).reshape(shape)
-    for step in steps:
-        x = _sum_stage(x.reshape(step))
-    return x.reshape(shape)
+    return summed(x, dims, keepdim)
 
 
 _sum = op("sum_over", _sum_forward, public=False, method=False, vjp=(lambda g, input_shape, dims: spread(g, input_shape, dims),))

@@ -1,0 +1,241 @@
+"""Reductions as two formulas: what becomes of each element, and how two results become one.
+
+A contiguous array is seen as (outer, n, inner), and n is reduced. Where inner is 1, a run of memory is folded into one
+number; else rows are folded into each other, element by element. Runs and rows are cut into pieces by shape alone; the
+results of pieces are reduced in turn, so that errors grow with the logarithm of n and the bits do not depend on threads.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..jit import Kernel, codegen, empty, formula, launch
+from .elementwise import copied
+
+#: Elements in a piece of a run, rows in a piece, and columns that are folded at a time.
+RUN, ROWS, COLUMNS = 8192, 64, 2048
+
+_RUNS = '''"""{title}: runs of {T} -> {R}"""
+
+
+@device(fastmath=("contract", "reassoc"))
+def fold_run(run{parameter}):
+    total = A({identity})
+    for j in range(run.size):
+        x = T(run[j])
+        a, b = total, A({element})
+        total = A({combine})
+    return total
+
+
+@device
+def fold_piece(y, x{operand}, i):
+    o, p = np.int64(i), 0  # prange counts in uint64, which with int64 would become float64
+    if y.shape[1] > 1:
+        o = i // y.shape[1]
+        p = i - o * y.shape[1]
+    y[o, p] = R(fold_run(x[o, p * {RUN} : min(x.shape[1], (p + 1) * {RUN})]{at_run}))
+
+
+@kernel
+def {name}(y, x{operand}):
+    for i in prange(y.size):
+        fold_piece(y, x{operand}, i)
+'''
+
+_ROWS = '''"""{title}: rows of {T} -> {R}"""
+
+
+@device
+def fold_four(y, p, q, r, s{operand}):
+    for j in range(y.size):
+        {center}
+        x = T(p[j])
+        a = R({element})
+        x = T(q[j])
+        b = R({element})
+        first = {combine}
+        x = T(r[j])
+        a = R({element})
+        x = T(s[j])
+        b = R({element})
+        b = {combine}
+        a = first
+        b = {combine}
+        a = y[j]
+        y[j] = R({combine})
+
+
+@device
+def fold_one(y, p{operand}):
+    for j in range(y.size):
+        {center}
+        x = T(p[j])
+        a, b = y[j], R({element})
+        y[j] = R({combine})
+
+
+@device
+def fold_rows(y, x{operand}, o, p, first):
+    last = min(first + {COLUMNS}, y.shape[2])
+    out = y[o, p, first:last]
+    for j in range(last - first):
+        out[j] = R({identity})
+    k, stop = p * {ROWS}, min(x.shape[1], (p + 1) * {ROWS})
+    while k + 4 <= stop:
+        fold_four(out, x[o, k, first:last], x[o, k + 1, first:last], x[o, k + 2, first:last], x[o, k + 3, first:last]{at_row})
+        k += 4
+    while k < stop:
+        fold_one(out, x[o, k, first:last]{at_row})
+        k += 1
+
+
+@kernel
+def {name}(y, x{operand}):
+    strips = (y.shape[2] + {COLUMNS} - 1) // {COLUMNS}
+    for i in prange(y.shape[0] * y.shape[1] * strips):
+        row = i // strips
+        o = row // y.shape[1]
+        fold_rows(y, x{operand}, o, row - o * y.shape[1], (i - row * strips) * {COLUMNS})
+'''
+
+
+class Reduction:
+    """`element` is a formula of x and, where a center is given, m; `combine` is an associative one of a and b.
+
+    `identity` is what an empty reduction gives: a number, or a function of the dtype. `wide`: runs accumulate in float64.
+    """
+
+    def __init__(self, name: str, combine: str, identity: Any, element: str = "x", wide: bool = False):
+        self.name, self.combine, self.element, self.wide = name, formula.parse(combine), formula.parse(element), wide
+        self.identity: Callable[[np.dtype], Any] = identity if callable(identity) else lambda dtype: identity
+        self.cost = formula.cost(self.element)
+        self.plain = self if element == "x" else Reduction(name, combine, identity, "x", wide)
+
+    @functools.lru_cache(maxsize=None)  # noqa: B019 - reductions live as long as the program
+    def kernel(self, layout: str, given: np.dtype, result: np.dtype) -> Kernel:
+        """The kernel that reduces runs or rows of one dtype to another."""
+        centered, runs = "m" in formula.names(self.element), layout == "runs"
+        accumulator = np.dtype(np.float64) if self.wide and runs and result.kind == "f" else result
+        name = f"{self.name}_{layout}"
+        text = (_RUNS if runs else _ROWS).format(
+            name=name, title=f"{ast_text(self.element)}, combined by {ast_text(self.combine)}", T=given, R=result,
+            element=formula.source(self.element, given), combine=formula.source(self.combine, accumulator),
+            identity=literal(self.identity(accumulator)), RUN=RUN, ROWS=ROWS, COLUMNS=COLUMNS,
+            operand=", centers" if centered else "", parameter=", m" if centered else "", at_run=", T(centers[o])" if centered else "",
+            at_row=", centers[o, first:last]" if centered else "", center="m = T(centers[j])" if centered else "pass",
+        )  # fmt: skip
+        return codegen.load(name, text, {"T": given.type, "R": result.type, "A": accumulator.type, "inf": math.inf})
+
+    def stage(self, x: np.ndarray, result: np.dtype, center: np.ndarray | None = None) -> np.ndarray:
+        """Reduce (outer, n, inner) to (outer, 1, inner); `center` has (outer, inner) elements."""
+        outer, n, inner = x.shape
+        if center is None and (rows := together(n, inner)) > 1:
+            return self.plain.stage(self._pass(x.reshape(outer, n // rows, rows * inner), result).reshape(outer, -1, inner), result)
+        y = self._pass(x, result, center)
+        return y if y.shape[1] == 1 else self.plain.stage(y, result)
+
+    def _pass(self, x: np.ndarray, result: np.dtype, center: np.ndarray | None = None) -> np.ndarray:
+        """Reduce each piece of (outer, n, inner): (outer, pieces, inner)."""
+        outer, n, inner = x.shape
+        pieces = max(1, -(-n // (RUN if inner == 1 else ROWS)))
+        y = empty((outer, pieces, inner), result)
+        if y.size == 0:
+            return y
+        if inner == 1:
+            centers = () if center is None else (center.reshape(outer),)
+            launch(self.kernel("runs", x.dtype, result), y.reshape(outer, pieces), x.reshape(outer, n), *centers, work=x.size * self.cost)
+        else:
+            centers = () if center is None else (center.reshape(outer, inner),)
+            launch(self.kernel("rows", x.dtype, result), y, x, *centers, work=x.size * self.cost)
+        return y
+
+    def __call__(
+        self, x: np.ndarray, dims: tuple[int, ...], keepdim: bool = False, result: np.dtype | None = None, center: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Reduce `dims` of an array; `center` has the shape of the result."""
+        result, shape = result or x.dtype, reduced_shape(x.shape, dims, keepdim)
+        if center is None:
+            x, dims = in_memory_order(x, dims)
+            steps = stages(x.shape, dims)
+        else:
+            x, step = one_run(x, dims)
+            steps = [step]
+        reduction = self
+        for step in steps:
+            x = reduction.stage(x.reshape(step), result, center)
+            reduction = self.plain
+        return x.reshape(shape)
+
+
+def ast_text(tree: Any) -> str:
+    """A formula as text."""
+    import ast
+
+    return ast.unparse(tree)
+
+
+def literal(value: Any) -> str:
+    """A number as source; infinity is called inf."""
+    return repr(value)
+
+
+@functools.lru_cache(maxsize=4096)
+def together(n: int, inner: int) -> int:
+    """How many short rows to fold side by side: a divisor of n, 1 where rows are long enough or few."""
+    if inner == 1 or inner >= 64 or n < 4 * ROWS:
+        return 1
+    return next((k for k in range(256 // inner, 1, -1) if n % k == 0 and n // k >= ROWS), 1)
+
+
+# --- geometry -------------------------------------------------------------------------------------------------------
+
+
+def reduced_shape(shape: Sequence[int], dims: Sequence[int], keepdim: bool) -> tuple[int, ...]:
+    """The shape once `dims` are reduced to size 1 or, without `keepdim`, dropped."""
+    if keepdim:
+        return tuple(1 if d in dims else n for d, n in enumerate(shape))
+    return tuple(n for d, n in enumerate(shape) if d not in dims)
+
+
+def stages(shape: Sequence[int], dims: Sequence[int]) -> list[tuple[int, int, int]]:
+    """(outer, n, inner) of the steps that reduce `dims` of a contiguous array, a run of neighbours each, the last run first."""
+    found, inner, d = [], 1, len(shape)
+    while d:
+        end = d
+        while d and (d - 1 in dims or shape[d - 1] == 1):
+            d -= 1
+        n = math.prod(shape[d:end])
+        if n != 1:
+            found.append((math.prod(shape[:d]), n, inner))
+        if d == end:
+            d -= 1
+            inner *= shape[d]
+    return found or [(1, 1, math.prod(shape))]
+
+
+def in_memory_order(x: np.ndarray, dims: tuple[int, ...]) -> tuple[np.ndarray, tuple[int, ...]]:
+    """A contiguous array with the same elements, and where `dims` are in it; dimensions change places rather than be copied."""
+    if x.flags.c_contiguous:
+        return x, dims
+    order = sorted(range(x.ndim), key=lambda d: (-x.strides[d], d))
+    kept = [d for d in order if d not in dims]
+    if kept == sorted(kept) and x.transpose(order).flags.c_contiguous:
+        return x.transpose(order), tuple(order.index(d) for d in dims)
+    return copied(x), dims
+
+
+def one_run(x: np.ndarray, dims: tuple[int, ...]) -> tuple[np.ndarray, tuple[int, int, int]]:
+    """A contiguous array in which `dims` are neighbours, and its (outer, n, inner)."""
+    x = x if x.flags.c_contiguous else copied(x)
+    steps = stages(x.shape, dims)
+    if len(steps) == 1:
+        return x, steps[0]
+    kept = [d for d in range(x.ndim) if d not in dims]
+    order = (*kept, *sorted(dims))
+    return copied(x.transpose(order)), (math.prod(x.shape[d] for d in kept), math.prod(x.shape[d] for d in dims), 1)
