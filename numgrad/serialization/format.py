@@ -6,7 +6,6 @@ import contextlib
 import json
 import math
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from typing import Any
@@ -75,7 +74,7 @@ def _destination(f: Any) -> Iterator[Any]:
         with open(path, "wb") as file:
             yield file
         return
-    temporary = f"{path}.{secrets.token_hex(4)}.tmp"
+    temporary = f"{path}.{os.urandom(4).hex()}.tmp"
     try:
         with open(temporary, "xb") as file:
             if os.path.exists(path):
