@@ -1,0 +1,1 @@
+"""Measurements of numgrad beside its peers: `python -m perf`."""
