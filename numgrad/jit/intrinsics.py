@@ -196,7 +196,8 @@ def shift_right(i, places):
 @native(_instruction("select"), accepts=lambda condition, yes, no: (types.boolean, yes, yes), leading=1)
 def select(condition, yes, no):
     """``yes`` where the condition holds, else ``no``; both are computed, so a loop over it has no branch."""
-    return yes if condition else no
+    chosen = yes if condition else no
+    return np.float64(chosen) if isinstance(chosen, float) else chosen
 
 
 @native(_llvm("maximum"))
@@ -238,15 +239,17 @@ def _fma64(x, y, z):
     try:
         return np.float64(exact / (p * q * r))                    # Python divides integers with one rounding
     except OverflowError:
-        return np.float64(math.copysign(math.inf, exact))
+        return np.float64(math.inf if exact > 0 else -math.inf)
 
 
 @native(_llvm("fma"))
 def fma(x, y, z):
     """``x y + z`` rounded once. Never left to the compiler: it may contract one copy of a loop and not another."""
-    if x == 0 or y == 0 or not (math.isfinite(x) and math.isfinite(y) and math.isfinite(z)):
-        return x * y + z                                          # exact, or decided by infinities and NaN
-    return _fma32(x, y, z) if x.itemsize == 4 else _fma64(x, y, z)
+    if not math.isfinite(z) and math.isfinite(x) and math.isfinite(y):
+        return type(x)(z)                                         # even where the product overflows
+    if x == 0 or y == 0 or not (math.isfinite(x) and math.isfinite(y)):
+        return np.multiply(x, y) + z                              # exact, or decided by infinities and NaN
+    return _fma32(x, y, z) if isinstance(x, np.float32) else _fma64(x, y, z)
 
 
 # --- one-instruction functions ----------------------------------------------------------------------------------

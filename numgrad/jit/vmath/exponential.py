@@ -130,7 +130,7 @@ def tanh(x):
     one, two, square = like(x, 1.0), like(x, 2.0), x * x
     small = fma(x * square, polynomial(square, _TANH), x)
     large = one - two / (exp_moderate(two * clamp(fabs(x), one - one, like(x, 20.0))) + one)
-    return select(fabs(x) < like(x, 0.5625), small, copysign(large, x))
+    return copysign(select(fabs(x) < like(x, 0.5625), small, large), x)          # small rounds -0 to 0
 
 
 @scalar
