@@ -41,9 +41,9 @@ hardtanh = pointwise("hardtanh", "where(x < min_val, min_val, where(x > max_val,
 leaky_relu = pointwise("leaky_relu", "where(x > 0, x, x * negative_slope)", grad="where(x > 0, g, g * negative_slope)", **_hidden,
                        constants=("negative_slope",), defaults=(0.01,), sample=_sample((), (0.3,), (-1.5,), avoid=(0,)),
                        reference=lambda x, slope=0.01: np.where(x > 0, x, x * slope), errors=_whole_errors)  # fmt: skip
-threshold = pointwise("threshold", "where(x <= threshold, value, x)", grad="where(x <= threshold, 0, g)", kind="number", method=False,
+threshold = pointwise("threshold", "where(x <= threshold, value, x)", grad="where(x <= threshold, 0, g)", **_floating, method=False,
                       variables=("x", "threshold", "value"), constants=("threshold", "value"), sample=_sample((0, 0), (0.5, -2), avoid=(0, 0.5)),
-                      reference=lambda x, threshold, value: np.where(x <= threshold, value, x).astype(x.dtype))  # fmt: skip
+                      reference=lambda x, threshold, value: np.where(x <= threshold, value, x), errors=[((np.arange(3), 0, 1), NotImplementedError, "Long")])  # fmt: skip
 hardshrink = pointwise("hardshrink", "where(abs(x) <= lambd, 0, x)", grad="where(abs(x) <= lambd, 0, g)", **_floating, constants=("lambd",),
                        defaults=(0.5,), sample=_sample((), (1.0,), (0,), avoid=(-1, -0.5, 0, 0.5, 1)),
                        reference=lambda x, lambd=0.5: np.where(np.abs(x) <= lambd, 0, x), errors=_whole_errors)  # fmt: skip
@@ -57,10 +57,10 @@ hardswish = pointwise("hardswish", "x * minimum(maximum(x + 3, 0), 6) / 6", grad
 
 # --- exponential ----------------------------------------------------------------------------------------------------
 
-sigmoid = pointwise("sigmoid", "sigmoid(x)", grad="g * y * (1 - y)", inplace=True, sample=_sample(), reference=lambda x: 1 / (1 + np.exp(-x)))
-tanh = pointwise("tanh", "tanh(x)", grad="g * (1 - y * y)", inplace=True, sample=_sample(), reference=np.tanh)
-tanhshrink = pointwise("tanhshrink", "x - tanh(x)", grad="g * tanh(x) * tanh(x)", public=False, method=False, sample=_sample(),
-                       reference=lambda x: x - np.tanh(x))  # fmt: skip
+sigmoid = pointwise("sigmoid", "sigmoid(x)", grad="g * y * (1 - y)", inplace=True, sample=_sample(), reference=lambda x: 1 / (1 + np.exp(x * -1.0)))
+tanh = pointwise("tanh", "tanh(x)", grad="g * (1 - y * y)", inplace=True, sample=_sample(), reference=lambda x: np.tanh(x * 1.0))
+tanhshrink = pointwise("tanhshrink", "x - tanh(x)", grad="g * tanh(x) * tanh(x)", public=False, method=False, sample=_sample(low=0.5),
+                       reference=lambda x: x - np.tanh(x * 1.0))  # fmt: skip
 softsign = pointwise("softsign", "x / (1 + abs(x))", grad="g / ((1 + abs(x)) * (1 + abs(x)))", public=False, method=False, sample=_sample(avoid=(0,)),
                      reference=lambda x: x / (1 + np.abs(x)))  # fmt: skip
 logsigmoid = pointwise("logsigmoid", "logsigmoid(x)", **_hidden, sample=_sample(low=-20, high=20), reference=lambda x: -np.logaddexp(0, -x),
@@ -105,7 +105,7 @@ _INNER = "1.5957691216057308 * x * (1 + 0.044715 * x * x)"
 _SLOPE = "1.5957691216057308 * x * (1 + 0.134145 * x * x)"
 _gelu_tanh = pointwise("gelu_tanh", f"x * sigmoid({_INNER})", **_hidden, sample=_sample(), errors=_whole_errors,
                        grad=f"g * sigmoid({_INNER}) * (1 + {_SLOPE} * sigmoid(-({_INNER})))",
-                       reference=lambda x: 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))))  # fmt: skip
+                       reference=lambda x: x / (1 + np.exp(-2 * math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))))  # fmt: skip
 
 
 def _gelu_function(input: Tensor, approximate: str = "none") -> Tensor:
@@ -122,7 +122,7 @@ def _gelu_reference(x: Any, approximate: str = "none") -> Any:
 gelu = composite("gelu", _gelu_function, public=False, method=False, reference=_gelu_reference, sample=_sample((), ("none",), ("tanh",)),
                  errors=[((np.ones(2), "erf"), RuntimeError, "approximate"), *_whole_errors])  # fmt: skip
 
-_prelu = pointwise("prelu_formula", "where(x > 0, x, weight * x)", grad=("where(x > 0, g, weight * g)", "where(x > 0, 0, x * g)"), **_hidden,
+_prelu = pointwise("prelu_formula", "where(x > 0, x, weight * x)", grad=("where(x > 0, g, weight * g)", "where(x > 0, 0, x * g)"), public=False, method=False,
                    avoid=(0,), reference=lambda x, weight: np.where(x > 0, x, weight * x))  # fmt: skip
 
 
@@ -165,7 +165,8 @@ def _glu_function(input: Tensor, dim: int = -1) -> Tensor:
     return _gate(narrow(input, d, 0, n // 2), narrow(input, d, n // 2, n // 2))
 
 
-_gate = pointwise("gate", "x * sigmoid(z)", **_hidden, reference=lambda x, z: x / (1 + np.exp(-z)), errors=())
+_gate = pointwise("gate", "x * sigmoid(z)", **_hidden, sample=lambda draw: ((lambda s: (draw.array(s), draw.array(s)))(draw.shape()), {}),
+                  reference=lambda x, z: x / (1 + np.exp(-z)))  # fmt: skip
 
 
 def _glu_reference(x: Any, dim: int = -1) -> Any:

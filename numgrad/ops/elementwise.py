@@ -120,8 +120,9 @@ class Pointwise(Op):
         """The dtypes computed in and returned."""
         kinds = tuple((o.dtype, o.ndim) if isinstance(o, np.ndarray) else (type(o), -1) for o in operands)
         promoted = dtypes.promote(kinds)
-        if self.kind == "floating" and operands[0].dtype.kind != "f":
-            raise NotImplementedError(f'"{self.name}" not implemented for \'{scalar_name(operands[0].dtype)}\'')
+        if self.kind == "floating" and not (isinstance(operands[0], np.ndarray) and operands[0].dtype.kind == "f"):
+            given = scalar_name(operands[0].dtype) if isinstance(operands[0], np.ndarray) else type(operands[0]).__name__
+            raise NotImplementedError(f'"{self.name}" not implemented for \'{given}\'')
         if self.kind == "float":
             promoted = promoted if promoted.kind == "f" else dtypes.default()
         elif self.kind == "compare":
