@@ -52,4 +52,8 @@ def attach() -> None:
         setattr(Tensor, f"__{operator}__", _binary(REGISTRY[operator]))
     for operator, name in _UNARY.items():
         setattr(Tensor, f"__{operator}__", REGISTRY[name])
+    from .getitem import getitem, setitem
+    from .masks import where_method
+
+    Tensor.__getitem__, Tensor.__setitem__, Tensor.where = getitem, setitem, where_method  # type: ignore[attr-defined]
     Tensor.__hash__ = object.__hash__  # type: ignore[method-assign]

@@ -1,0 +1,113 @@
+"""Checks of index tensors. A kernel notes where the first bad index is; Python raises what the called function raises."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..dtypes import INT64
+from ..jit import device, empty, kernel, launch, prange
+from ..jit.codegen import TILE
+from .elementwise import copied
+
+
+class Bounds(NamedTuple):
+    """How a function treats bad indices: whether negative ones count from the end, and what it raises."""
+
+    wraps: bool
+    error: type[Exception]
+    message: str
+
+
+_DIMENSION = "index {index} is out of bounds for dimension {dim} with size {size}"
+#: By the name of the function that was called.
+BOUNDS = {
+    "index": Bounds(True, IndexError, _DIMENSION),
+    "index_fill": Bounds(True, IndexError, _DIMENSION),
+    "gather": Bounds(False, RuntimeError, _DIMENSION),
+    "index_add": Bounds(False, RuntimeError, _DIMENSION),
+    "index_copy": Bounds(False, IndexError, "index_copy_(): " + _DIMENSION),
+    "index_select": Bounds(False, IndexError, "index out of range in self: " + _DIMENSION),
+    "take": Bounds(True, IndexError, "out of range: tried to access index {index} on a tensor of {size} elements."),
+}
+
+
+@device
+def _check_tile(bad, unit, index, low, high):  # type: ignore[no-untyped-def]
+    start, stop = unit * TILE, min(index.size, (unit + 1) * TILE)
+    row = index[start:stop]
+    first = -1
+    for j in range(stop - start):
+        if (row[j] < low or row[j] >= high) and first < 0:
+            first = start + j
+    bad[unit] = first
+
+
+@kernel
+def _check_kernel(bad, index, low, high):  # type: ignore[no-untyped-def]
+    for unit in prange(bad.size):
+        _check_tile(bad, unit, index, low, high)
+
+
+@device
+def _offsets_tile(offsets, bad, unit, index, size, wrap, step, fresh):  # type: ignore[no-untyped-def]
+    start, stop = unit * TILE, min(index.size, (unit + 1) * TILE)
+    out, row = offsets[start:stop], index[start:stop]
+    first = -1
+    for j in range(stop - start):
+        i = row[j]
+        if i < 0:
+            i += wrap
+        if i < 0 or i >= size:
+            i = 0
+            if first < 0:
+                first = start + j
+        if fresh:
+            out[j] = i * step
+        else:
+            out[j] += i * step
+    bad[unit] = first
+
+
+@kernel
+def _offsets_kernel(offsets, bad, index, size, wrap, step, fresh):  # type: ignore[no-untyped-def]
+    for unit in prange(bad.size):
+        _offsets_tile(offsets, bad, unit, index, size, wrap, step, fresh)
+
+
+def slots(count: int) -> np.ndarray:
+    """Where each tile of a check notes the first bad position, or -1."""
+    return empty(-(-count // TILE), INT64)
+
+
+def refuse(bad: np.ndarray, index: np.ndarray, caller: str, dim: int, size: int) -> None:
+    """Raise what the caller raises if a check found a bad index."""
+    for first in bad.tolist():
+        if first >= 0:
+            _, error, message = BOUNDS[caller]
+            raise error(message.format(index=int(index[first]), dim=dim, size=size))
+
+
+def check_index(index: np.ndarray, caller: str, dim: int, size: int) -> None:
+    """Raise what the caller raises if any of these indices is out of range."""
+    if index.size:
+        flat, bad = as_index(index, index.shape), slots(index.size)
+        launch(_check_kernel, bad, flat, -size if BOUNDS[caller].wraps else 0, size, work=index.size)
+        refuse(bad, flat, caller, dim, size)
+
+
+def add_offsets(offsets: np.ndarray, index: np.ndarray, caller: str, dim: int, size: int, step: int, fresh: bool) -> None:
+    """Set (`fresh`) or add to each offset its index times the step; raises for indices out of range."""
+    bad = slots(index.size)
+    launch(_offsets_kernel, offsets, bad, index, size, size if BOUNDS[caller].wraps else 0, step, fresh, work=index.size)
+    refuse(bad, index, caller, dim, size)
+
+
+def as_index(index: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """An index array broadcast to a shape, as contiguous int64 in one dimension."""
+    if index.shape != shape:
+        index = np.broadcast_to(index, shape)
+    if index.dtype != INT64 or not index.flags.c_contiguous:
+        index = copied(index, INT64)
+    return index.reshape(-1)

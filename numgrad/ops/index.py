@@ -1,0 +1,296 @@
+"""Reading and writing at index tensors: `x[i, :, j]` and `x[i, :, j] = v`, what the tape sees of them, and views by index.
+
+Index tensors become one offset into memory for each combination of their elements; the rest is copying rows. A write is
+shared out over what is written: each unit owns columns of the result and goes through the offsets in order, so that
+repeated indices neither race nor depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..dtypes import INT64
+from ..jit import device, empty, kernel, launch, prange, zeros
+from ..jit.codegen import TILE
+from ..tensor import Tensor, wrap
+from .bounds import add_offsets, as_index
+from .elementwise import broadcast_shape, collapse, copied, copy_into, span
+from .record import op
+
+# --- views ----------------------------------------------------------------------------------------------------------
+
+
+def _basic_forward(input: np.ndarray, plan: tuple[Any, ...]) -> np.ndarray:
+    return input[plan]
+
+
+def _basic_backward_forward(g: np.ndarray, shape: tuple[int, ...], plan: tuple[Any, ...]) -> np.ndarray:
+    result = zeros(shape, g.dtype)
+    copy_into(result[plan], g)
+    return result
+
+
+#: A view by a tuple of ints, slices, None and an Ellipsis, as NumPy takes them; the ints are in range, the steps positive.
+basic_view = op("basic_view", _basic_forward, view=True, public=False, method=False,
+                vjp=(lambda g, input_shape, plan: basic_backward(g, input_shape, plan),))  # fmt: skip
+basic_backward = op("basic_backward", _basic_backward_forward, public=False, method=False,
+                    vjp=(lambda g, plan: basic_view(g, plan),))  # fmt: skip
+
+# --- geometry -------------------------------------------------------------------------------------------------------
+
+Indices = Sequence[np.ndarray | None]
+
+
+class Layout(NamedTuple):
+    """How an array relates to what is read from or written to it at indices.
+
+    For outer index a, offset number j and inner index b, its element at `a * outer_step + offsets[j] + b * inner_step` is
+    the result's element at `a * steps[0] + j * steps[1] + b`. `groups` are the result's dimensions that a, j and b run over.
+    """
+
+    shape: tuple[int, ...]
+    of_indices: tuple[int, ...]
+    outer: int
+    inner: int
+    outer_step: int
+    inner_step: int
+    steps: tuple[int, int]
+    groups: tuple[range, range, range]
+
+
+def _positions(indices: Sequence[Any]) -> list[int]:
+    return [d for d, i in enumerate(indices) if i is not None]
+
+
+def _adjacent(dims: Sequence[int]) -> bool:
+    return dims[-1] - dims[0] == len(dims) - 1
+
+
+def _lay_out(data: np.ndarray, indices: Indices) -> Layout | None:
+    """The layout; None where the dimensions that are not indexed do not lie in memory as (at most) two."""
+    steps = tuple([s // data.itemsize for s in data.strides])
+    return _layout(data.shape, steps, tuple([None if i is None else i.shape for i in indices]))
+
+
+@functools.lru_cache(maxsize=2048)
+def _layout(shape: tuple[int, ...], steps: tuple[int, ...], indices: tuple[tuple[int, ...] | None, ...]) -> Layout | None:
+    """Dimensions indexed side by side are replaced where they are; otherwise the dimensions of the indices come first."""
+    at = _positions(indices)
+    try:
+        of_indices = broadcast_shape([i for i in indices if i is not None])
+    except RuntimeError:
+        shapes = ", ".join(str(list(i)) for i in indices if i is not None)
+        raise IndexError(f"shape mismatch: indexing tensors could not be broadcast together with shapes {shapes}") from None
+    rest = [d for d in range(len(shape)) if d not in at]
+    n, j = len(of_indices), math.prod(of_indices)
+    for split in [at[0]] if _adjacent(at) else range(len(rest) + 1):
+        before, behind = rest[:split], rest[split:]
+        outer, outer_steps = _merged([shape[d] for d in before], [steps[d] for d in before])
+        inner, inner_steps = _merged([shape[d] for d in behind], [steps[d] for d in behind])
+        if len(outer) > 1 or len(inner) > 1:
+            continue
+        a, b = math.prod(outer), math.prod(inner)
+        sides = [tuple([shape[d] for d in part]) for part in (before, behind)]
+        if _adjacent(at):
+            groups = range(split), range(split, split + n), range(split + n, n + len(rest))
+            return Layout((*sides[0], *of_indices, *sides[1]), of_indices, a, b, outer_steps[-1], inner_steps[-1], (j * b, b), groups)
+        groups = range(n, n + split), range(n), range(n + split, n + len(rest))
+        return Layout((*of_indices, *sides[0], *sides[1]), of_indices, a, b, outer_steps[-1], inner_steps[-1], (b, a * b), groups)
+    return None
+
+
+def _merged(sides: Sequence[int], steps: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Sides and steps, once dimensions that lie in memory as one are one; no sides for a single element."""
+    merged, kept = collapse(sides, [steps])
+    return ([], [0]) if merged == [1] else (merged, kept[0])
+
+
+def _in_front(data: np.ndarray, indices: Indices) -> tuple[np.ndarray, tuple[Any, ...]]:
+    """The array with its indexed dimensions first, as a view."""
+    at = _positions(indices)
+    return data.transpose(*at, *[d for d in range(data.ndim) if d not in at]), tuple([indices[d] for d in at])
+
+
+def _offsets(data: np.ndarray, indices: Indices, layout: Layout, caller: str) -> np.ndarray:
+    """Where in memory, in elements from the first, each combination of indices points."""
+    offsets, fresh = empty(math.prod(layout.of_indices), INT64), True
+    if offsets.size:
+        for dim, index in enumerate(indices):
+            if index is not None:
+                flat = as_index(index, layout.of_indices)
+                add_offsets(offsets, flat, caller, dim, data.shape[dim], data.strides[dim] // data.itemsize, fresh)
+                fresh = False
+    return offsets
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+@device
+def _take_tile(y, x, offsets, y_at, x_at, y_row, x_step, start, stop, first, last):  # type: ignore[no-untyped-def]
+    count = last - first
+    if count == 1:
+        for j in range(start, stop):
+            y[y_at + j * y_row + first] = x[x_at + offsets[j] + first * x_step]
+        return
+    for j in range(start, stop):
+        out = y[y_at + j * y_row + first : y_at + j * y_row + last]
+        place = x_at + offsets[j] + first * x_step
+        if x_step == 1:
+            row = x[place : place + count]
+            for b in range(count):
+                out[b] = row[b]
+        else:
+            for b in range(count):
+                out[b] = x[place + b * x_step]
+
+
+@kernel
+def _take_kernel(y, x, offsets, outer, inner, x_outer, x_step, y_outer, y_row, rows, columns):  # type: ignore[no-untyped-def]
+    row_blocks = (offsets.size + rows - 1) // rows
+    blocks = row_blocks * ((inner + columns - 1) // columns)
+    for unit in prange(outer * blocks):
+        a, r, c = unit // blocks, unit % blocks % row_blocks, unit % blocks // row_blocks
+        stop, last = min(offsets.size, (r + 1) * rows), min(inner, (c + 1) * columns)
+        _take_tile(y, x, offsets, a * y_outer, a * x_outer, y_row, x_step, r * rows, stop, c * columns, last)
+
+
+def _index_forward(input: np.ndarray, indices: Indices, caller: str = "index") -> np.ndarray:
+    layout = _lay_out(input, indices)
+    if layout is None:
+        if not _adjacent(_positions(indices)):
+            input, indices = _in_front(input, indices)
+        return _index_forward(copied(input), indices, caller)
+    y = empty(layout.shape, input.dtype)
+    offsets = _offsets(input, indices, layout, caller)
+    if y.size:
+        columns = min(layout.inner, TILE)
+        launch(
+            _take_kernel, y.reshape(-1), span(input), offsets, layout.outer, layout.inner, layout.outer_step, layout.inner_step,
+            *layout.steps, max(1, TILE // columns), columns, work=y.size,
+        )  # fmt: skip
+    return y
+
+
+def _index_backward_forward(g: np.ndarray, shape: tuple[int, ...], indices: Indices, caller: str) -> np.ndarray:
+    result = zeros(shape, g.dtype)
+    _put_into(result, indices, g, True, caller)
+    return result
+
+
+#: `input[indices]` for a tuple of index arrays (int64 or int32) and None; masks have become positions before.
+index_at = op("index_at", _index_forward, public=False, method=False,
+           vjp=(lambda g, input_shape, indices, caller: index_at_backward(g, input_shape, indices, caller),))  # fmt: skip
+index_at_backward = op("index_at_backward", _index_backward_forward, public=False, method=False,
+                    vjp=(lambda g, indices, caller: index_at(g, indices, caller),))  # fmt: skip
+
+# --- writing --------------------------------------------------------------------------------------------------------
+
+#: A unit of a write owns at least so many columns (a cache line of float32), and there are at most so many units to a row.
+_COLUMNS, _BLOCKS = 16, 64
+
+
+@device
+def _put_tile(y, v, offsets, y_at, v_at, y_step, v_row, v_step, first, last, adds):  # type: ignore[no-untyped-def]
+    count = last - first
+    for j in range(offsets.size):
+        place, source = y_at + offsets[j] + first * y_step, v_at + j * v_row + first * v_step
+        if count == 1 or y_step != 1 or v_step != 1:
+            for b in range(count):
+                if adds:
+                    y[place + b * y_step] += v[source + b * v_step]
+                else:
+                    y[place + b * y_step] = v[source + b * v_step]
+        else:
+            out, row = y[place : place + count], v[source : source + count]
+            if adds:
+                for b in range(count):
+                    out[b] += row[b]
+            else:
+                for b in range(count):
+                    out[b] = row[b]
+
+
+@kernel
+def _put_kernel(y, v, offsets, outer, inner, y_outer, y_step, v_outer, v_row, v_step, columns, adds):  # type: ignore[no-untyped-def]
+    blocks = (inner + columns - 1) // columns
+    for unit in prange(outer * blocks):
+        a, first = unit // blocks, unit % blocks * columns
+        _put_tile(y, v, offsets, a * y_outer, a * v_outer, y_step, v_row, v_step, first, min(inner, first + columns), adds)
+
+
+def _put_into(out: np.ndarray, indices: Indices, values: Any, accumulate: bool = False, caller: str = "index") -> None:
+    """Write values, broadcast, to `out[indices]`, or add them there; of repeated indices the last wins."""
+    layout = _lay_out(out, indices)
+    if layout is None:
+        _put_into_copy(out, indices, values, accumulate, caller)
+        return
+    offsets = _offsets(out, indices, layout, caller)
+    v, v_steps = _values(values, layout, out)
+    work = layout.outer * offsets.size * layout.inner
+    if work:
+        columns = max(_COLUMNS, -(-layout.inner // _BLOCKS))
+        launch(
+            _put_kernel, span(out), span(v), offsets, layout.outer, layout.inner, layout.outer_step, layout.inner_step, *v_steps,
+            columns, bool(accumulate), work=work,
+        )  # fmt: skip
+
+
+def _put_into_copy(out: np.ndarray, indices: Indices, values: Any, accumulate: bool, caller: str) -> None:
+    """Memory that does not fit the kernel: write into a copy, with the indexed dimensions first if they are apart."""
+    target = out
+    if not _adjacent(_positions(indices)):
+        target, indices = _in_front(out, indices)
+    temporary = copied(target)
+    _put_into(temporary, indices, values, accumulate, caller)
+    copy_into(target, temporary)
+
+
+def _values(values: Any, layout: Layout, out: np.ndarray) -> tuple[np.ndarray, list[int]]:
+    """Values in the dtype of `out`, and their steps over outer dimensions, offsets and inner dimensions."""
+    if not isinstance(values, np.ndarray):
+        values = np.array(values).astype(out.dtype)
+    elif values.dtype != out.dtype or np.may_share_memory(values, out):
+        values = copied(values, out.dtype)
+    if values.shape != layout.shape:
+        values = _broadcast_values(values, layout.shape)
+    merged = _merged_groups(values, layout)
+    if any(len(sides) > 1 for sides, _ in merged):
+        values = copied(values)
+        merged = _merged_groups(values, layout)
+    return values, [steps[-1] for _, steps in merged]
+
+
+def _merged_groups(values: np.ndarray, layout: Layout) -> list[tuple[list[int], list[int]]]:
+    steps = [s // values.itemsize for s in values.strides]
+    return [_merged([values.shape[d] for d in group], [steps[d] for d in group]) for group in layout.groups]
+
+
+def _broadcast_values(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    extra = max(values.ndim - len(shape), 0)
+    try:
+        return np.broadcast_to(values[(0,) * extra] if values.shape[:extra] == (1,) * extra else values, shape)
+    except ValueError:
+        raise RuntimeError(
+            f"shape mismatch: value tensor of shape {list(values.shape)} cannot be broadcast to indexing result of shape {list(shape)}"
+        ) from None
+
+
+def _put_forward(input: np.ndarray, indices: Indices, values: Any, accumulate: bool = False, caller: str = "index") -> np.ndarray:
+    result = copied(input)
+    _put_into(result, indices, values, accumulate, caller)
+    return result
+
+
+def _put_input_gradient(g: Tensor, indices: Any, accumulate: bool, caller: str) -> Tensor:
+    return g if accumulate else put_at(g, indices, wrap(np.zeros((), g._data.dtype)), False, caller)
+
+
+#: `input` with values written to `input[indices]`, or added there.
+put_at = op("put_at", _put_forward, into=_put_into, public=False, method=False,
+            vjp=(_put_input_gradient, None, lambda g, indices, caller: index_at(g, indices, caller)))  # fmt: skip
