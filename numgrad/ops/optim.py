@@ -134,7 +134,7 @@ def _nadam(param, grad, mean, square, step, product, setting):  # type: ignore[n
     eps, decoupled, momentum_decay = number(setting[5]), setting[6] != 0, setting[7]
     mu = beta1 * (1.0 - 0.5 * 0.96 ** (t * momentum_decay))
     mu_next = beta1 * (1.0 - 0.5 * 0.96 ** ((t + 1) * momentum_decay))
-    product[0] = product[0] * mu
+    product[0] = product[0] * product.dtype.type(mu)  # in its own dtype, as it is kept
     rate, rate_mean = number(lr * (1 - mu) / (1 - product[0])), number(lr * mu_next / (1 - product[0] * mu_next))
     coupled, shrink = number(0.0 if decoupled else decay), number(1 - lr * decay if decoupled else 1.0)
     weight, keep, fresh, correction = number(1 - beta1), number(beta2), number(1 - beta2), number(1 - beta2**t)

@@ -6,7 +6,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, Callable
 
-from numgrad.ops.record import InPlace, Op
+from numgrad.ops.inplace import InPlace
+from numgrad.ops.record import Op
 from numgrad.tensor import Tensor
 
 

@@ -25,7 +25,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         raise NotImplementedError(f"Unrecognised padding mode {mode}: expected constant, reflect, replicate or "
                                   "circular")
     if value is not None and value != 0:
-        raise ValueError(f'Padding mode "{mode}" doesn\'t take in value argument, got {value}')
+        raise RuntimeError(f'Padding mode "{mode}" doesn\'t take in value argument, got {value}')
     dims = len(pad) // 2
     if dims > 3 or input.dim() not in (dims + 1, dims + 2):
         raise NotImplementedError(f"Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now: got "

@@ -7,7 +7,8 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, KeysView, Mapping
 from typing import Any
 
-from numgrad.nn.modules.module import Module, _type_name
+import numgrad
+from numgrad.nn.modules.module import Module
 from numgrad.nn.parameter import Parameter
 from numgrad.tensor import Tensor
 
@@ -183,7 +184,7 @@ class ParameterDict(Module):
             self[key] = value
 
     def extra_repr(self) -> str:
-        return "\n".join(f"  ({key}): {_describe(value, _type_name(value))}" for key, value in self.items())
+        return "\n".join(f"  ({key}): {_describe(value, numgrad.typename(value))}" for key, value in self.items())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise RuntimeError("ParameterDict should not be called.")
