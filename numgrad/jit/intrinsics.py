@@ -228,7 +228,7 @@ def _fma32(x, y, z):
     total = product + float(z)
     part = total - product
     error = (product - (total - part)) + (float(z) - part)
-    if error and not np.float64(total).view(np.int64) & 1:        # round to odd, so that rounding twice is rounding once
+    if error and not np.float64(total).view(np.int64) & 1:        # to odd, so that rounding twice is rounding once
         total = math.nextafter(total, math.copysign(math.inf, error))
     return np.float32(total)
 

@@ -10,7 +10,20 @@ from .inverse_trigonometric import acos, asin, atan, atan2
 from .logarithm import log, log1p, log2, log10
 from .power import pow, rsqrt
 from .rounding import (
-    ceil, copysign, fabs, floor, fmod, isfinite, isinf, isnan, maximum, minimum, remainder, round, sign, trunc,
+    ceil,
+    copysign,
+    fabs,
+    floor,
+    fmod,
+    isfinite,
+    isinf,
+    isnan,
+    maximum,
+    minimum,
+    remainder,
+    round,
+    sign,
+    trunc,
 )  # fmt: skip
 from .special import digamma, erf, erfc, erfinv, lgamma
 from .trigonometric import cos, sin, tan
@@ -18,6 +31,6 @@ from .trigonometric import cos, sin, tan
 __all__ = [
     "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "ceil", "copysign", "cos", "cosh", "digamma", "erf",
     "erfc", "erfinv", "exp", "exp2", "expm1", "fabs", "floor", "fmod", "isfinite", "isinf", "isnan", "lgamma", "log",
-    "log1p", "log2", "log10", "logsigmoid", "maximum", "minimum", "pow", "remainder", "round", "rsqrt", "sigmoid", "sign",
-    "sin", "sinh", "softplus", "sqrt", "tan", "tanh", "trunc",
+    "log1p", "log2", "log10", "logsigmoid", "maximum", "minimum", "pow", "remainder", "round", "rsqrt", "sigmoid",
+    "sign", "sin", "sinh", "softplus", "sqrt", "tan", "tanh", "trunc",
 ]  # fmt: skip

@@ -1,14 +1,15 @@
 """Reduction of an angle, however large, to an eighth of a turn either way: x = n pi / 2 + r.
 
 Payne and Hanek's way (1983) in floating point. x is a multiple of its last bit, so those bits of 2 / pi that are 4 or
-more when multiplied by it count whole turns and are left out; which ones depends on the exponent of x alone. A window of
-exponents shares one run of bits, long enough for the float that comes nearest to a multiple of pi / 2.
+more when multiplied by it count whole turns and are left out; which ones depends on the exponent of x alone. A window
+of exponents shares one run of bits, long enough for the float that comes nearest to a multiple of pi / 2. n comes as a
+float64 that carries it, modulo 4, in its last bits.
 """
 import math
 
 import numpy as np
 
-from ..intrinsics import by_width, fabs, float_bits, fma, round_even, scalar, select, shift_left, shift_right, widen
+from ..intrinsics import fabs, float_bits, fma, round_even, scalar, select, shift_left, shift_right, widen
 
 _BITS = 1312
 _TWO_OVER_PI = int(                                      # times 2**1312
@@ -17,6 +18,7 @@ _TWO_OVER_PI = int(                                      # times 2**1312
     "5f8bbdf9283b1ff897ffde05980fef2f118b5a0a6d1f6d367ecf27cb09b74f463f669e5fea2d7527ba"
     "c7ebe5f17b3d0739f78a5292ea6bfb5fb11f8d5d0856033046fc7b6babf0cfbc209af4361da9e39161", 16
 )  # fmt: skip
+ROUNDER = 1.5 * 2.0**52                                 # its sum with a number below 2**51 is rounded to an integer
 _HALF_PI_HIGH, _HALF_PI_LOW = 1.5707963267948966, 6.123233995736766e-17
 
 
@@ -42,7 +44,7 @@ _TABLE = np.array([_run(53 - max(e, 54), 4, 256 if e > 512 else 0) for e in rang
 
 
 @scalar
-def _less_turns(quarters):
+def less_turns(quarters):
     """Quarter turns less whole turns."""
     return fma(-4.0, round_even(0.25 * quarters), quarters)
 
@@ -56,29 +58,28 @@ def _two_sum(a, b):
 
 
 @scalar
-def _reduce32(x):
-    """n, r and 0 of a float32; r is a float64 good to 35 bits."""
+def reduce32(x):
+    """n and r of a float32; r is a float64 good to 35 bits."""
     x64 = widen(x)
     size = fabs(x64)
     high = select(size < _X1, _A0, select(size < _X2, _A1, select(size < _X3, _A2, select(size < _X4, _A3, _A4))))
     low = select(size < _X1, _B0, select(size < _X2, _B1, select(size < _X3, _B2, select(size < _X4, _B3, _B4))))
-    product = x64 * high
-    lost = fma(x64, high, -product)
-    quarters = _less_turns(product)
-    n = round_even(quarters)
-    return n, (((quarters - n) + lost) + x64 * low) * _HALF_PI_HIGH, 0.0
+    product = x64 * high                                 # below 2**48
+    shifted = product + ROUNDER
+    quarters = (product - (shifted - ROUNDER)) + fma(x64, high, -product)
+    return shifted, fma(x64, low, quarters) * _HALF_PI_HIGH
 
 
 @scalar
-def _reduce64(x):
+def reduce64(x):
     """n, r and what the rounding of r lost, of a float64."""
     window = shift_right(shift_left(float_bits(x), 1), 56)
     x = x * select(fabs(x) < _HUGE, 1.0, _DOWN)
     t0, t1, t2, t3 = _TABLE[window, 0], _TABLE[window, 1], _TABLE[window, 2], _TABLE[window, 3]
     first, second, third = x * t0, x * t1, x * t2
-    coarse, fine, finer = _less_turns(first), _less_turns(fma(x, t0, -first)), _less_turns(second)
-    n = round_even(coarse + fine + finer)
-    total, lost = _two_sum(coarse - n, fine)
+    coarse, fine, finer = less_turns(first), less_turns(fma(x, t0, -first)), less_turns(second)
+    shifted = (coarse + fine + finer) + ROUNDER
+    total, lost = _two_sum(coarse - (shifted - ROUNDER), fine)
     total, more_lost = _two_sum(total, finer)
     tail, tail_lost = _two_sum(fma(x, t1, -second), third)
     tail, more_tail_lost = _two_sum(tail, lost + more_lost)
@@ -87,7 +88,4 @@ def _reduce64(x):
     quarters = total + lost
     lost = (total - quarters) + lost
     r = quarters * _HALF_PI_HIGH
-    return n, r, fma(quarters, _HALF_PI_HIGH, -r) + fma(quarters, _HALF_PI_LOW, lost * _HALF_PI_HIGH)
-
-
-reduce = by_width(_reduce32, _reduce64)
+    return shifted, r, fma(quarters, _HALF_PI_HIGH, -r) + fma(quarters, _HALF_PI_LOW, lost * _HALF_PI_HIGH)

@@ -1,7 +1,19 @@
 """exp and what is made of it. Reduction to |r| <= ln(2)/2 (Cody & Waite, 1980), minimax polynomial, exponent bits."""
 from ..intrinsics import (
-    bits_float, copysign, fabs, float_bits, fma, like, maximum, minimum, polynomial, scalar, select, shift_left,
-    shift_right, subtract_bits,
+    bits_float,
+    copysign,
+    fabs,
+    float_bits,
+    fma,
+    like,
+    maximum,
+    minimum,
+    polynomial,
+    scalar,
+    select,
+    shift_left,
+    shift_right,
+    subtract_bits,
 )  # fmt: skip
 from .constants import EXPONENT_BIAS, HALF_EPSILON, LN2_HIGH, LN2_LOW, LOG2_E, MANTISSA_BITS
 from .logarithm import log1p_of_unit

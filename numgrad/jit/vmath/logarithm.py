@@ -1,11 +1,21 @@
 """Logarithms: x = 2**k (1 + f) with 1 + f near 1, and log(1 + f) = 2 atanh(f / (2 + f)) as a short polynomial."""
 import math
 
-from ..intrinsics import (add_bits, and_bits, bits_float, fabs, float_bits, fma, like, polynomial, scalar,
-                                    select, shift_left, shift_right, subtract_bits)
+from ..intrinsics import (
+    add_bits,
+    and_bits,
+    bits_float,
+    fabs,
+    float_bits,
+    fma,
+    like,
+    polynomial,
+    scalar,
+    select,
+    shift_right,
+)
 from .constants import HALF_EPSILON, LN2_HIGH, LN2_LOW, MANTISSA_BITS, SMALLEST_NORMAL
 
-_ONE_BITS = (0x3f800000, 0x3ff0000000000000)
 _ROOT_HALF_BITS = (0x3f3504f3, 0x3fe6a09e667f3bcd)
 _ONE_ABOVE_ROOT_HALF = (0x3f800000 - 0x3f3504f3, 0x3ff0000000000000 - 0x3fe6a09e667f3bcd)
 _MANTISSA = (0x007fffff, 0x000fffffffffffff)

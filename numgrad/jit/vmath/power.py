@@ -57,7 +57,7 @@ _log_parts = by_width(_log32, _log64)
 
 @scalar
 def pow(x, y):
-    """x to the power y, as IEEE 754 has it: 1 where x is 1 or y is 0; NaN for a negative x and a y that is no integer."""
+    """x to the power y, as in IEEE 754: 1 where x is 1 or y is 0; NaN where x is negative and y no integer."""
     size, y64 = fabs(x), widen(y)
     high, low = _log_parts(size)
     exponent = y64 * high

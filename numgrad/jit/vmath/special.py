@@ -1,10 +1,10 @@
 """Error functions and the gamma family. Where float64 is the simpler way to a good float32, both are computed in it."""
 import math
 
-from ..intrinsics import copysign, fabs, fma, like, polynomial, round_even, scalar, select, sqrt, widen
+from ..intrinsics import copysign, fabs, fma, like, polynomial, scalar, select, sqrt, widen
 from .exponential import clamp, exp, exp_moderate, expm1_near_zero, reduce, scale
 from .logarithm import log
-from .trigonometric import cos_pi, sin_pi
+from .trigonometric import sin_cos_pi
 
 # erf(x) / x - 1 in x² for |x| <= 1; greatest relative error 2**-29.6 and 2**-62.7.
 _ERF = ((0.12837917, -0.37612626, 0.112835854, -0.026853815, 0.0051883305, -0.00080102024, 7.85385e-05),
@@ -123,7 +123,8 @@ def lgamma(x):
     x64 = widen(x)
     magnitude = fabs(x64)
     y = _lgamma_positive(magnitude)
-    reflected = -log(magnitude * fabs(sin_pi(x64)) * 0.3183098861837907) - y
+    sine, _ = sin_cos_pi(x64)
+    reflected = -log(magnitude * fabs(sine) * 0.3183098861837907) - y
     y = select(x64 > -1e-30, y, reflected)                       # the same so near 0, where the product underflows
     return like(x, select(magnitude == math.inf, magnitude, y))
 
@@ -143,5 +144,6 @@ def digamma(x):
     inverse = 1.0 / t
     y = log(t) - inverse * fma(inverse, polynomial(inverse * inverse, _DIGAMMA), 0.5)
     y = select(small, y - top / bottom, y)
-    reflected = select(x64 == round_even(x64), math.nan, y - math.pi * (cos_pi(x64) / sin_pi(x64)))
+    sine, cosine = sin_cos_pi(x64)
+    reflected = select(sine == 0.0, math.nan, y - math.pi * (cosine / sine))
     return like(x, select(negative, reflected, y))

@@ -1,83 +1,98 @@
-"""Sine and its family."""
+"""Sine, cosine and tangent: the angle reduced to |r| <= pi / 4, then minimax polynomials in float64."""
+
 import math
 
-from ..intrinsics import fabs, floor, fma, like, polynomial, round_even, scalar, select
-from .angle import reduce
+from ..intrinsics import (
+    and_bits,
+    bits_float,
+    by_width,
+    fabs,
+    float_bits,
+    fma,
+    like,
+    polynomial,
+    round_even,
+    scalar,
+    select,
+    shift_left,
+    xor_bits,
+)
+from .angle import ROUNDER, less_turns, reduce32, reduce64
 from .constants import HALF_EPSILON
 
-# (sin(r) / r - 1) / r² and (cos(r) - 1 + r² / 2) / r⁴ in r² for |r| <= pi / 4, float64; 2**-58 and 2**-64.
-_SIN = (-0.16666666666666632, 0.008333333333322413, -0.0001984126982980784, 2.7557313691927935e-06,
-        -2.5050758116676803e-08, 1.589679572702933e-10)  # fmt: skip
-_COS = (0.0416666666666666, -0.001388888888887413, 2.4801587289484397e-05, -2.7557314352784064e-07,
-        2.087572331623078e-09, -1.135964933528134e-11)  # fmt: skip
+# (sin(r) / r - 1) / r² and (cos(r) - 1 + r² / 2) / r⁴ in r² for |r| <= pi / 4; for float32 good to 2**-37.6 and 2**-43,
+# for float64 to 2**-58 and 2**-64.
+_SIN32 = (-0.16666666641622652, 0.00833332938451179, -0.0001983933420776038, 2.718304434946951e-06)
+_COS32 = (0.041666666622793655, -0.0013888883750363152, 2.4799519188979475e-05, -2.7210168981318603e-07)
+_SIN64 = (-0.16666666666666632, 0.008333333333322413, -0.0001984126982980784, 2.7557313691927935e-06,
+          -2.5050758116676803e-08, 1.589679572702933e-10)  # fmt: skip
+_COS64 = (0.0416666666666666, -0.001388888888887413, 2.4801587289484397e-05, -2.7557314352784064e-07,
+          2.087572331623078e-09, -1.135964933528134e-11)  # fmt: skip
 
 
 @scalar
-def sin_near_zero(r, lost):
-    """sin(r + lost) for |r| <= pi / 4."""
-    z = r * r
-    return r + fma(r * z, polynomial(z, _SIN), lost * fma(z, -0.5, 1.0))
-
-
-@scalar
-def cos_near_zero(r, lost):
-    """cos(r + lost) for |r| <= pi / 4."""
+def _sine_cosine64(r, lost):
+    """sin and cos of r + lost for |r| <= pi / 4, lost below the last bit of r."""
     z = r * r
     half = 0.5 * z
     near = 1.0 - half
-    return near + (((1.0 - near) - half) + fma(z * z, polynomial(z, _COS), -r * lost))
+    sine = r + fma(r * z, polynomial(z, _SIN64), lost * near)
+    return sine, near + (((1.0 - near) - half) + fma(z * z, polynomial(z, _COS64), -r * lost))
 
 
 @scalar
-def _parity(n):
-    """Whether an integer in a float64 is odd, and whether it is 2 or 3 modulo 4."""
-    n = n - 4.0 * floor(0.25 * n)
-    return (n == 1.0) | (n == 3.0), n >= 2.0
+def _parts32(x):
+    shifted, r = reduce32(x)
+    z = r * r
+    return shifted, fma(r * z, polynomial(z, _SIN32), r), fma(z * z, polynomial(z, _COS32), fma(-0.5, z, 1.0))
 
 
 @scalar
-def sin_pi(x):
-    """sin(pi x) of a float64."""
-    n = round_even(2.0 * x)
-    r = fma(-0.5, n, x) * math.pi
-    odd, negative = _parity(n)
-    y = select(odd, cos_near_zero(r, 0.0), sin_near_zero(r, 0.0))
-    return select(negative, -y, y)
+def _parts64(x):
+    shifted, r, lost = reduce64(x)
+    sine, cosine = _sine_cosine64(r, lost)
+    return shifted, sine, cosine
+
+
+# n, as the last bits of a float64, and sin(r) and cos(r), of x = n pi / 2 + r
+_parts = by_width(_parts32, _parts64)
 
 
 @scalar
-def cos_pi(x):
-    """cos(pi x) of a float64."""
-    n = round_even(2.0 * x)
-    r = fma(-0.5, n, x) * math.pi
-    odd, negative = _parity(n + 1.0)
-    y = select(odd, cos_near_zero(r, 0.0), sin_near_zero(r, 0.0))
-    return select(negative, -y, y)
+def _turned(shifted, sine, cosine):
+    """The sine of r + n pi / 2."""
+    n = float_bits(shifted)
+    y = select(and_bits(n, 1) == 0, sine, cosine)
+    return bits_float(xor_bits(float_bits(y), shift_left(and_bits(n, 2), 62)))
 
 
 @scalar
 def sin(x):
     """Sine of an angle in radians; NaN at infinity."""
-    n, r, lost = reduce(x)
-    odd, negative = _parity(n)
-    y = select(odd, cos_near_zero(r, lost), sin_near_zero(r, lost))
-    return select(fabs(x) < like(x, HALF_EPSILON), x, like(x, select(negative, -y, y)))
+    shifted, sine, cosine = _parts(x)
+    return select(fabs(x) < like(x, HALF_EPSILON), x, like(x, _turned(shifted, sine, cosine)))
 
 
 @scalar
 def cos(x):
     """Cosine of an angle in radians; NaN at infinity."""
-    n, r, lost = reduce(x)
-    odd, negative = _parity(n + 1.0)
-    y = select(odd, cos_near_zero(r, lost), sin_near_zero(r, lost))
-    return like(x, select(negative, -y, y))
+    shifted, sine, cosine = _parts(x)
+    return like(x, _turned(shifted + 1.0, sine, cosine))
 
 
 @scalar
 def tan(x):
     """Tangent of an angle in radians; NaN at infinity."""
-    n, r, lost = reduce(x)
-    odd, _ = _parity(n)
-    sine, cosine = sin_near_zero(r, lost), cos_near_zero(r, lost)
-    y = select(odd, -cosine, sine) / select(odd, sine, cosine)
+    shifted, sine, cosine = _parts(x)
+    even = and_bits(float_bits(shifted), 1) == 0
+    y = select(even, sine, -cosine) / select(even, cosine, sine)
     return select(fabs(x) < like(x, HALF_EPSILON), x, like(x, y))
+
+
+@scalar
+def sin_cos_pi(x):
+    """sin(pi x) and cos(pi x) of a float64."""
+    n = round_even(2.0 * x)
+    shifted = less_turns(n) + ROUNDER
+    sine, cosine = _sine_cosine64(fma(-0.5, n, x) * math.pi, 0.0)
+    return _turned(shifted, sine, cosine), _turned(shifted + 1.0, sine, cosine)
