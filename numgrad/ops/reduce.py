@@ -11,10 +11,11 @@ import numpy as np
 from .. import dtypes
 from ..dtypes import BOOL, INT64, scalar_name, to_numpy
 from ..tensor import Tensor
-from .elementwise import copied
+from .elementwise import copied, pointwise
 from .record import composite, op
 from .reduction import Reduction, reduced_shape
-from .shape import dimensions, expand, reshape
+from .scan import products_before
+from .shape import dimension, dimensions, expand, reshape, to_dtype
 
 # --- dimensions -----------------------------------------------------------------------------------------------------
 
@@ -145,3 +146,134 @@ def _mean_reference(x: Any, dim: Any = None, keepdim: bool = False, *, dtype: An
 
 mean = composite("mean", _mean_function, reference=_mean_reference, sample=lambda draw: reduction_sample(draw, min_side=1),
                  errors=[((np.arange(3),), RuntimeError, "Got: Long"), *bad_dims])  # fmt: skip
+
+# --- products, counts and truth -------------------------------------------------------------------------------------
+
+_multiplied = Reduction("prod", "a * b", 1, wide=True)
+
+
+def _prod_forward(input: np.ndarray, dim: int, keepdim: bool, dtype: np.dtype) -> np.ndarray:
+    x = input if input.dtype == dtype else copied(input, dtype)
+    return _multiplied(x, (dim,) if x.ndim else (), keepdim)
+
+
+def _prod_backward(g: Tensor, input: Tensor, dim: int) -> Tensor:
+    """Each element's gradient is the product of the others: of those before it, times those after it."""
+    x = input if input._data.dtype == g._data.dtype else to_dtype(input, g._data.dtype)
+    if input.dim() == 0:
+        return g
+    shape = input._data.shape
+    return spread(g, shape, (dim,)) * (products_before(x, dim, False) * products_before(x, dim, True))
+
+
+_prod = op("prod_over", _prod_forward, public=False, method=False, vjp=(_prod_backward,))
+
+
+def _prod_function(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The product of all elements, or over one dimension; integers and bool multiply in int64 unless `dtype` says otherwise."""
+    if dim is None:
+        return _prod(reshape(input, (input.numel(),)), 0, False, sum_dtype(input, dtype))
+    return _prod(input, dimension(dim, input.dim()), keepdim, sum_dtype(input, dtype))
+
+
+def _prod_sample(draw: Any) -> Any:
+    x = draw.array(draw.shape())
+    if x.size and draw.boolean():  # a zero or two, where dividing by the element would fail
+        x.reshape(-1)[draw.integer(0, x.size - 1)] = 0
+        x.reshape(-1)[draw.integer(0, x.size - 1)] = 0
+    return draw.choice([((x,), {}), ((x, draw.dim(x.ndim), draw.boolean()), {})])
+
+
+prod = composite("prod", _prod_function, reference=numpy_reduction(np.prod), sample=_prod_sample,
+                 errors=[((np.ones((2, 3)), 2), IndexError, "range"), ((np.ones((2, 3)), (0, 1)), TypeError, "must be int")])  # fmt: skip
+
+_numbers_summed = Reduction("nansum", "a + b", 0, "where(x != x, 0, x)", wide=True)
+_mask_numbers = pointwise("mask_numbers", "where(z != z, 0, x)", constants=("z",), public=False, method=False)
+_nansum = op("nansum_over", lambda input, dims, keepdim: _numbers_summed(input, dims, keepdim), public=False, method=False,
+             vjp=(lambda g, input, dims: _mask_numbers(spread(g, input._data.shape, dims), input),))  # fmt: skip
+
+
+def _nansum_function(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The sum over dimensions `dim` (None: all), NaN counting as zero."""
+    wanted, dims = sum_dtype(input, dtype), reduced_dims(dim, input.dim())
+    if input._data.dtype.kind != "f":
+        return _sum(input, dims, keepdim, wanted)
+    total = _nansum(input, dims, keepdim)
+    return total if wanted == input._data.dtype else to_dtype(total, wanted)
+
+
+def _holes_sample(draw: Any) -> Any:
+    args, kwargs = reduction_sample(draw)
+    args[0][draw.booleans(args[0].shape)] = np.nan
+    return args, kwargs
+
+
+nansum = composite("nansum", _nansum_function, reference=numpy_reduction(np.nansum), sample=_holes_sample, errors=bad_dims)
+
+
+def _nanmean_function(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The mean over dimensions `dim` (None: all) of what is not NaN; NaN where nothing is."""
+    if input._data.dtype.kind != "f":
+        raise RuntimeError(f"nanmean(): expected input to have floating point or complex dtype but got {scalar_name(input._data.dtype)}")
+    return _nansum_function(input, dim, keepdim, dtype=dtype) / _sum_function(input == input, dim, keepdim)
+
+
+def _nanmean_reference(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    with np.errstate(all="ignore"):
+        return numpy_reduction(np.nansum)(x, dim, keepdim) / numpy_reduction(np.sum)(~np.isnan(x), dim, keepdim).astype(x.dtype)
+
+
+nanmean = composite("nanmean", _nanmean_function, reference=_nanmean_reference, sample=_holes_sample,
+                    errors=[((np.arange(3),), RuntimeError, "got Long"), *bad_dims])  # fmt: skip
+
+_nonzero = {
+    "count": Reduction("count_nonzero", "a + b", 0, "x != 0"),
+    "any": Reduction("any", "a | b", 0, "x != 0"),
+    "all": Reduction("all", "a & b", 1, "x != 0"),
+}
+
+
+def _nonzero_forward(input: np.ndarray, what: str, dims: tuple[int, ...], keepdim: bool) -> np.ndarray:
+    x = input.view(np.uint8) if input.dtype == BOOL else input
+    result = _nonzero[what](x, dims, keepdim, INT64 if what == "count" else np.dtype(np.uint8))
+    return result if what == "count" or input.dtype == np.uint8 else result.view(np.bool_)
+
+
+_about_nonzero = op("about_nonzero", _nonzero_forward, public=False, method=False, vjp=None)
+
+
+def _count_nonzero_function(input: Tensor, dim: Any = None) -> Tensor:
+    """How many elements are not zero, over dimensions `dim` (None: all)."""
+    return _about_nonzero(input, "count", reduced_dims(dim, input.dim()), False)
+
+
+def _zeros_sample(draw: Any) -> Any:
+    (x, *rest), kwargs = reduction_sample(draw)
+    return (draw.choice([x, draw.integers(x.shape, 0, 1), draw.booleans(x.shape)]) * draw.integers(x.shape, 0, 1).astype(x.dtype), *rest), kwargs
+
+
+count_nonzero = composite("count_nonzero", _count_nonzero_function, errors=bad_dims,
+                          sample=lambda draw: (_zeros_sample(draw)[0][:2], {}),
+                          reference=lambda x, dim=None: np.asarray(np.count_nonzero(x, axis=axis(dim) if x.ndim else None)))  # fmt: skip
+
+
+def _truth(what: str) -> Any:
+    def function(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+        dims = () if dim == () else reduced_dims(dim, input.dim())
+        return _about_nonzero(input, what, dims, keepdim)
+
+    function.__doc__ = f"Whether {what} of the elements {'is' if what == 'any' else 'are'} not zero, over dimensions `dim` (None: all)."
+    return function
+
+
+def _truth_reference(function: Any) -> Any:
+    def reference(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+        if dim == ():
+            return x != 0
+        return function(x, axis=dim if x.ndim else None, keepdims=keepdim)
+
+    return reference
+
+
+any = composite("any", _truth("any"), reference=_truth_reference(np.any), sample=_zeros_sample, errors=bad_dims)
+all = composite("all", _truth("all"), reference=_truth_reference(np.all), sample=_zeros_sample, errors=bad_dims)

@@ -99,9 +99,9 @@ def fold_rows(y, x{operand}, o, p, first):
 def {name}(y, x{operand}):
     strips = (y.shape[2] + {COLUMNS} - 1) // {COLUMNS}
     for i in prange(y.shape[0] * y.shape[1] * strips):
-        row = i // strips
+        row = np.int64(i) // strips
         o = row // y.shape[1]
-        fold_rows(y, x{operand}, o, row - o * y.shape[1], (i - row * strips) * {COLUMNS})
+        fold_rows(y, x{operand}, o, row - o * y.shape[1], (np.int64(i) - row * strips) * {COLUMNS})
 '''
 
 
@@ -136,11 +136,11 @@ class Reduction:
         """Reduce (outer, n, inner) to (outer, 1, inner); `center` has (outer, inner) elements."""
         outer, n, inner = x.shape
         if center is None and (rows := together(n, inner)) > 1:
-            return self.plain.stage(self._pass(x.reshape(outer, n // rows, rows * inner), result).reshape(outer, -1, inner), result)
-        y = self._pass(x, result, center)
+            return self.plain.stage(self.pass_over(x.reshape(outer, n // rows, rows * inner), result).reshape(outer, -1, inner), result)
+        y = self.pass_over(x, result, center)
         return y if y.shape[1] == 1 else self.plain.stage(y, result)
 
-    def _pass(self, x: np.ndarray, result: np.dtype, center: np.ndarray | None = None) -> np.ndarray:
+    def pass_over(self, x: np.ndarray, result: np.dtype, center: np.ndarray | None = None) -> np.ndarray:
         """Reduce each piece of (outer, n, inner): (outer, pieces, inner)."""
         outer, n, inner = x.shape
         pieces = max(1, -(-n // (RUN if inner == 1 else ROWS)))
@@ -239,3 +239,10 @@ def one_run(x: np.ndarray, dims: tuple[int, ...]) -> tuple[np.ndarray, tuple[int
     kept = [d for d in range(x.ndim) if d not in dims]
     order = (*kept, *sorted(dims))
     return copied(x.transpose(order)), (math.prod(x.shape[d] for d in kept), math.prod(x.shape[d] for d in dims), 1)
+
+
+def along(shape: Sequence[int], dim: int) -> tuple[int, int, int]:
+    """(outer, n, inner) of a contiguous array around one dimension; (1, 1, 1) of a number."""
+    if not shape:
+        return 1, 1, 1
+    return math.prod(shape[:dim]), shape[dim], math.prod(shape[dim + 1 :])

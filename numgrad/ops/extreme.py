@@ -1,0 +1,277 @@
+"""Maxima and minima, and where they are. NaN counts as greater than everything for max and smaller for min; of equals the first is found."""
+
+from __future__ import annotations
+
+import functools
+from collections import namedtuple
+from typing import Any
+
+import numpy as np
+
+from ..dtypes import BOOL, INT64, scalar_name
+from ..jit import Kernel, codegen, empty, launch
+from ..tensor import Tensor
+from .elementwise import copied
+from .record import REGISTRY, composite, op
+from .reduce import bad_dims, numpy_reduction, reduced_dims, spread
+from .reduction import RUN, ROWS, Reduction, along, reduced_shape
+from .scan import add_at
+from .shape import dimension, reshape, unsqueeze
+
+
+def _lowest(dtype: np.dtype) -> Any:
+    return float("-inf") if dtype.kind == "f" else int(np.iinfo(dtype).min)
+
+
+def _highest(dtype: np.dtype) -> Any:
+    return float("inf") if dtype.kind == "f" else int(np.iinfo(dtype).max)
+
+
+_reductions = {
+    "max": Reduction("amax", "maximum(a, b)", _lowest),
+    "min": Reduction("amin", "minimum(a, b)", _highest),
+}
+
+
+def as_bytes(x: np.ndarray) -> np.ndarray:
+    """Bool arrays as the same memory of uint8, which have an order in kernels."""
+    return x.view(np.uint8) if x.dtype == BOOL else x
+
+
+def check_not_empty(name: str, shape: tuple[int, ...], dims: tuple[int, ...], everything: bool, error: type = RuntimeError) -> None:
+    """Raise as PyTorch does where nothing would be reduced: there is no maximum of nothing."""
+    if everything and 0 in shape:
+        raise error(
+            f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument."
+        )
+    for d in dims:
+        if shape and shape[d] == 0:
+            raise IndexError(f"{name}(): Expected reduction dim {d} to have non-zero size.")
+
+
+# --- values ---------------------------------------------------------------------------------------------------------
+
+
+def _extreme_forward(input: np.ndarray, which: str, dims: tuple[int, ...], keepdim: bool) -> np.ndarray:
+    return _reductions[which](as_bytes(input), dims, keepdim).view(input.dtype)
+
+
+def _share_among_equals(g: Tensor, y: Tensor, input: Tensor, dims: tuple[int, ...]) -> Tensor:
+    shape = input._data.shape
+    equal = REGISTRY["eq"](input, spread(y, shape, dims)).to(g.dtype)
+    return spread(g / equal.sum(dims, keepdim=True).reshape(g.shape), shape, dims) * equal if dims else g
+
+
+_extreme = op("extreme", _extreme_forward, public=False, method=False,
+              vjp=(lambda g, y, input, dims: _share_among_equals(g, y, input, dims),))  # fmt: skip
+
+
+def _values_function(name: str, which: str) -> Any:
+    def function(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
+        dims = reduced_dims(dim, input.dim())
+        check_not_empty(name, input._data.shape, dims, dim == ())
+        return _extreme(input, which, dims, keepdim)
+
+    function.__doc__ = f"The {which}imum over dimensions `dim` (none: all); its gradient is shared among equals."
+    return function
+
+
+def _distinct_sample(draw: Any) -> Any:
+    x = draw.array(draw.shape(min_side=1), distinct=True)
+    return (x, draw.choice([(), draw.dim(x.ndim), draw.dims(x.ndim)]), draw.boolean()), {}
+
+
+_nothing = np.ones((0, 2))
+_no_elements: Any = [((_nothing,), RuntimeError, "specified"), ((_nothing, 0), IndexError, "non-zero size")]
+amax = composite("amax", _values_function("amax", "max"), reference=numpy_reduction(np.max), sample=_distinct_sample, errors=bad_dims + _no_elements)
+amin = composite("amin", _values_function("amin", "min"), reference=numpy_reduction(np.min), sample=_distinct_sample, errors=bad_dims + _no_elements)
+
+_Both = namedtuple("aminmax", ["min", "max"])
+
+
+def _aminmax_function(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Any:
+    """(min, max) of all elements or over one dimension."""
+    if dim is None and input.numel() == 0:
+        raise RuntimeError("aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.")
+    dims = reduced_dims(None if dim is None else dimension(dim, input.dim()), input.dim())
+    check_not_empty("aminmax", input._data.shape, dims, False)
+    return _Both(_extreme(input, "min", dims, keepdim), _extreme(input, "max", dims, keepdim))
+
+
+def _aminmax_sample(draw: Any) -> Any:
+    x = draw.array(draw.shape(min_side=1), distinct=True)
+    return (x,), {"dim": draw.choice([None, draw.dim(x.ndim)]), "keepdim": draw.boolean()}
+
+
+aminmax = composite("aminmax", _aminmax_function, sample=_aminmax_sample, errors=_no_elements[:0] + [((_nothing,), RuntimeError, "no identity")],
+                    reference=lambda x, *, dim=None, keepdim=False: (numpy_reduction(np.min)(x, dim, keepdim), numpy_reduction(np.max)(x, dim, keepdim)))  # fmt: skip
+
+# --- places ---------------------------------------------------------------------------------------------------------
+
+_PLACES = '''"""The {which}imum of each piece, and where it is: the first of equals, the first NaN before all."""
+
+
+@device
+def search_run(x, best):
+    place = 0
+    while not (x[place] == best or x[place] != x[place]):
+        place += 1
+    return place
+
+
+@device
+def fold_rows(values, places, x, origins, o, p, first):
+    last = min(first + {columns}, values.shape[2])
+    best, at = values[o, p, first:last], places[o, p, first:last]
+    for k in range(p * {rows}, min(x.shape[1], (p + 1) * {rows})):
+        row = x[o, k, first:last]
+        start = k == p * {rows}
+        for j in range(last - first):
+            v, b = row[j], best[j]
+            better = start | (v {sign} b) | ((v != v) & (b == b))
+            best[j] = select(better, v, b)
+            at[j] = select(better, k, at[j])
+    if origins.size:
+        for j in range(last - first):
+            at[j] = origins[o, at[j], first + j]
+
+
+@device
+def search_piece(values, places, x, origins, i):
+    o = i // values.shape[1]
+    p = i - o * values.shape[1]
+    place = p * {run} + search_run(x[o, p * {run} : min(x.shape[1], (p + 1) * {run}), 0], values[o, p, 0])
+    places[o, p, 0] = origins[o, place, 0] if origins.size else place
+
+
+@kernel
+def search(places, values, x, origins):
+    for i in prange(places.size):
+        search_piece(values, places, x, origins, np.int64(i))
+
+
+@kernel
+def rows(places, values, x, origins):
+    strips = (values.shape[2] + {columns} - 1) // {columns}
+    for i in prange(values.shape[0] * values.shape[1] * strips):
+        row = np.int64(i) // strips
+        o = row // values.shape[1]
+        fold_rows(values, places, x, origins, o, row - o * values.shape[1], (np.int64(i) - row * strips) * {columns})
+'''
+
+
+@functools.cache
+def _places_kernel(which: str, name: str) -> Kernel:
+    text = _PLACES.format(which=which, sign={"max": ">", "min": "<"}[which], run=RUN, rows=ROWS, columns=2048)
+    return codegen.load(name, text, {})
+
+
+def places(x: np.ndarray, which: str, origins: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Extreme values of (outer, n, inner) along n, and their places there (or what `origins` says of those places)."""
+    outer, n, inner = x.shape
+    pieces = -(-n // (RUN if inner == 1 else ROWS))
+    at = empty((outer, pieces, inner), INT64)
+    known = empty((0, 0, 0), INT64) if origins is None else origins
+    if inner == 1:
+        values = _reductions[which].pass_over(x, x.dtype)
+        launch(_places_kernel(which, "search"), at, values, x, known, work=x.size)
+    else:
+        values = empty((outer, pieces, inner), x.dtype)
+        launch(_places_kernel(which, "rows"), at, values, x, known, work=2 * x.size)
+    return (values, at) if pieces == 1 else places(values, which, at)
+
+
+def _extreme_at_forward(input: np.ndarray, which: str, dim: int, keepdim: bool) -> tuple[np.ndarray, np.ndarray]:
+    x = as_bytes(input if input.flags.c_contiguous else copied(input))
+    shape = reduced_shape(x.shape, (dim,), keepdim)
+    if 0 in shape:
+        return empty(shape, input.dtype), empty(shape, INT64)
+    values, at = places(x.reshape(along(x.shape, dim)), which)
+    return values.view(input.dtype).reshape(shape), at.reshape(shape)
+
+
+def put(g: Tensor, at: Tensor, shape: tuple[int, ...], dim: int, keepdim: bool) -> Tensor:
+    """Zeros of a shape, with the elements of a reduced g where `at` says along `dim`."""
+    if not shape:
+        return g
+    return add_at(g, at, shape, dim) if keepdim else add_at(unsqueeze(g, dim), unsqueeze(at, dim), shape, dim)
+
+
+_extreme_at = op("extreme_at", _extreme_at_forward, public=False, method=False,
+                 vjp=(lambda g, y, input_shape, dim, keepdim: put(g[0], y[1], input_shape, dim, keepdim),))  # fmt: skip
+
+
+def _overloaded(name: str, pair: str) -> Any:
+    result = namedtuple(name, ["values", "indices"])  # type: ignore[misc]
+
+    def function(input: Tensor, *args: Any, **kwargs: Any) -> Any:
+        first = args[0] if args else kwargs.get("other", kwargs.get("dim"))
+        if isinstance(first, Tensor) and "dim" not in kwargs:
+            return REGISTRY[pair](input, *args, **kwargs)
+        if not args and not kwargs:
+            check_not_empty(name, input._data.shape, (), True)
+            return _extreme(input, name, tuple(range(input.dim())), False)
+        return along_dim(input, *args, **kwargs)
+
+    def along_dim(input: Tensor, dim: int, keepdim: bool = False) -> Any:
+        dim = dimension(dim, input.dim())
+        check_not_empty(name, input._data.shape, (dim,), False)
+        return result(*_extreme_at(input, name, dim, keepdim))
+
+    function.__doc__ = (
+        f"{name}(input): the {name}imum of all elements. {name}(input, dim, keepdim=False): (values, indices) along one dimension. "
+        f"{name}(input, other): the {name}imum of each pair."
+    )
+    return function
+
+
+def _overloaded_sample(draw: Any) -> Any:
+    x = draw.array(draw.shape(min_side=1), distinct=True)
+    other = draw.array(draw.broadcastable(x.shape), distinct=True) + np.asarray(0.003, x.dtype)  # off the grid of x: no ties
+    return (x, *draw.choice([(), (draw.dim(x.ndim),), (draw.dim(x.ndim), True), (other,)])), {}
+
+
+def _overloaded_reference(best: Any, place: Any, pair: Any) -> Any:
+    def reference(x: Any, *rest: Any) -> Any:
+        if not rest:
+            return best(x)
+        if isinstance(rest[0], np.ndarray):
+            return pair(x, rest[0])
+        dim, keepdim = rest[0] if x.ndim else None, len(rest) > 1
+        at = place(x, axis=dim, keepdims=keepdim) if x.ndim else np.asarray(0)
+        return best(x, axis=dim, keepdims=keepdim and x.ndim > 0), at
+
+    return reference
+
+
+max = composite("max", _overloaded("max", "maximum"), reference=_overloaded_reference(np.max, np.argmax, np.maximum),
+                sample=_overloaded_sample, errors=_no_elements + [((np.ones((2, 3)), (0, 1)), TypeError, "must be int")])  # fmt: skip
+min = composite("min", _overloaded("min", "minimum"), reference=_overloaded_reference(np.min, np.argmin, np.minimum),
+                sample=_overloaded_sample, errors=_no_elements + [((np.ones((2, 3)), (0, 1)), TypeError, "must be int")])  # fmt: skip
+
+
+def _place_function(name: str, which: str) -> Any:
+    def function(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+        if input._data.dtype == BOOL:
+            raise RuntimeError(f"{name}(): does not support {scalar_name(BOOL).lower()} input")
+        if dim is None:
+            check_not_empty(name, input._data.shape, (), True, IndexError)
+            at = _extreme_at(reshape(input, (input.numel(),)).detach(), which, 0, False)[1]
+            return reshape(at, (1,) * input.dim()) if keepdim else at
+        dim = dimension(dim, input.dim())
+        check_not_empty(name, input._data.shape, (dim,), False)
+        return _extreme_at(input.detach(), which, dim, keepdim)[1]
+
+    function.__doc__ = f"Where the {which}imum is along `dim`, or in the flattened tensor; of equals the first, NaN before all."
+    return function
+
+
+def _place_sample(draw: Any) -> Any:
+    x = draw.array(draw.shape(min_side=1), distinct=True)
+    return (x, draw.choice([None, draw.dim(x.ndim)]), draw.boolean()), {}
+
+
+_place_errors: Any = [((_nothing,), IndexError, "specified"), ((_nothing, 0), IndexError, "non-zero size"),
+                      ((np.ones(2, bool),), RuntimeError, "bool")]  # fmt: skip
+argmax = composite("argmax", _place_function("argmax", "max"), reference=numpy_reduction(np.argmax), sample=_place_sample, errors=_place_errors)
+argmin = composite("argmin", _place_function("argmin", "min"), reference=numpy_reduction(np.argmin), sample=_place_sample, errors=_place_errors)
