@@ -225,10 +225,20 @@ class _Writer(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         function = node.func.id  # type: ignore[attr-defined]
-        renamed = {"where": "select"} | ({"maximum": "max", "minimum": "min"} if self.kind in "iub" else {})
-        if self.kind in "iu" and function == "pow":
-            function = "integer_power"
-        return _call(renamed.get(function, function), *(self.visit(a) for a in node.args))
+        arguments = [self.visit(a) for a in node.args]
+        if self.kind in "iub":
+            return self._of_integers(function, arguments)
+        return _call("select" if function == "where" else function, *arguments)
+
+    def _of_integers(self, function: str, arguments: list[ast.expr]) -> ast.expr:
+        """Functions that mean something simpler for integers."""
+        if function in ("floor", "ceil", "trunc", "round") or (function == "sign" and self.kind == "b"):
+            return arguments[0]
+        if function == "sign":
+            above, below = (ast.Compare(arguments[0], [o], [_call("T", _ZERO)]) for o in (ast.Gt(), ast.Lt()))
+            return ast.BinOp(_call("T", above), ast.Sub(), _call("T", below))
+        names = {"where": "select", "maximum": "max", "minimum": "min", "pow": "integer_power"}
+        return _call(names.get(function, function), *arguments)
 
 
 def source(tree: ast.expr, compute: np.dtype) -> str:

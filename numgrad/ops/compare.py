@@ -109,7 +109,7 @@ def _shift_sample(draw: Any) -> Any:
 _shifts: Any = _bits | {"sample": _shift_sample}
 bitwise_left_shift = pointwise("bitwise_left_shift", "x << z", reference=np.left_shift, **_shifts)
 bitwise_right_shift = pointwise("bitwise_right_shift", "x >> z", reference=np.right_shift, **_shifts)
-_invert = pointwise("invert_formula", "-1 - x", kind="integer", public=False, method=False, reference=np.invert,
+_invert = pointwise("invert_formula", "~x", kind="integer", public=False, method=False, reference=np.invert,
                     sample=lambda draw: ((draw.integers(draw.shape(), -9, 9),), {}))  # fmt: skip
 bitwise_not = composite("bitwise_not", lambda input: logical_not(input) if input.dtype is dtypes.bool else _invert(input), inplace=True,
                         reference=np.invert, sample=lambda draw: (_integers(draw)[0][:1], {}),

@@ -65,9 +65,11 @@ class Pointwise(Op):
         """Run the formula on arrays and Python numbers, into `out` or a new array."""
         if out is not None:
             operands = tuple(_apart(o, out) for o in operands)
-        key = tuple([
+        key: Any = tuple([
             (o.dtype, o.shape, o.strides) if type(o) is np.ndarray else (type(o), ()) for o in operands
         ])  # fmt: skip
+        if dtypes.default() is not dtypes.FLOAT32:  # plans depend on the default dtype
+            key = (*key, dtypes.default())
         if out is not None:
             key = (*key, out.dtype, out.shape, out.strides)
         plan = self.plans.get(key)

@@ -77,7 +77,7 @@ class InPlace:
         """
         needs = tuple(isinstance(a, Tensor) and a._requires_grad for a in full)
         itself = {i for i, a in enumerate(full) if a is target}
-        kept = copied(target._data) if itself & self.op.reads(needs) else target._data
+        kept = copied(target._data) if itself & set(self.op.plan(needs).reads) else target._data
         before, result = replica(target, kept), wrap(target._data)
         result._counter = target.version_counter()
         self.op.record(tuple(before if i in itself else a for i, a in enumerate(full)), [result], False)

@@ -69,7 +69,7 @@ true_divide = pointwise("true_divide", "x / z", grad=("g / z", "-g * x / (z * z)
 
 floor_divide_formula = pointwise("floor_quotient", "x // z", grad=(None, None), **_number, public=False, method=False,
                                  reference=np.floor_divide, low=0.3, high=3, avoid=(0.5, 1, 1.5, 2))  # fmt: skip
-_truncated = pointwise("truncated_quotient", "where((x % z != 0) & ((x < 0) != (z < 0)), x // z + 1, x // z)", kind="integer",
+_truncated = pointwise("truncated_quotient", "where((x % z != 0) & ((x < 0) != (z < 0)), x // z + 1, x // z)", kind="number",
                        public=False, method=False, sample=lambda draw: ((draw.integers((3,), -9, 9), draw.integers((3,), 1, 4)), {}),
                        reference=lambda x, z: np.trunc(x / z).astype(np.int64))  # fmt: skip
 
@@ -147,11 +147,11 @@ positive = composite("positive", lambda input: input, reference=np.positive, sam
 for _name in ("abs", "absolute"):
     absolute = pointwise(_name, "abs(x)", grad="g * sign(x)", **_number, avoid=(0,), reference=np.abs)
 reciprocal = pointwise("reciprocal", "1 / x", grad="-g * y * y", **_float, low=0.3, high=3, reference=np.reciprocal)
-square = pointwise("square", "x * x", grad="2 * g * x", **_arithmetic, reference=np.square)
+_square = pointwise("square_formula", "x * x", grad="2 * g * x", **_arithmetic, public=False, method=False, reference=np.square)
 for _name in ("sign", "sgn"):
     sign = pointwise(_name, "sign(x)", **_arithmetic, avoid=(0,), reference=np.sign)
 lerp = pointwise("lerp", "where(abs(weight) < 0.5, x + weight * (end - x), end - (end - x) * (1 - weight))",
-                 variables=("x", "end", "weight"), **_float, avoid=(0.5, -0.5), reference=lambda x, end, weight: x + weight * (end - x))  # fmt: skip
+                 variables=("x", "end", "weight"), kind="floating", inplace=True, avoid=(0.5, -0.5), reference=lambda x, end, weight: x + weight * (end - x))  # fmt: skip
 _addcmul = pointwise("addcmul_formula", "x + value * a * b", variables=("x", "a", "b", "value"), constants=("value",), defaults=(1,),
                      **_arithmetic, public=False, method=False, reference=lambda x, a, b, value=1: x + value * a * b)  # fmt: skip
 _addcdiv = pointwise("addcdiv_formula", "x + value * a / b", variables=("x", "a", "b", "value"), constants=("value",), defaults=(1,), low=0.3, high=3,
@@ -183,7 +183,7 @@ def _pow_function(input: Any, exponent: Any) -> Tensor:
     """input ** exponent."""
     if isinstance(exponent, (int, float)) and isinstance(input, Tensor):
         if exponent == 2:
-            return _as_float(input, exponent, square)
+            return _as_float(input, exponent, _square)
         if exponent == 3:
             return _as_float(input, exponent, _cube)
         if input.is_floating_point() and exponent in (0.5, -1, -0.5):
@@ -198,6 +198,10 @@ def _as_float(input: Tensor, exponent: Any, power: Any) -> Tensor:
     if isinstance(exponent, float) and not input.is_floating_point():
         return power(input.to(dtypes.get_default_dtype()))  # type: ignore[attr-defined]
     return power(input.to(dtypes.int64) if input.dtype is dtypes.bool else input)  # type: ignore[attr-defined]
+
+
+square = composite("square", lambda input: _as_float(input, 2, _square), reference=np.square, inplace=True,
+                   sample=lambda draw: ((draw.array(draw.shape()),), {}))  # fmt: skip
 
 
 def _pow_sample(draw: Any) -> Any:
@@ -289,12 +293,12 @@ logit = composite("logit", _logit, inplace=True, sample=lambda draw: ((draw.arra
 # --- rounding -------------------------------------------------------------------------------------------------------
 
 _half, _whole = (-2.5, -1.5, -0.5, 0.5, 1.5, 2.5), (-3, -2, -1, 0, 1, 2, 3)
-floor = pointwise("floor", "floor(x)", **_arithmetic, avoid=_whole, reference=np.floor)
-ceil = pointwise("ceil", "ceil(x)", **_arithmetic, avoid=_whole, reference=np.ceil)
+floor = pointwise("floor", "floor(x)", **_number, avoid=_whole, reference=np.floor)
+ceil = pointwise("ceil", "ceil(x)", **_number, avoid=_whole, reference=np.ceil)
 for _name in ("trunc", "fix"):
-    trunc = pointwise(_name, "trunc(x)", **_arithmetic, avoid=_whole, reference=np.trunc)
+    trunc = pointwise(_name, "trunc(x)", **_number, avoid=_whole, reference=np.trunc)
 frac = pointwise("frac", "x - trunc(x)", grad="g", **_float, avoid=_whole, reference=lambda x: x - np.trunc(x))
-_round = pointwise("round_formula", "round(x)", **_arithmetic, public=False, method=False, avoid=_half, reference=np.round)
+_round = pointwise("round_formula", "round(x)", **_number, public=False, method=False, avoid=_half, reference=np.round)
 
 
 def _round_function(input: Tensor, *, decimals: int = 0) -> Tensor:

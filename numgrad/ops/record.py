@@ -46,7 +46,7 @@ class Op:
         self.__name__ = self.__qualname__ = name
         self.__doc__ = forward.__doc__
         self._learn_parameters(forward)
-        self._plans: dict[tuple[bool, ...], list[Any]] = {}
+        self._plans: dict[tuple[bool, ...], Plan] = {}
 
     def _learn_parameters(self, forward: Callable[..., Any]) -> None:
         self.__signature__ = inspect.signature(forward)
@@ -122,17 +122,15 @@ class Op:
         """The gradient rule of each of `count` parameters."""
         return tuple(self.vjp[:count]) + (None,) * (count - len(self.vjp))
 
-    def plan(self, needs: tuple[bool, ...]) -> list[tuple[Any, list[tuple[str, int]]]]:
-        """For each parameter that needs a gradient, its rule and where each of the rule's arguments comes from."""
+    def plan(self, needs: tuple[bool, ...]) -> Plan:
+        """What backward does, and what it needs, where these parameters need gradients."""
         found = self._plans.get(needs)
         if found is None:
             if self.vjp is MISSING:
                 raise NotImplementedError(f"the gradient of '{self.name}' is not implemented in numgrad")
-            if callable(self.vjp):
-                found = [(self.vjp, self._sources(self.vjp))]
-            else:
-                rules = self.rules(len(needs))
-                found = [(r, self._sources(r)) if n and r is not None else None for n, r in zip(needs, rules, strict=True)]
+            rules = (self.vjp,) if callable(self.vjp) else self.rules(len(needs))
+            wanted = (True,) if callable(self.vjp) else needs
+            found = Plan([(r, self._sources(r)) if n and r is not None else None for n, r in zip(wanted, rules, strict=True)])
             self._plans[needs] = found
         return found
 
@@ -149,9 +147,21 @@ class Op:
                 raise TypeError(f"the gradient of '{self.name}' asks for '{name}', which is not one of g, y, needs, {self.parameters}")
         return sources
 
-    def reads(self, needs: tuple[bool, ...]) -> set[int]:
-        """Positions of the arguments whose values the gradient needs."""
-        return {i for step in self.plan(needs) if step for kind, i in step[1] if kind == "argument"}
+
+class Plan:
+    """Gradient rules with where each takes its arguments from, and what of a call must be kept for them."""
+
+    __slots__ = ("reads", "results", "shapes", "steps")
+
+    def __init__(self, steps: list[Any]):
+        wanted = {source for step in steps if step for source in step[1]}
+        self.steps = steps
+        self.reads = tuple(sorted(i for kind, i in wanted if kind == "argument"))
+        self.shapes = tuple(sorted(i for kind, i in wanted if kind == "shape"))
+        self.results = ("y", 0) in wanted
+
+
+_NOTHING = Plan([])
 
 
 def rule_arguments(rule: Any) -> Sequence[str]:
@@ -223,26 +233,36 @@ def check_version(expected: int, found: int, data: np.ndarray, who: str) -> None
         )
 
 
+def _shape_of(value: Any) -> Any:
+    """The shape of a tensor, the shapes of a sequence of them, () for a number, None for None."""
+    if isinstance(value, Tensor):
+        return value._data.shape
+    return tuple(_shape_of(v) for v in value) if isinstance(value, (tuple, list)) else None if value is None else ()
+
+
+def _edges(value: Any) -> list[Edge | None]:
+    """The edges of a sequence of tensors; none for anything else."""
+    if (type(value) is tuple or type(value) is list) and any(isinstance(e, Tensor) for e in value):
+        return [edge(e) if isinstance(e, Tensor) and e._requires_grad else None for e in value]
+    return []
+
+
 class OpNode(Node):
     """An op on the tape: what its gradient rules need, and no more, is kept until backward."""
 
-    __slots__ = ("flat", "needs", "op", "results", "several", "values")
+    __slots__ = ("counts", "needs", "op", "results", "several", "values")
 
     def __init__(self, op: Op, args: tuple[Any, ...], outputs: list[Tensor], several: bool):
-        self.op, self.several = op, several
-        needs, edges = [], []
+        needs: list[bool] = []
+        edges: list[Edge | None] = []
+        self.counts: list[int] = []  # edges a parameter: one for a tensor, several for a sequence of tensors
         for a in args:
-            if isinstance(a, Tensor):
-                found = [edge(a) if a._requires_grad else None]
-            elif (type(a) is tuple or type(a) is list) and any(isinstance(e, Tensor) for e in a):
-                found = [edge(e) if isinstance(e, Tensor) and e._requires_grad else None for e in a]
-            else:
-                found = []
-            needs.append(any(e is not None for e in found))
-            edges.append(found)
-        self.needs = tuple(needs)
-        self.flat = [len(e) for e in edges]
-        super().__init__([e for group in edges for e in group], [(o._data.shape, o._data.dtype) for o in outputs])
+            found = [edge(a) if a._requires_grad else None] if isinstance(a, Tensor) else _edges(a)
+            needs.append(any(found))
+            self.counts.append(len(found))
+            edges += found
+        super().__init__(edges, [(o._data.shape, o._data.dtype) for o in outputs])
+        self.op, self.several, self.needs = op, several, tuple(needs)
         self._save(args, outputs)
 
     def _save(self, args: tuple[Any, ...], outputs: list[Tensor]) -> None:
@@ -250,17 +270,17 @@ class OpNode(Node):
         try:
             plan = self.op.plan(self.needs)
         except NotImplementedError:  # said when backward comes here
-            plan = []
-        wanted = {source for step in plan if step for source in step[1]}
-        self.values = {i: saved(args[i]) for kind, i in wanted if kind == "argument"}
-        self.values |= {~i: tuple(args[i].shape) for kind, i in wanted if kind == "shape"}
+            plan = _NOTHING
+        self.values: Any = {i: saved(args[i]) for i in plan.reads}
+        for i in plan.shapes:
+            self.values[~i] = _shape_of(args[i])
         self.results: Any = []
-        if ("y", 0) in wanted:
+        if plan.results:
             self.keep_results(outputs)
 
     def keep_results(self, outputs: list[Tensor]) -> None:
         """Keep the outputs' arrays, with the versions they have now, if the rules ask for them."""
-        if any(step and ("y", 0) in step[1] for step in self.op.plan(self.needs)):
+        if self.op.plan(self.needs).results:
             self.results = [(o._data, o._counter, 0 if o._counter is None else o._counter[0]) for o in outputs]
 
     def name(self) -> str:
@@ -273,7 +293,7 @@ class OpNode(Node):
                 "been freed). Specify retain_graph=True if you need to backward through the graph a second time."
             )
         g = self._filled(grads) if self.several else grads[0]
-        plan = self.op.plan(self.needs)
+        plan = self.op.plan(self.needs).steps
         if callable(self.op.vjp):
             rule, sources = plan[0]
             received = rule(*[self._argument(source, g) for source in sources])
@@ -311,7 +331,7 @@ class OpNode(Node):
     def _fitted(self, received: Any) -> list[Any]:
         """One gradient an edge, summed over broadcast dimensions and cast to what the input was."""
         flat: list[Any] = []
-        for grad, count in zip(received, self.flat, strict=True):
+        for grad, count in zip(received, self.counts, strict=True):
             if count:
                 flat += list(grad) if isinstance(grad, (tuple, list)) else [grad] * count
         for i, (grad, e) in enumerate(zip(flat, self.edges, strict=True)):
@@ -320,7 +340,7 @@ class OpNode(Node):
         return flat
 
     def release(self) -> None:
-        self.values, self.results = None, None  # type: ignore[assignment]
+        self.values = self.results = None
 
 
 def fit(grad: Tensor, e: Edge, op: Op) -> Tensor:
