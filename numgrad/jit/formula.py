@@ -43,8 +43,9 @@ DERIVATIVES: dict[str, tuple[str, ...]] = {
     "erfinv": ("0.886226925452758 * exp(y * y)",),
     "lgamma": ("digamma(a)",),
     "abs": ("sign(a)",),
-    "maximum": ("where(a > b, 1, where(a == b, 0.5, 0))", "where(b > a, 1, where(a == b, 0.5, 0))"),
-    "minimum": ("where(a < b, 1, where(a == b, 0.5, 0))", "where(b < a, 1, where(a == b, 0.5, 0))"),
+    # ties share the gradient; where one is NaN, so is the result, and both get it
+    "maximum": ("where(a == b, 0.5, where(a < b, 0, 1))", "where(a == b, 0.5, where(b < a, 0, 1))"),
+    "minimum": ("where(a == b, 0.5, where(a > b, 0, 1))", "where(a == b, 0.5, where(b > a, 0, 1))"),
     "fmod": ("1", "-trunc(a / b)"),
     "pow": ("where(b == 0, 0, b * pow(a, b - 1))", "where((a == 0) & (b >= 0), 0, y * log(a))"),
     "copysign": ("where(a == 0, 0, sign(a) * copysign(1, b))", "0"),

@@ -133,7 +133,7 @@ fmax = pointwise("fmax", "where(z != z, x, where(x >= z, x, z))", grad=("where((
 fmin = pointwise("fmin", "where(z != z, x, where(x <= z, x, z))", grad=("where((x <= z) | (z != z), g, 0)", "where((x <= z) | (z != z), 0, g)"),
                  kind="arithmetic", reference=np.fmin, sample=_apart)  # fmt: skip
 copysign = pointwise("copysign", "copysign(x, z)", kind="float", inplace=True, avoid=(0,), reference=np.copysign)
-heaviside = pointwise("heaviside", "where(x == 0, values, where(x > 0, 1, where(x < 0, 0, x)))", variables=("x", "values"), vjp=None,
+heaviside = pointwise("heaviside", "where(x == 0, values, where(x > 0, 1, 0))", variables=("x", "values"), vjp=None,
                       kind="arithmetic", inplace=True, avoid=(0,), reference=np.heaviside)  # fmt: skip
 
 _clamp = pointwise("clamp_formula", "minimum(maximum(x, low), high)", variables=("x", "low", "high"), kind="arithmetic", public=False, method=False,

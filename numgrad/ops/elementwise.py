@@ -22,6 +22,8 @@ from .record import MISSING, REGISTRY, Op, check_cast, register
 KINDS = ("arithmetic", "float", "compare", "logical", "integer", "number", "floating")
 
 
+# Where variables are not listed, these come first, the others as they appear.
+_OPERANDS = {"x": 0, "z": 1}
 _BYTE = np.dtype(np.uint8)
 
 
@@ -34,7 +36,7 @@ class Pointwise(Op):
         variables: Sequence[str] | None = None, casts: bool = False, doc: str = "", **record: Any,
     ):  # fmt: skip
         self.tree = formula.parse(text)
-        self.variables = list(variables or formula.names(self.tree))
+        self.variables = list(variables or sorted(formula.names(self.tree), key=lambda name: _OPERANDS.get(name, 2)))
         self.kind, self.low, self.high, self.avoid, self.constants = kind, low, high, tuple(avoid), tuple(constants)
         self.cost = formula.cost(self.tree)
         self.grad, self.casts = grad, casts

@@ -65,7 +65,7 @@ rsub = composite("rsub", lambda input, other, *, alpha=1: _sub(other, input, alp
 
 for _name in ("mul", "multiply"):
     mul = pointwise(_name, "x * z", grad=("g * z", "g * x"), **_arithmetic, reference=np.multiply, errors=_bad_broadcast)
-true_divide = pointwise("true_divide", "x / z", grad=("g / z", "-g * x / (z * z)"), **_float, reference=np.true_divide, low=0.2, high=3)
+true_divide = pointwise("true_divide", "x / z", grad=("g / z", "-g * y / z"), **_float, reference=np.true_divide, low=0.2, high=3)
 
 floor_divide_formula = pointwise("floor_quotient", "x // z", grad=(None, None), **_number, public=False, method=False,
                                  reference=np.floor_divide, low=0.3, high=3, avoid=(0.5, 1, 1.5, 2))  # fmt: skip
@@ -121,7 +121,7 @@ div = composite("div", _div, reference=_div_reference, sample=_div_sample, error
 divide = composite("divide", _div, reference=_div_reference, sample=_div_sample, inplace=True)
 floor_divide = composite("floor_divide", _floor_divide, reference=lambda x, z: np.floor_divide(x, z), inplace=True, errors=_divide_errors,
                          sample=lambda draw: _div_sample(draw)[:1] + ({},))  # fmt: skip
-_remainder = pointwise("remainder_formula", "x % z", grad=("g", "-g * floor(x / z)"), **_number, public=False, method=False,
+_remainder = pointwise("remainder_formula", "x % z", grad=("g", "-g * (x // z)"), **_number, public=False, method=False,
                        reference=np.remainder, low=0.3, high=0.9, sample=lambda draw: (_div_sample(draw)[0], {}))  # fmt: skip
 _fmod = pointwise("fmod_formula", "fmod(x, z)", **_float, public=False, method=False, reference=np.fmod,
                   sample=lambda draw: (_div_sample(draw)[0], {}))  # fmt: skip
@@ -220,9 +220,10 @@ def _double(value: Any) -> Any:
 
 
 sqrt = pointwise("sqrt", "sqrt(x)", grad="g / (2 * y)", **_float, low=0.2, high=4, reference=np.sqrt)
-rsqrt = pointwise("rsqrt", "rsqrt(x)", **_float, low=0.2, high=4, reference=lambda x: 1 / np.sqrt(x))
-hypot = pointwise("hypot", "where(maximum(abs(x), abs(z)) == 0, 0, maximum(abs(x), abs(z)) * sqrt(1 + (minimum(abs(x), abs(z)) / maximum(abs(x), abs(z))) ** 2))",
-                  grad=("where(y == 0, 0, g * x / y)", "where(y == 0, 0, g * z / y)"), **_float, low=0.3, reference=np.hypot)  # fmt: skip
+rsqrt = pointwise("rsqrt", "rsqrt(x)", grad="-0.5 * g * y * y * y", **_float, low=0.2, high=4, reference=lambda x: 1 / np.sqrt(x))
+hypot = pointwise("hypot", "where(isinf(x), abs(x), where(isinf(z), abs(z), where(maximum(abs(x), abs(z)) == 0, 0, "
+                  "maximum(abs(x), abs(z)) * sqrt(1 + (minimum(abs(x), abs(z)) / maximum(abs(x), abs(z))) ** 2))))",
+                  grad=("g * x / y", "g * z / y"), **_float, low=0.3, reference=np.hypot)  # fmt: skip
 
 # --- exponentials, logarithms ---------------------------------------------------------------------------------------
 
@@ -248,7 +249,7 @@ for _name, _inverse in (("sin", "arcsin"), ("cos", "arccos"), ("tan", "arctan"),
 for _spelling in ("atanh", "arctanh"):
     pointwise(_spelling, "atanh(x)", **_float, low=-0.8, high=0.8, reference=np.arctanh)
 for _spelling in ("atan2", "arctan2"):
-    pointwise(_spelling, "atan2(x, z)", **_float, low=0.2, high=3, reference=np.arctan2)
+    pointwise(_spelling, "atan2(x, z)", **_float, grad=("where(x * x + z * z == 0, 0, g * z / (x * x + z * z))", "where(x * x + z * z == 0, 0, -g * x / (x * x + z * z))"), low=0.2, high=3, reference=np.arctan2)
 sinc = pointwise("sinc", "where(x == 0, 1, sin(3.141592653589793 * x) / (3.141592653589793 * x))", **_float, low=0.1, high=2.9,
                  grad="where(x == 0, 0, g * (cos(3.141592653589793 * x) - y) / x)", reference=np.sinc)  # fmt: skip
 deg2rad = pointwise("deg2rad", "x * 0.017453292519943295", **_float, reference=np.deg2rad)
@@ -262,7 +263,7 @@ erfc = pointwise("erfc", "erfc(x)", **_float, reference=np.vectorize(math.erfc, 
 erfinv = pointwise("erfinv", "erfinv(x)", **_float, low=-0.9, high=0.9, reference=lambda x: _solve_erf(np.asarray(x, np.float64)))
 lgamma = pointwise("lgamma", "lgamma(x)", **_float, low=0.3, high=6, reference=np.vectorize(math.lgamma, otypes=[float]))
 digamma = pointwise("digamma", "digamma(x)", **_float, low=0.3, high=6, vjp=None, reference=lambda x: _digamma(np.asarray(x, np.float64)))
-logit_formula = pointwise("logit_formula", "log(x / (1 - x))", grad="g / (x * (1 - x))", kind="float", public=False, method=False, low=0.1, high=0.9,
+logit_formula = pointwise("logit_formula", "log(x / (1 - x))", grad="where((x < 0) | (x > 1), (x - x) / (x - x), g / (x * (1 - x)))", kind="float", public=False, method=False, low=0.1, high=0.9,
                           reference=lambda x: np.log(x / (1 - x)))  # fmt: skip
 
 
