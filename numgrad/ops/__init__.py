@@ -9,7 +9,7 @@ from . import operators
 from .inplace import InPlace
 from .record import REGISTRY, Op, composite, op
 
-FAMILIES = ("pointwise", "compare", "creation", "shape", "random", "dropout", "reduce", "extreme", "moments", "matmul", "activation", "softmax", "masks", "getitem", "join")
+FAMILIES = ("pointwise", "compare", "creation", "shape", "random", "dropout", "reduce", "extreme", "moments", "matmul", "activation", "softmax", "masks", "getitem", "scatter", "indexed", "join")
 
 
 def attach(made: Op) -> None:

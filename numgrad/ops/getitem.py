@@ -13,8 +13,8 @@ from ..jit import zeros
 from ..tensor import Tensor, wrap
 from .elementwise import copy_into
 from .index import basic_view, index_at, put_at
-from .masks import fill_value, masked_fill_, number_as, positions
 from .inplace import InPlace, check_writeable
+from .masks import fill_value, masked_fill_, number_as, positions
 from .record import REGISTRY, composite
 from .shape import _can_view, reshape
 

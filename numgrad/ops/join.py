@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import dtypes
-from ..jit import empty, zeros
-from ..tensor import Tensor, wrap
-from .creation import empty as empty_tensor
+from ..jit import empty
+from ..tensor import Tensor
 from .elementwise import copy_into
 from .index import basic_view
-from .record import REGISTRY, Op, composite, op, register, share
-from .shape import dimension, dimensions, expand, reshape, unsqueeze
+from .record import Op, composite, op, register, share
+from .shape import dimension, reshape
 
 # --- joining --------------------------------------------------------------------------------------------------------
 

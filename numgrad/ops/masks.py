@@ -102,9 +102,13 @@ def _some_zeros(draw: Any, **kwargs: Any) -> Any:
     return draw.integers(draw.shape(**kwargs), -1, 1)
 
 
-nonzero = composite("nonzero", _nonzero_function, reference=lambda x: np.argwhere(x).reshape(-1, x.ndim),
+def _argwhere(x: Any) -> Any:
+    return np.array([place for place in np.ndindex(x.shape) if x[place]], np.int64).reshape(np.count_nonzero(x), x.ndim)
+
+
+nonzero = composite("nonzero", _nonzero_function, reference=lambda x: _argwhere(x),
                     sample=lambda draw: ((_some_zeros(draw),), {}))  # fmt: skip
-argwhere = composite("argwhere", lambda input: _nonzero_function(input), reference=lambda x: np.argwhere(x).reshape(-1, x.ndim),
+argwhere = composite("argwhere", lambda input: _nonzero_function(input), reference=lambda x: _argwhere(x),
                      sample=lambda draw: ((_some_zeros(draw),), {}))  # fmt: skip
 
 # --- where ----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,243 @@
+"""An index for every element: gather reads `x[index[i, j], j]` (for dim 0), scatter writes there or adds, multiplies, compares.
+
+Writes are shared out over what is written: a unit owns columns of the result and goes along `dim` in order, so that repeated
+indices neither race nor depend on the number of threads; of several plain writes to one place the last wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..dtypes import INT64
+from ..jit import device, empty, kernel, launch, prange, zeros
+from ..jit.codegen import TILE
+from ..tensor import Tensor
+from .bounds import check_index, refuse
+from .elementwise import collapse, copied, copy_into, span
+from .record import REGISTRY, op
+
+# --- geometry -------------------------------------------------------------------------------------------------------
+
+
+def _three(x: np.ndarray, dim: int) -> tuple[int, int, int] | None:
+    """Steps, in elements, outside of `dim`, along it and inside of it; None where what is outside or inside is not as one."""
+    steps = [s // x.itemsize for s in x.strides]
+    outer, outer_steps = collapse(x.shape[:dim], [steps[:dim]])
+    inner, inner_steps = collapse(x.shape[dim + 1 :], [steps[dim + 1 :]])
+    if len(outer) > 1 or len(inner) > 1:
+        return None
+    return outer_steps[0][0], steps[dim], inner_steps[0][0]
+
+
+def _readable(x: np.ndarray, dim: int) -> tuple[np.ndarray, tuple[int, int, int]]:
+    """The array, or if need be a copy, as one dimension with three steps."""
+    steps = _three(x, dim)
+    if steps is None:
+        x = copied(x)
+        steps = _three(x, dim)
+        assert steps is not None
+    return span(x), steps
+
+
+def _within(x: np.ndarray, shape: tuple[int, ...], dim: int | None) -> np.ndarray:
+    """The part of an array that an index of this shape reaches; all of `dim`."""
+    if all(n == m or d == dim for d, (n, m) in enumerate(zip(x.shape, shape, strict=True))):
+        return x
+    return x[tuple([slice(None if d == dim else n) for d, n in enumerate(shape)])]
+
+
+def _sides(shape: tuple[int, ...], dim: int) -> tuple[int, int, int]:
+    outer = inner = 1
+    for n in shape[:dim]:
+        outer *= n
+    for n in shape[dim + 1 :]:
+        inner *= n
+    return outer, shape[dim], inner
+
+
+def _index64(index: np.ndarray) -> np.ndarray:
+    return index if index.dtype == INT64 else copied(index, INT64)
+
+
+# --- gather ---------------------------------------------------------------------------------------------------------
+
+
+@device
+def _gather_tile(y, x, index, y_at, x_at, index_at, x_along, x_step, index_step, size, first, last):  # type: ignore[no-untyped-def]
+    out = y[y_at + first : y_at + last]
+    bad = -1
+    for b in range(last - first):
+        at = index_at + (first + b) * index_step
+        i = index[at]
+        if i < 0 or i >= size:
+            i, bad = 0, at
+        out[b] = x[x_at + i * x_along + (first + b) * x_step]
+    return bad
+
+
+@kernel
+def _gather_kernel(  # type: ignore[no-untyped-def]
+    y, bad, x, index, count, inner, x_outer, x_along, x_step, index_outer, index_along, index_step, size, rows, columns
+):
+    row_blocks = (y.size // inner + rows - 1) // rows
+    for unit in prange(bad.size):
+        first = unit // row_blocks * columns
+        last, start = min(inner, first + columns), unit % row_blocks * rows
+        wrong = -1
+        for r in range(start, min(y.size // inner, start + rows)):
+            a, i = r // count, r % count
+            at = a * index_outer + i * index_along
+            found = _gather_tile(y, x, index, r * inner, a * x_outer, at, x_along, x_step, index_step, size, first, last)
+            wrong = max(wrong, found)
+        bad[unit] = wrong
+
+
+def _gather_forward(input: np.ndarray, dim: int, index: np.ndarray) -> np.ndarray:
+    y = empty(index.shape, input.dtype)
+    if not y.size:
+        return y
+    input, index = _within(input, index.shape, dim), _index64(index)
+    (outer, count, inner), size = _sides(index.shape, dim), input.shape[dim]
+    if size == 0:
+        check_index(index, "gather", dim, size)
+    x, (x_outer, x_along, x_step) = _readable(input, dim)
+    flat, (index_outer, index_along, index_step) = _readable(index, dim)
+    if inner == 1 and count > 1:  # the inner loop runs along `dim`, or over all rows
+        count, inner, x_step, index_step = 1, count, 0, index_along
+    elif inner == 1:
+        inner, x_step, index_step, outer = outer, x_outer, index_outer, 1
+    columns = min(inner, TILE)
+    rows = max(1, TILE // columns)
+    bad = empty(-(-(y.size // inner) // rows) * -(-inner // columns), INT64)
+    launch(
+        _gather_kernel, y.reshape(-1), bad, x, flat, count, inner, x_outer, x_along, x_step, index_outer, index_along, index_step,
+        size, rows, columns, work=y.size,
+    )  # fmt: skip
+    refuse(bad, flat, "gather", dim, size)
+    return y
+
+
+def _gather_backward_forward(g: np.ndarray, shape: tuple[int, ...], dim: int, index: np.ndarray) -> np.ndarray:
+    result = zeros(shape, g.dtype)
+    _scatter_into(result, dim, index, g, ADD)
+    return result
+
+
+gather_elements = op("gather_elements", _gather_forward, public=False, method=False,
+             vjp=(lambda g, input_shape, dim, index: _gather_backward(g, input_shape, dim, index),))  # fmt: skip
+_gather_backward = op("gather_backward", _gather_backward_forward, public=False, method=False,
+                      vjp=(lambda g, dim, index: gather_elements(g, dim, index),))  # fmt: skip
+
+# --- scatter --------------------------------------------------------------------------------------------------------
+
+WRITE, ADD, MULTIPLY, MAXIMUM, MINIMUM = range(5)
+
+
+@device
+def _scatter_tile(  # type: ignore[no-untyped-def]
+    y, x, index, y_at, x_at, index_at, y_along, y_step, x_step, index_step, first, last, mode
+):
+    for b in range(first, last):
+        at = y_at + index[index_at + b * index_step] * y_along + b * y_step
+        v = x[x_at + b * x_step]
+        if mode == 0:
+            y[at] = v
+        elif mode == 1:
+            y[at] += v
+        elif mode == 2:
+            y[at] *= v
+        elif mode == 3:
+            if not v <= y[at] and y[at] == y[at]:
+                y[at] = v
+        elif not v >= y[at] and y[at] == y[at]:
+            y[at] = v
+
+
+@kernel
+def _scatter_kernel(  # type: ignore[no-untyped-def]
+    y, x, index, outer, count, inner, y_outer, y_along, y_step, x_outer, x_along, x_step, index_outer, index_along, index_step, columns, mode
+):
+    blocks = (inner + columns - 1) // columns
+    for unit in prange(outer * blocks):
+        a, first = unit // blocks, unit % blocks * columns
+        for i in range(count):
+            _scatter_tile(
+                y, x, index, a * y_outer, a * x_outer + i * x_along, a * index_outer + i * index_along, y_along, y_step, x_step,
+                index_step, first, min(inner, first + columns), mode,
+            )  # fmt: skip
+
+
+def _scatter_into(out: np.ndarray, dim: int, index: np.ndarray, src: Any, mode: int) -> None:
+    """Write into `out` at an index for each element of `src` (an array at least as large as the index, or a number)."""
+    if not index.size:
+        return
+    index = _index64(index)
+    check_index(index, "gather", dim, out.shape[dim])
+    target = _within(out, index.shape, dim)
+    steps = _three(target, dim)
+    if steps is None:
+        temporary = copied(target)
+        _scatter_into(temporary, dim, index, src, mode)
+        copy_into(target, temporary)
+        return
+    if isinstance(src, np.ndarray):
+        src = _within(src, index.shape, None)
+        if np.may_share_memory(src, out) or src.dtype != out.dtype:
+            src = copied(src, out.dtype)
+    else:
+        src = np.broadcast_to(np.array(src).astype(out.dtype), index.shape)
+    x, x_steps = _readable(src, dim)
+    flat, index_steps = _readable(index, dim)
+    outer, count, inner = _sides(index.shape, dim)
+    launch(
+        _scatter_kernel, span(target), x, flat, outer, count, inner, *steps, *x_steps, *index_steps, max(16, -(-inner // 64)), mode,
+        work=index.size,
+    )  # fmt: skip
+
+
+def _scatter_op(name: str, mode: int, vjp: Any) -> Any:
+    def into(out: np.ndarray, dim: int, index: np.ndarray, src: Any) -> None:
+        _scatter_into(out, dim, index, src, mode)
+
+    def forward(input: np.ndarray, dim: int, index: np.ndarray, src: Any) -> np.ndarray:
+        result = copied(input)
+        _scatter_into(result, dim, index, src, mode)
+        return result
+
+    return op(name, forward, into=into, vjp=vjp, public=False, method=False)
+
+
+def _product_gradients(g: Tensor, y: Tensor, input: Tensor, dim: int, index: Tensor, src: Tensor) -> tuple[Any, ...]:
+    """Of a product, for each factor, the product of all others: y / factor, and where the factor is 0, by what else is 0.
+
+    With P the product of the other nonzero factors, that is P for a single 0, and P times the other 0 for two.
+    """
+    zero_self, zero_src = input == 0, src == 0
+    rest = scatter_multiply(REGISTRY["where"](zero_self, 1.0, input), dim, index, REGISTRY["where"](zero_src, 1.0, src))
+    count = scatter_plus(zero_self.to(g.dtype), dim, index, zero_src.to(g.dtype))
+    zeros_sum = scatter_plus(REGISTRY["where"](zero_self, input, 0.0), dim, index, REGISTRY["where"](zero_src, src, 0.0))
+
+    def others(factor: Tensor, zero: Tensor, at: Callable[[Tensor], Tensor]) -> Tensor:
+        where, n = REGISTRY["where"], at(count)
+        of_zero = where(n == 1, at(rest), where(n == 2, at(rest) * (at(zeros_sum) - factor), 0.0))
+        return at(g) * where(zero, of_zero, at(y) / where(zero, 1.0, factor))
+
+    return others(input, zero_self, lambda t: t), None, None, others(src, zero_src, lambda t: gather_elements(t, dim, index))
+
+
+def _extreme_gradients(g: Tensor, y: Tensor, input: Tensor, dim: int, index: Tensor, src: Tensor) -> tuple[Any, ...]:
+    """The gradient, in equal parts, to those that equal the extreme."""
+    best_self, best_src = (input == y).to(g.dtype), (src == gather_elements(y, dim, index)).to(g.dtype)
+    share = g / scatter_plus(best_self, dim, index, best_src).clamp(min=1)
+    return share * best_self, None, None, gather_elements(share, dim, index) * best_src
+
+
+scatter_write = _scatter_op("scatter_write", WRITE, (
+    lambda g, dim, index: scatter_write(g, dim, index, 0), None, None, lambda g, dim, index: gather_elements(g, dim, index)))  # fmt: skip
+scatter_plus = _scatter_op("scatter_plus", ADD, (lambda g: g, None, None, lambda g, dim, index: gather_elements(g, dim, index)))
+scatter_multiply = _scatter_op("scatter_multiply", MULTIPLY, _product_gradients)
+scatter_maximum = _scatter_op("scatter_maximum", MAXIMUM, _extreme_gradients)
+scatter_minimum = _scatter_op("scatter_minimum", MINIMUM, _extreme_gradients)
