@@ -38,21 +38,17 @@ from numgrad.nn.functional.activations import (
     threshold,
     threshold_,
 )
-from numgrad.nn.functional.convolution import (
-    bilinear,
-    conv1d,
-    conv2d,
-    linear,
+from numgrad.nn.functional.convolution import bilinear, conv1d, conv2d, linear
+from numgrad.nn.functional.distances import cosine_similarity, normalize, pairwise_distance
+from numgrad.nn.functional.dropouts import (
+    alpha_dropout,
+    dropout,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    feature_alpha_dropout,
 )
-from numgrad.nn.functional.distances import (
-    cosine_similarity,
-    normalize,
-    pairwise_distance,
-)
-from numgrad.nn.functional.embeddings import (
-    embedding,
-    one_hot,
-)
+from numgrad.nn.functional.embeddings import embedding, one_hot
 from numgrad.nn.functional.losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -79,25 +75,14 @@ from numgrad.nn.functional.margin_losses import (
     triplet_margin_with_distance_loss,
 )
 from numgrad.nn.functional.normalization import (
-    alpha_dropout,
     batch_norm,
-    dropout,
-    dropout1d,
-    dropout2d,
-    dropout3d,
-    feature_alpha_dropout,
     group_norm,
     instance_norm,
     layer_norm,
     local_response_norm,
     rms_norm,
 )
-from numgrad.nn.functional.padding import (
-    channel_shuffle,
-    pad,
-    pixel_shuffle,
-    pixel_unshuffle,
-)
+from numgrad.nn.functional.padding import channel_shuffle, pad, pixel_shuffle, pixel_unshuffle
 from numgrad.nn.functional.pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -131,7 +116,7 @@ __all__ = [
     "selu_", "sigmoid", "silu", "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin", "softplus", "softshrink",
     "softsign", "tanh", "tanhshrink", "threshold", "threshold_", "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
-]
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> object:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, Callable
+from typing import Any
 
 from numgrad.ops.inplace import InPlace
 from numgrad.ops.record import Op
@@ -35,13 +35,9 @@ def reduce_loss(loss: Tensor, reduction: str) -> Tensor:
     return loss.mean() if reduction == "mean" else loss.sum()
 
 
-def apply(op: Callable[..., Tensor], inplace: bool, input: Tensor, *args: Any) -> Tensor:
+def apply(op: Op, inplace: bool, input: Tensor, *args: Any) -> Tensor:
     """``op(input, *args)``, written over ``input`` where that is asked for."""
-    if not inplace:
-        return op(input, *args)
-    if isinstance(op, Op) and not op.composite:
-        return InPlace(op)(input, *args)
-    return input.copy_(op(input.clone(), *args))  # of a clone: gradients need the values as they were
+    return InPlace(op)(input, *args) if inplace else op(input, *args)
 
 
 def ntuple(value: Any, length: int, name: str) -> tuple[int, ...]:
@@ -52,8 +48,3 @@ def ntuple(value: Any, length: int, name: str) -> tuple[int, ...]:
             raise RuntimeError(f"{name} must be one number or {length} of them, got {value}")
         return values
     return (value,) * length
-
-
-def check_probability(p: float, low: float = 0.0, high: float = 1.0) -> None:
-    if not low <= p <= high:
-        raise ValueError(f"dropout probability has to be between {low:g} and {high:g}, but got {p}")

@@ -27,30 +27,13 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """Leaky ReLU with a learned slope: one, or one a channel (dimension 1)."""
-    if weight.dim() > 1:
-        raise RuntimeError(f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.dim()}")
-    if weight.numel() != 1:
-        if input.dim() == 0:
-            raise RuntimeError("prelu: Not allowed zero-dim input tensor with more than one weight")
-        channels = input.shape[1] if input.dim() >= 2 else 1
-        if weight.numel() != channels:
-            raise RuntimeError(f"prelu: Mismatch of parameter numbers and input channel size. Found parameter numbers "
-                               f"= {weight.numel()} and channel size = {channels}.")
-        weight = weight.reshape([-1 if dim == 1 else 1 for dim in range(input.dim())])
-    elif weight.dim() == 1:
-        weight = weight.reshape([1] * input.dim())
     return ops.prelu(input, weight)
 
 
 def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False,
           inplace: bool = False) -> Tensor:
     """Leaky ReLU; in training each negative element draws its slope from U(lower, upper), else it is their mean."""
-    if lower > upper:
-        raise RuntimeError(f"Lower bound should be less than or equal to the upper bound, got {lower} and {upper}")
-    if not training:
-        return apply(ops.leaky_relu, inplace, input, (lower + upper) / 2)
-    slope = numgrad.empty_like(input, requires_grad=False).uniform_(lower, upper)
-    return apply(lambda x: numgrad.where(x < 0, x * slope, x), inplace, input)
+    return apply(ops.rrelu, inplace, input, lower, upper, training)
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
@@ -151,12 +134,7 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
     """a * sigmoid(b), a and b the two halves of ``input`` along ``dim`` (Dauphin et al. 2016)."""
-    if input.dim() == 0:
-        raise RuntimeError("glu does not support 0-dimensional tensors")
-    if input.shape[dim] % 2:
-        raise RuntimeError(f"Halving dimension must be even, but dimension {dim} is size {input.shape[dim]}")
-    first, second = input.chunk(2, dim)
-    return first * ops.sigmoid(second)
+    return ops.glu(input, dim)
 
 
 def _implicit_dim(name: str, input: Tensor, stacklevel: int) -> int:
@@ -168,20 +146,20 @@ def _implicit_dim(name: str, input: Tensor, stacklevel: int) -> int:
 def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: numgrad.dtype | None = None) -> Tensor:
     """exp(x) / sum(exp(x)) along ``dim``, computed without overflow."""
     dim = _implicit_dim("softmax", input, _stacklevel) if dim is None else dim
-    return ops.softmax(input if dtype is None else input.to(dtype), dim)
+    return ops.softmax(input, dim, dtype)
 
 
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: numgrad.dtype | None = None) -> Tensor:
     """softmax(-x) along ``dim``."""
     dim = _implicit_dim("softmin", input, _stacklevel) if dim is None else dim
-    return ops.softmax(-input if dtype is None else (-input).to(dtype), dim)
+    return ops.softmax(-input, dim, dtype)
 
 
 def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3,
                 dtype: numgrad.dtype | None = None) -> Tensor:
     """x - log(sum(exp(x))) along ``dim``, computed without overflow."""
     dim = _implicit_dim("log_softmax", input, _stacklevel) if dim is None else dim
-    return ops.log_softmax(input if dtype is None else input.to(dtype), dim)
+    return ops.log_softmax(input, dim, dtype)
 
 
 def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:

@@ -27,7 +27,7 @@ def _shorten_rows(weight: Tensor, index: Tensor, max_norm: float, norm_type: flo
     with numgrad.no_grad():
         used = index.reshape(-1).unique()
         rows = weight[used]
-        norms = numgrad.linalg.vector_norm(rows, norm_type, -1, True)
+        norms = rows.norm(norm_type, -1, True)
         scale = numgrad.where(norms > max_norm, max_norm / (norms + 1e-7), numgrad.ones_like(norms))
         weight[used] = rows * scale
 

@@ -1,14 +1,12 @@
-"""Normalisation and dropout."""
+"""Normalisation."""
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 
 import numgrad
 from numgrad import ops
-from numgrad.nn.functional._common import apply, check_probability
 from numgrad.nn.functional.padding import pad
 from numgrad.nn.functional.pooling import avg_pool2d
 from numgrad.tensor import Tensor
@@ -126,85 +124,3 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
     squares = pad(squares, (0, 0, size // 2, (size - 1) // 2))
     mean = avg_pool2d(squares, (size, 1), stride=1).reshape(input.shape)
     return input / (mean * alpha + k).pow(beta)
-
-
-def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """In training each element becomes 0 with probability ``p``, the others are divided by 1 - p."""
-    check_probability(p)
-    if not training or p == 0:
-        return input
-    return apply(ops.dropout, inplace, input, p, training)
-
-
-def _feature_mask(input: Tensor, p: float) -> Tensor:
-    """1 for the channels kept, 0 for those dropped."""
-    shape = (*input.shape[:2], *(1,) * (input.dim() - 2))
-    return numgrad.empty(shape, dtype=input.dtype).bernoulli_(1 - p)
-
-
-def _feature_dropout(input: Tensor, p: float, training: bool, inplace: bool, batched: bool) -> Tensor:
-    """Dropout of whole channels."""
-    if not training or p == 0:
-        return input
-    scale = 0.0 if p == 1 else 1 / (1 - p)
-    mask = _feature_mask(input, p) if batched else _feature_mask(input.unsqueeze(0), p).squeeze(0)
-    return apply(ops.mul, inplace, input, mask * scale)
-
-
-def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Dropout of whole channels of (N, C, L) or (C, L)."""
-    check_probability(p)
-    if input.dim() not in (2, 3):
-        raise RuntimeError(f"dropout1d: Expected 2D or 3D input, but received a {input.dim()}D input: it drops whole "
-                           "channels of inputs with one spatial dimension")
-    return _feature_dropout(input, p, training, inplace, batched=input.dim() == 3)
-
-
-def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Dropout of whole channels of (N, C, H, W); a 3-d input is taken for (N, C, L)."""
-    check_probability(p)
-    if input.dim() not in (3, 4):
-        warnings.warn(f"dropout2d: Received a {input.dim()}-D input to dropout2d, which is deprecated: it drops whole "
-                      "channels of inputs with 2 spatial dimensions. Use dropout for this one.", stacklevel=2)
-    if input.dim() == 3:
-        warnings.warn("dropout2d: Received a 3D input to dropout2d, which is taken for (N, C, L). Use dropout1d for "
-                      "that, and unsqueeze(0) for a single image.", stacklevel=2)
-    return _feature_dropout(input, p, training, inplace, batched=True)
-
-
-def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Dropout of whole channels of (N, C, D, H, W) or (C, D, H, W)."""
-    check_probability(p)
-    if input.dim() not in (4, 5):
-        warnings.warn(f"dropout3d: Received a {input.dim()}-D input to dropout3d, which is deprecated: it drops whole "
-                      "channels of inputs with 3 spatial dimensions. Use dropout for this one.", stacklevel=2)
-    return _feature_dropout(input, p, training, inplace, batched=input.dim() == 5)
-
-
-_SELU_SATURATION = 1.7580993408473766  # -selu(-inf), what alpha dropout drops to
-
-
-def _alpha_dropout(input: Tensor, mask: Tensor, p: float) -> Tensor:
-    a = 1.0 / math.sqrt((_SELU_SATURATION**2 * p + 1) * (1 - p))
-    return input * (mask * a) + ((mask - 1) * (_SELU_SATURATION * a) + _SELU_SATURATION * a * p)
-
-
-def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
-    """Dropout that keeps mean and variance of SELU's outputs (Klambauer et al. 2017)."""
-    check_probability(p)
-    if not training or p == 0:
-        return input
-    if p == 1:
-        return apply(ops.mul, inplace, input, 0)
-    mask = numgrad.empty(input.shape, dtype=input.dtype).bernoulli_(1 - p)
-    return apply(_alpha_dropout, inplace, input, mask, p)
-
-
-def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
-    """:func:`alpha_dropout` of whole channels."""
-    check_probability(p)
-    if not training or p == 0:
-        return input
-    if p == 1:
-        return apply(ops.mul, inplace, input, 0)
-    return apply(_alpha_dropout, inplace, input, _feature_mask(input, p), p)

@@ -22,8 +22,8 @@ def get_total_norm(tensors: Tensors, norm_type: float = 2.0, error_if_nonfinite:
     if not tensors:
         return numgrad.tensor(0.0)
     norm_type = float(norm_type)
-    norms = numgrad.stack([numgrad.linalg.vector_norm(tensor, norm_type) for tensor in tensors])
-    total = numgrad.linalg.vector_norm(norms, norm_type)
+    norms = numgrad.stack([tensor.norm(norm_type) for tensor in tensors])
+    total = norms.norm(norm_type)
     if error_if_nonfinite and not bool(total.isfinite()):
         raise RuntimeError(f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it "
                            "cannot be clipped. To disable this error and scale the gradients by the non-finite norm "
