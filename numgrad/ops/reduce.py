@@ -86,7 +86,7 @@ def reduction_sample(draw: Any, **kwargs: Any) -> Any:
 
 bad_dims: Any = [((np.ones((2, 3)), 2), IndexError, "range"), ((np.ones((2, 3)), (0, -2)), RuntimeError, "multiple")]
 
-sum = composite("sum", _sum_function, reference=numpy_reduction(np.sum), sample=reduction_sample, errors=bad_dims)
+composite("sum", _sum_function, reference=numpy_reduction(np.sum), sample=reduction_sample, errors=bad_dims)
 
 
 def _sum_to_size_function(input: Tensor, *size: Any) -> Tensor:
@@ -223,7 +223,14 @@ def _nanmean_reference(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
         return numpy_reduction(np.nansum)(x, dim, keepdim) / numpy_reduction(np.sum)(~np.isnan(x), dim, keepdim).astype(x.dtype)
 
 
-nanmean = composite("nanmean", _nanmean_function, reference=_nanmean_reference, sample=_holes_sample,
+def _one_hole_sample(draw: Any) -> Any:
+    args, kwargs = reduction_sample(draw, min_side=2)
+    if args[0].ndim:
+        args[0].reshape(-1)[draw.integer(0, args[0].size - 1)] = np.nan
+    return args, kwargs
+
+
+nanmean = composite("nanmean", _nanmean_function, reference=_nanmean_reference, sample=_one_hole_sample,
                     errors=[((np.arange(3),), RuntimeError, "got Long"), *bad_dims])  # fmt: skip
 
 _nonzero = {
@@ -249,7 +256,8 @@ def _count_nonzero_function(input: Tensor, dim: Any = None) -> Tensor:
 
 def _zeros_sample(draw: Any) -> Any:
     (x, *rest), kwargs = reduction_sample(draw)
-    return (draw.choice([x, draw.integers(x.shape, 0, 1), draw.booleans(x.shape)]) * draw.integers(x.shape, 0, 1).astype(x.dtype), *rest), kwargs
+    x = draw.choice([x * draw.booleans(x.shape), draw.integers(x.shape, 0, 1), draw.booleans(x.shape)])
+    return (np.asarray(x), *rest), kwargs
 
 
 count_nonzero = composite("count_nonzero", _count_nonzero_function, errors=bad_dims,
@@ -259,7 +267,7 @@ count_nonzero = composite("count_nonzero", _count_nonzero_function, errors=bad_d
 
 def _truth(what: str) -> Any:
     def function(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
-        dims = () if dim == () else reduced_dims(dim, input.dim())
+        dims = () if isinstance(dim, tuple) and not dim else reduced_dims(dim, input.dim())
         return _about_nonzero(input, what, dims, keepdim)
 
     function.__doc__ = f"Whether {what} of the elements {'is' if what == 'any' else 'are'} not zero, over dimensions `dim` (None: all)."
@@ -268,12 +276,13 @@ def _truth(what: str) -> Any:
 
 def _truth_reference(function: Any) -> Any:
     def reference(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
-        if dim == ():
-            return x != 0
-        return function(x, axis=dim if x.ndim else None, keepdims=keepdim)
+        given = np.uint8 if x.dtype == np.uint8 else np.bool_
+        if isinstance(dim, tuple) and not dim:
+            return np.asarray(x != 0).astype(given)
+        return np.asarray(function(x, axis=dim if x.ndim else None, keepdims=keepdim)).astype(given)
 
     return reference
 
 
-any = composite("any", _truth("any"), reference=_truth_reference(np.any), sample=_zeros_sample, errors=bad_dims)
-all = composite("all", _truth("all"), reference=_truth_reference(np.all), sample=_zeros_sample, errors=bad_dims)
+composite("any", _truth("any"), reference=_truth_reference(np.any), sample=_zeros_sample, errors=bad_dims)
+composite("all", _truth("all"), reference=_truth_reference(np.all), sample=_zeros_sample, errors=bad_dims)

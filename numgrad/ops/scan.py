@@ -144,8 +144,10 @@ def products_before(x: Tensor, dim: int, reverse: bool) -> Tensor:
     """For each element the product of all before it along `dim` (after it, in reverse)."""
     data = x._data
     start = zeros(data.shape, data.dtype)
-    if data.size:
-        copy_into(start[(slice(None),) * dim + (-1 if reverse else 0,)] if data.ndim else start, 1)
+    if data.ndim:
+        copy_into(start[(slice(None),) * dim + (slice(-1, None) if reverse else slice(1),)], 1)
+    else:
+        copy_into(start, 1)
     return _recurrence(x, wrap(start), dim, reverse, True)
 
 
