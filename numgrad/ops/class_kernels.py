@@ -1,0 +1,321 @@
+"""Cross entropy and negative log likelihood of class indices: their kernels and gradients; `class_loss` is what is called.
+
+An input (N, C, d1, ...) is seen as (outer, classes, inner), and a target has one index for each (outer, inner). Along with
+the losses goes the weight of each target, 0 where it is ignored: all that the gradients need besides.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..dtypes import INT64
+from ..jit import device, empty, kernel, launch, prange, zeros
+from ..jit.vmath import exp
+from ..tensor import Tensor, wrap
+from .elementwise import copied
+from .record import op
+from .shape import reshape
+from .softmax import (
+    COST, columns_log_sum_exp, columns_max, log_sum_exp, row_max, rows, softmax, softmax_backward, strip, units,
+)  # fmt: skip
+
+#: Targets of one unit of work, and elements of the rows of one.
+TARGETS, ELEMENTS = 4096, 16384
+
+# --- weights of targets, and totals ---------------------------------------------------------------------------------
+
+
+@device
+def _weigh_tile(weights, bad, unit, target, table, step, classes, ignored):  # type: ignore[no-untyped-def]
+    wrong = -1
+    for r in range(unit * TARGETS, min(weights.size, (unit + 1) * TARGETS)):
+        t = target[r]
+        weights[r] = 0
+        if t >= 0 and t < classes and t != ignored:
+            weights[r] = table[t * step]
+        elif t != ignored and wrong < 0:
+            wrong = r
+    bad[unit] = wrong
+
+
+@kernel
+def _weigh(weights, bad, target, table, step, classes, ignored):  # type: ignore[no-untyped-def]
+    """The weight of each target: that of its class in `table` (or, with step 0, the only one there); the first bad target."""
+    for unit in prange(bad.size):
+        _weigh_tile(weights, bad, unit, target, table, step, classes, ignored)
+
+
+@device(fastmath=("contract", "reassoc"))
+def _sum(x):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for j in range(x.size):
+        total += x[j]
+    return total
+
+
+@kernel
+def _reduce(total, divisor, loss, weights, mean):  # type: ignore[no-untyped-def]
+    for i in prange(total.size):
+        mass = _sum(weights) if mean else 1.0
+        divisor[i] = mass
+        total[i] = _sum(loss) / mass
+
+
+def _weights(target: np.ndarray, weight: np.ndarray | None, classes: int, ignore_index: int, dtype: np.dtype) -> np.ndarray:
+    """The weight of each target; IndexError for one that is neither a class nor ignored."""
+    weights, bad = empty(target.size, dtype), empty(-(-target.size // TARGETS), INT64)
+    table = np.ones(1, dtype) if weight is None else copied(weight)
+    launch(_weigh, weights, bad, target, table, int(weight is not None), classes, ignore_index)
+    for wrong in bad.tolist():
+        if wrong >= 0:
+            raise IndexError(f"Target {target[wrong]} is out of bounds.")
+    return weights
+
+
+def _reduced(loss: np.ndarray, weights: np.ndarray, shape: tuple[int, ...], reduction: str) -> tuple[np.ndarray, np.ndarray]:
+    """The losses, their sum or their weighted mean, and what they were divided by."""
+    if reduction == "none":
+        return loss.reshape(shape), np.ones((), loss.dtype)
+    total, divisor = empty(1, loss.dtype), empty(1, loss.dtype)
+    launch(_reduce, total, divisor, loss, weights, int(reduction == "mean"), work=0)
+    return total.reshape(()), divisor.reshape(())
+
+
+def class_dim(shape: tuple[int, ...]) -> int:
+    """Which dimension holds the classes."""
+    return 1 if len(shape) > 1 else 0
+
+
+def _flat(x: np.ndarray, dtype: Any = None) -> np.ndarray:
+    """A contiguous array in one dimension."""
+    if not x.flags.c_contiguous or (dtype is not None and x.dtype != dtype):
+        x = copied(x, dtype)
+    return x.reshape(-1)
+
+
+# --- negative log likelihood ----------------------------------------------------------------------------------------
+
+
+@kernel
+def _pick(loss, x, target, weights, divisor):  # type: ignore[no-untyped-def]
+    """The weighted negative of each row's element at its target."""
+    inner = x.shape[2]
+    for r in prange(loss.size):
+        o, w = r // inner, weights[r]
+        loss[r] = 0 if w == 0 else -w * x[o, target[r], r - o * inner] / divisor[0]
+
+
+@kernel
+def _unpick(out, grad, step, target, weights, divisor):  # type: ignore[no-untyped-def]
+    """Into zeros: what `_pick` would have passed back to each row's element at its target."""
+    inner = out.shape[2]
+    for r in prange(target.size):
+        o, w = r // inner, weights[r]
+        if w != 0:
+            out[o, target[r], r - o * inner] = -w * grad[r * step] / divisor[0]
+
+
+def _nll_forward(input: np.ndarray, target: np.ndarray, weight: Any, ignore_index: int, reduction: str) -> Any:
+    x, t = rows(input, class_dim(input.shape)), _flat(target, INT64)
+    weights, loss = _weights(t, weight, x.shape[1], ignore_index, input.dtype), empty(t.size, input.dtype)
+    launch(_pick, loss, x, t, weights, np.ones(1, input.dtype))
+    return *_reduced(loss, weights, target.shape, reduction), weights
+
+
+def _pick_forward(input: np.ndarray, target: np.ndarray, weights: np.ndarray, divisor: np.ndarray) -> np.ndarray:
+    loss, x = empty(target.shape, input.dtype), rows(input, class_dim(input.shape))
+    launch(_pick, loss.reshape(-1), x, _flat(target, INT64), weights, divisor.reshape(1))
+    return loss
+
+
+def _nll_backward_forward(grad: Any, target: Any, weights: Any, divisor: Any, shape: tuple[int, ...]) -> np.ndarray:
+    out = zeros(shape, grad.dtype)
+    launch(_unpick, rows(out, class_dim(shape)), _flat(grad), int(grad.size > 1), _flat(target, INT64), weights,
+           divisor.reshape(1), work=target.size)  # fmt: skip
+    return out
+
+
+_hidden: Any = {"public": False, "method": False}
+_nll_backward = op("nll_loss_backward", _nll_backward_forward, **_hidden,
+                   vjp=(lambda g, target, weights, divisor: _picked(g, target, weights, divisor),))  # fmt: skip
+_picked = op("nll_loss_pick", _pick_forward, **_hidden,
+             vjp=(lambda g, input_shape, target, weights, divisor: _nll_backward(g, target, weights, divisor, input_shape),))  # fmt: skip
+nll = op("_nll_loss", _nll_forward, **_hidden,
+          vjp=(lambda g, y, input_shape, target: _nll_backward(g[0], target, y[2], y[1], input_shape),))  # fmt: skip
+
+# --- cross entropy --------------------------------------------------------------------------------------------------
+# `stats` holds, for each row, its largest element and log(sum(exp(x - largest))): the two apart lose nothing to rounding.
+
+
+@device
+def _entropy(x, largest, rest, mean, smoothing):  # type: ignore[no-untyped-def]
+    """The loss of a row whose target has the logit x; `mean` is that of all logits less the largest."""
+    return rest - (1.0 - smoothing) * (x - largest) - smoothing * mean
+
+
+@device(fastmath=("contract", "reassoc"))
+def _mean_below(x, largest):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for j in range(x.size):
+        total += x[j] - largest
+    return total / x.size
+
+
+@device
+def _entropy_tile(loss, stats, x, target, weights, smoothing, first, last):  # type: ignore[no-untyped-def]
+    for r in range(first, last):
+        loss[r] = 0
+        stats[0, r] = 0
+        stats[1, r] = 0
+        if weights[r] != 0:
+            row = x[r]
+            largest = row_max(row)
+            rest = log_sum_exp(row, largest)
+            mean = _mean_below(row, largest) if smoothing > 0 else 0.0
+            loss[r] = weights[r] * _entropy(row[target[r]], largest, rest, mean, smoothing)
+            stats[0, r] = largest
+            stats[1, r] = rest
+
+
+@kernel
+def _entropy_rows(loss, stats, x, target, weights, smoothing, per):  # type: ignore[no-untyped-def]
+    for unit in prange((loss.size + per - 1) // per):
+        _entropy_tile(loss, stats, x, target, weights, smoothing, unit * per, min(loss.size, (unit + 1) * per))
+
+
+@device
+def _entropy_strip(loss, stats, x, target, weights, smoothing, o, first, last):  # type: ignore[no-untyped-def]
+    out, largest, rest = loss[o, first:last], stats[0, o, first:last], stats[1, o, first:last]
+    columns_max(largest, x, o, first, last)
+    columns_log_sum_exp(rest, largest, x, o, first, last)
+    for j in range(out.size):
+        out[j] = 0
+    if smoothing > 0:
+        for k in range(x.shape[1]):
+            row = x[o, k, first:last]
+            for j in range(out.size):
+                out[j] += row[j] - largest[j]
+    for j in range(out.size):
+        w = weights[o, first + j]
+        if w == 0:
+            out[j] = 0
+        else:
+            logit = x[o, target[o, first + j], first + j]
+            out[j] = w * _entropy(logit, largest[j], rest[j], out[j] / x.shape[1], smoothing)
+
+
+@kernel
+def _entropy_columns(loss, stats, x, target, weights, smoothing, units):  # type: ignore[no-untyped-def]
+    for unit in prange(units):
+        o, first, last = strip(unit, x.shape[2])
+        _entropy_strip(loss, stats, x, target, weights, smoothing, o, first, last)
+
+
+@kernel
+def _factors(factor, weights, grad, step, divisor):  # type: ignore[no-untyped-def]
+    """What each row's gradient is multiplied with; 0 for ignored ones, whatever the divisor."""
+    for r in prange(factor.size):
+        w = weights[r]
+        factor[r] = 0 if w == 0 else w * grad[r * step] / divisor[0]
+
+
+@device
+def _entropy_backward_tile(out, x, stats, factor, target, smoothing, first, last):  # type: ignore[no-untyped-def]
+    one = out.dtype.type(1)
+    share = out.dtype.type(smoothing / out.shape[1])
+    for r in range(first, last):
+        to, row, f, largest, rest = out[r], x[r], factor[r], stats[0, r], stats[1, r]
+        if f == 0:
+            for j in range(to.size):
+                to[j] = 0
+        else:
+            for j in range(to.size):
+                to[j] = f * (exp((row[j] - largest) - rest) - share)
+            to[target[r]] -= f * (one - out.dtype.type(smoothing))
+
+
+@kernel
+def _entropy_backward_rows(out, x, stats, factor, target, smoothing, per):  # type: ignore[no-untyped-def]
+    for unit in prange((factor.size + per - 1) // per):
+        _entropy_backward_tile(out, x, stats, factor, target, smoothing, unit * per, min(factor.size, (unit + 1) * per))
+
+
+@device
+def _entropy_backward_strip(out, x, stats, factor, target, smoothing, o, first, last):  # type: ignore[no-untyped-def]
+    one = out.dtype.type(1)
+    share = out.dtype.type(smoothing / out.shape[1])
+    largest, rest, f = stats[0, o, first:last], stats[1, o, first:last], factor[o, first:last]
+    for k in range(out.shape[1]):
+        to, row = out[o, k, first:last], x[o, k, first:last]
+        for j in range(f.size):
+            to[j] = 0 if f[j] == 0 else f[j] * (exp((row[j] - largest[j]) - rest[j]) - share)
+    for j in range(f.size):
+        if f[j] != 0:
+            out[o, target[o, first + j], first + j] -= f[j] * (one - out.dtype.type(smoothing))
+
+
+@kernel
+def _entropy_backward_columns(out, x, stats, factor, target, smoothing, units):  # type: ignore[no-untyped-def]
+    for unit in prange(units):
+        o, first, last = strip(unit, x.shape[2])
+        _entropy_backward_strip(out, x, stats, factor, target, smoothing, o, first, last)
+
+
+def _per(classes: int) -> int:
+    """Rows of one unit of work."""
+    return max(1, ELEMENTS // max(classes, 1))
+
+
+def _entropy_forward(input: Any, target: Any, weight: Any, ignore_index: int, reduction: str, smoothing: float) -> Any:
+    x, t = rows(input, class_dim(input.shape)), _flat(target, INT64)
+    outer, classes, inner = x.shape
+    weights = _weights(t, weight, classes, ignore_index, input.dtype)
+    loss, stats = empty(t.size, input.dtype), empty((2, t.size), input.dtype)
+    if x.size and inner == 1:
+        launch(_entropy_rows, loss, stats, x.reshape(outer, classes), t, weights, smoothing, _per(classes), work=COST * x.size)
+    elif x.size:
+        whole = (outer, inner)
+        launch(_entropy_columns, loss.reshape(whole), stats.reshape(2, *whole), x, t.reshape(whole), weights.reshape(whole),
+               smoothing, units(x.shape), work=COST * x.size)  # fmt: skip
+    return *_reduced(loss, weights, target.shape, reduction), weights, stats
+
+
+def _entropy_backward_forward(
+    grad: Any, input: Any, target: Any, divisor: Any, weights: Any, stats: Any, smoothing: float
+) -> np.ndarray:
+    out, factor = empty(input.shape, input.dtype), empty(target.size, input.dtype)
+    if not out.size:
+        return out
+    launch(_factors, factor, weights, _flat(grad), int(grad.size > 1), divisor.reshape(1))
+    dim, t = class_dim(input.shape), _flat(target, INT64)
+    y, x = rows(out, dim), rows(input, dim)
+    outer, classes, inner = x.shape
+    if inner == 1:
+        whole = (outer, classes)
+        launch(_entropy_backward_rows, y.reshape(whole), x.reshape(whole), stats, factor, t, smoothing, _per(classes),
+               work=COST * x.size)  # fmt: skip
+    else:
+        whole = (outer, inner)
+        launch(_entropy_backward_columns, y, x, stats.reshape(2, *whole), factor.reshape(whole), t.reshape(whole), smoothing,
+               units(x.shape), work=COST * x.size)  # fmt: skip
+    return out
+
+
+def _entropy_backward_vjp(
+    g: Tensor, grad: Tensor, input: Tensor, target: Any, divisor: Any, weights: Any, stats: Any, smoothing: float
+) -> Any:
+    """The op is f (softmax(x) - q) with f = grad * weights / divisor, and q does not depend on x."""
+    shape = input._data.shape
+    dim = class_dim(shape)
+    one = wrap(np.ones((), input._data.dtype))
+    by_grad = (g * _entropy_backward(one, input, target, divisor, weights, stats, smoothing)).sum(dim)  # type: ignore[attr-defined]
+    row = (*shape[:dim], 1, *shape[dim + 1 :])
+    scale = reshape(grad, row if grad.numel() > 1 else ()) * reshape(weights, row) / divisor
+    return reshape(by_grad, target.shape), softmax_backward(g * scale, softmax(input, dim), dim)  # type: ignore[operator]
+
+
+_entropy_backward = op("cross_entropy_backward", _entropy_backward_forward, vjp=_entropy_backward_vjp, **_hidden)
+cross_entropy_of_classes = op("cross_entropy_loss", _entropy_forward, **_hidden, vjp=(
+    lambda g, y, input, target, smoothing: _entropy_backward(g[0], input, target, y[1], y[2], y[3], smoothing),))  # fmt: skip
