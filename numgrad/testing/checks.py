@@ -1,0 +1,355 @@
+"""What is true of every op, as small checks: each takes a `Case`, or an op, and raises AssertionError where it does not hold."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import autograd, dtypes
+from ..jit import DISABLED, get_num_threads, set_num_threads
+from ..ops.record import Op
+from ..tensor import Tensor, wrap
+from .case import Case, _leaves, quiet
+from .draw import Draw, numpy_draw
+from .gradients import check_gradients, check_second_gradients, direction, gradients, outputs_of
+
+#: Roundings an op may be away from the exact result, in units of what one rounding of its inputs or output changes.
+ROUNDINGS = 16
+FLOAT32 = np.dtype(np.float32)
+
+
+# --- values ---------------------------------------------------------------------------------------------------------
+
+
+def check_value(case: Case) -> None:
+    """The result is the reference's, computed in float64 from the same numbers, up to rounding; shape and dtype too.
+
+    How far rounding may take it is measured: a stable algorithm gives the exact result for inputs that differ by a few
+    roundings, so the reference is run on such inputs as well.
+    """
+    with case.untouched() as own:
+        actual = own.results()
+    if case.op.random:
+        return
+    doubles = case.astype(np.float64)
+    exact = doubles.expected() if case.op.reference else doubles.results()
+    eps = _eps(case)
+    slack = _slack(doubles, exact, eps) if case.op.reference else [eps * float(np.max(np.abs(e), initial=0)) for e in exact]
+    kinds = case.expected() if case.op.reference else exact
+    assert len(actual) == len(exact), f"{case!r} returns {len(actual)} results instead of {len(exact)}"
+    for i, (a, e, s, k) in enumerate(zip(actual, exact, slack, kinds, strict=True)):
+        where = f"{case!r}, result {i}"
+        assert a.shape == e.shape, f"{where} has shape {list(a.shape)} instead of {list(e.shape)}"
+        _check_dtype(case, a.dtype, k.dtype, where)
+        _check_close(a, e, ROUNDINGS * case.op.tolerance * (eps * np.abs(_finite(e)) + s), where)
+
+
+def _eps(case: Case) -> float:
+    found = [a.dtype for a in case.arrays if a.dtype.kind == "f"]
+    return float(np.finfo(max(found, key=lambda d: np.finfo(d).eps) if found else FLOAT32).eps)
+
+
+def _finite(x: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(x), x, 0) if x.dtype.kind == "f" else np.zeros(x.shape)
+
+
+def _slack(case: Case, exact: list[np.ndarray], eps: float) -> list[np.ndarray]:
+    """How much the reference's results change where each input number changes by one rounding, up or down."""
+    rng = np.random.default_rng(0)
+    slack = [np.zeros(e.shape) for e in exact]
+    for _ in range(4 if case.floats else 0):
+        moved = [np.asarray(a * (1 + eps * rng.choice([-1.0, 1.0], a.shape))) if a.dtype.kind == "f" else a for a in case.arrays]
+        try:
+            results = case.with_arrays(moved).expected()
+        except Exception:  # a reference may insist on exact structure
+            continue
+        for s, e, r in zip(slack, exact, results, strict=True):
+            if r.shape == e.shape and e.dtype.kind == "f":
+                with quiet():
+                    np.maximum(s, np.nan_to_num(np.abs(r - e), nan=0, posinf=0), out=s)
+    return slack
+
+
+def _check_dtype(case: Case, found: np.dtype, reference: np.dtype, where: str) -> None:
+    given = [a.dtype for a in case.arrays if a.dtype.kind == "f"]
+    asked = any(isinstance(leaf, dtypes.dtype) for leaf in _leaves((case.args, case.kwargs)))
+    if reference.kind == "f" and not asked:
+        wanted = {reference} if given and np.float64 in given else {dtypes.default() if not given else FLOAT32}
+    elif reference.kind in "iu":
+        wanted = {reference, np.dtype(np.int64)}
+    else:
+        wanted = {reference}
+    assert found in wanted, f"{where} is {found} instead of {' or '.join(map(str, wanted))}"
+
+
+def _check_close(actual: np.ndarray, expected: np.ndarray, bound: Any, where: str) -> None:
+    if expected.dtype.kind != "f" or actual.dtype.kind != "f":
+        close = actual == expected
+    else:
+        with quiet():
+            difference = np.abs(actual.astype(np.float64) - expected)
+            tiny = np.finfo(actual.dtype).tiny
+            close = (actual == expected) | (difference <= bound + tiny) | (np.isnan(actual) & np.isnan(expected))
+            # what overflows the narrower type is an infinity there
+            close |= np.isinf(actual) & (np.abs(expected) >= 0.999 * np.finfo(actual.dtype).max) & (np.sign(actual) == np.sign(expected))
+    if not np.all(close):
+        at = tuple(int(i) for i in np.argwhere(~np.asarray(close))[0])
+        allowed = np.broadcast_to(bound, expected.shape)[at]
+        raise AssertionError(f"{where}{list(at) if at else ''}: {actual[at]} instead of {expected[at]} (allowed: {allowed:.2g})")
+
+
+# --- gradients ------------------------------------------------------------------------------------------------------
+
+
+def check_gradient(case: Case, projections: int = 2) -> None:
+    """Backward agrees with central differences, for each input by itself (float64)."""
+    if case.floats:
+        with case.untouched() as own:
+            floats = [own.arrays[i] for i in case.floats]
+            check_gradients(own.function(case.floats), floats, projections=projections, precision=1e-9 * case.op.tolerance)
+
+
+def check_second_gradient(case: Case) -> None:
+    """The gradient of backward agrees with central differences (float64)."""
+    if case.floats:
+        with case.untouched() as own:
+            floats = [own.arrays[i] for i in case.floats]
+            check_second_gradients(own.function(case.floats), floats, precision=1e-9 * case.op.tolerance)
+
+
+def check_gradient_of_reference(case: Case) -> None:
+    """Backward, in the case's own dtype, agrees with central differences of the reference in float64."""
+    if not case.floats or case.op.reference is None or case.op.random:
+        return
+    doubles = case.astype(np.float64)
+
+    def compute(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        filled = list(doubles.arrays)
+        for i, a in zip(case.floats, arrays, strict=True):
+            filled[i] = a
+        return [r for r in doubles.with_arrays(filled).expected() if r.dtype.kind == "f"]
+
+    with case.untouched() as own:
+        floats = [own.arrays[i] for i in case.floats]
+        check_gradients(own.function(case.floats), floats, projections=1, precision=4 * ROUNDINGS * case.op.tolerance * _eps(case), compute=compute)
+
+
+# --- layouts --------------------------------------------------------------------------------------------------------
+
+
+def _transposed(x: np.ndarray) -> np.ndarray:
+    return x.T.copy().T
+
+
+def _strided(x: np.ndarray) -> np.ndarray:
+    if x.ndim == 0:
+        return x
+    wide = np.zeros((*x.shape[:-1], 2 * x.shape[-1] + 1), x.dtype)
+    wide[..., 1::2] = x
+    return wide[..., 1::2]
+
+
+def _expanded(x: np.ndarray) -> np.ndarray:
+    """Repeats the first index of every other dimension, without memory for it."""
+    index = tuple(slice(0, 1) if d % 2 == 0 else slice(None) for d in range(x.ndim))
+    return np.broadcast_to(x[index], x.shape)
+
+
+LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"transposed": _transposed, "strided": _strided, "expanded": _expanded}
+
+
+def check_layouts(case: Case) -> None:
+    """Results and gradients are those for contiguous arrays, however the inputs and the incoming gradient lie in memory."""
+    for name, change in LAYOUTS.items():
+        changed = case.with_arrays([change(a) for a in case.arrays])
+        plain = changed.with_arrays([np.ascontiguousarray(a).reshape(a.shape) for a in changed.arrays])
+        try:
+            expected = _everything(plain, lambda u: np.array(change(u)))
+        except Exception:
+            if name != "expanded":  # repeated values may lie outside the op's domain
+                raise
+            continue
+        actual = _everything(changed, change)
+        for i, (a, e) in enumerate(zip(actual, expected, strict=True)):
+            _check_same(a, e, 32 * case.op.tolerance, f"{case!r}, {name}, result or gradient {i}")
+
+
+def _everything(case: Case, change: Callable[[np.ndarray], np.ndarray] = lambda u: u) -> list[np.ndarray]:
+    """Results and gradients of a call; the incoming gradient passes through `change`."""
+    rng = np.random.default_rng(0)
+    indices = case.floats
+    inputs = [wrap(case.arrays[i]).requires_grad_() for i in indices]
+    result = case.function(indices)(*inputs)
+    found = [np.array(r.detach()._data if isinstance(r, Tensor) else r) for r in _leaves(result)]
+    outputs = [o for o in outputs_of(result) if o.requires_grad]
+    if outputs:
+        weights = [wrap(change(direction(rng, o._data.reshape(-1)).reshape(o._data.shape).astype(o._data.dtype))) for o in outputs]
+        for grad in autograd.grad(outputs, inputs, weights, allow_unused=True):
+            found.append(np.zeros(()) if grad is None else grad.detach()._data)
+    return found
+
+
+def _check_same(actual: np.ndarray, expected: np.ndarray, roundings: float, where: str) -> None:
+    assert actual.shape == expected.shape and actual.dtype == expected.dtype, (
+        f"{where}: {actual.dtype}{list(actual.shape)} instead of {expected.dtype}{list(expected.shape)}"
+    )
+    bound = 0.0
+    if expected.dtype.kind == "f":
+        bound = roundings * float(np.finfo(expected.dtype).eps) * float(np.max(np.abs(_finite(expected)), initial=0))
+    _check_close(actual, expected, bound, where)
+
+
+# --- threads --------------------------------------------------------------------------------------------------------
+
+
+def check_threads(case: Case, counts: Sequence[int] = (2, 3, 4)) -> None:
+    """Results and gradients have the same bits from the serial and the parallel kernels, on any number of threads."""
+    with _threads(1, grain=1 << 62):
+        expected = _everything(case)
+    for count in counts:
+        if count <= _pool():
+            with _threads(count, grain=0):
+                actual = _everything(case)
+            for i, (a, e) in enumerate(zip(actual, expected, strict=True)):
+                assert a.tobytes() == e.tobytes(), f"{case!r}, result or gradient {i}: {count} threads give other bits than the serial kernel"
+
+
+def _pool() -> int:
+    import os
+
+    return int(os.environ.get("NUMBA_NUM_THREADS", 1))
+
+
+@contextlib.contextmanager
+def _threads(count: int, grain: int) -> Iterator[None]:
+    module: Any = importlib.import_module("numgrad.jit.kernel")
+    before = module.GRAIN, get_num_threads()
+    module.GRAIN = grain
+    set_num_threads(count)
+    try:
+        yield
+    finally:
+        module.GRAIN = before[0]
+        set_num_threads(before[1])
+
+
+# --- in place -------------------------------------------------------------------------------------------------------
+
+
+def check_inplace(case: Case) -> None:
+    """`x.op_(...)` writes what `x.op(...)` returns, into x and into views, returns x, and has the same gradients."""
+    name = case.op.name + "_"
+    if not case.op.inplace or case.op.random or not (case.args and isinstance(case.args[0], np.ndarray)):
+        return
+    first = case.arrays[0]
+    expected = case.results()[0]
+    if expected.shape != first.shape or not _castable(expected.dtype, first.dtype):
+        _check_raises(lambda: getattr(wrap(first.copy()), name)(*_rest(case)), RuntimeError, "", f"{case!r} in place")
+        return
+    for layout in ("contiguous", "transposed", "strided"):
+        memory = LAYOUTS.get(layout, np.array)(first) if first.ndim else first.copy()
+        memory = memory if memory.base is None or memory.base.flags.writeable else memory.copy()
+        target = wrap(memory)
+        version = target._version
+        returned = getattr(target, name)(*_rest(case), **_rest_named(case))
+        assert returned is target, f"{case.op.name}_ does not return the tensor it changed"
+        assert target._version > version, f"{case.op.name}_ does not count its change"
+        _check_same(target._data, expected.astype(first.dtype), 32 * case.op.tolerance, f"{case!r} in place, {layout}")
+    if first.dtype.kind == "f":
+        _check_inplace_gradient(case, name)
+
+
+def _castable(found: np.dtype, wanted: np.dtype) -> bool:
+    order = "biuf".replace("u", "")
+    return order.index(found.kind.replace("u", "i")) <= order.index(wanted.kind.replace("u", "i"))
+
+
+def _rest(case: Case) -> tuple[Any, ...]:
+    return case.fill([wrap(a) for a in case.arrays])[0][1:]
+
+
+def _rest_named(case: Case) -> dict[str, Any]:
+    return case.fill([wrap(a) for a in case.arrays])[1]
+
+
+def _check_inplace_gradient(case: Case, name: str) -> None:
+    """Gradients through a changed tensor, and through a view whose base changes with it."""
+    rng = np.random.default_rng(0)
+    u = wrap(direction(rng, case.arrays[0].reshape(-1)).reshape(case.arrays[0].shape).astype(case.arrays[0].dtype))
+    expected = _gradients_of(case, lambda x, *rest: (case.op(x, *rest, **_rest_named(case)), x), u)
+
+    def direct(x: Tensor, *rest: Any) -> Any:
+        return getattr(x.clone(), name)(*rest, **_rest_named(case)), x  # type: ignore[attr-defined]
+
+    def through_view(x: Tensor, *rest: Any) -> Any:
+        base = x.unsqueeze(0).expand(2, *x.shape).clone()  # type: ignore[attr-defined]
+        getattr(base.select(0, 1), name)(*rest, **_rest_named(case))
+        return base.select(0, 1), x
+
+    for how in (direct, through_view):
+        for i, (a, e) in enumerate(zip(_gradients_of(case, how, u), expected, strict=True)):
+            _check_same(a, e, 64 * case.op.tolerance, f"{case!r} in place, {how.__name__}: gradient {i}")
+
+
+def _gradients_of(case: Case, function: Callable[..., Any], u: Tensor) -> list[np.ndarray]:
+    tensors = [wrap(a) for a in case.arrays]
+    for i in case.floats:
+        tensors[i].requires_grad_()
+    args, _ = case.fill(tensors)
+    result, _ = function(*args)
+    inputs = [tensors[i] for i in case.floats]
+    found = autograd.grad([result], inputs, [u], allow_unused=True) if result.requires_grad else [None] * len(inputs)
+    return [np.zeros(x.shape, x._data.dtype) if g is None else g._data for g, x in zip(found, inputs, strict=True)]
+
+
+# --- errors ---------------------------------------------------------------------------------------------------------
+
+
+def check_errors(op: Op) -> None:
+    """Every declared bad input raises what it declares."""
+    for args, kind, pattern in op.errors:
+        case = Case(op, args)
+        _check_raises(case.run, kind, pattern, repr(case))
+
+
+def _check_raises(call: Callable[[], Any], kind: type[BaseException], pattern: str, where: str) -> None:
+    try:
+        call()
+    except kind as error:
+        assert re.search(pattern, str(error)), f"{where} raises {type(error).__name__}({str(error)!r}), which does not match {pattern!r}"
+        return
+    except Exception as error:
+        raise AssertionError(f"{where} raises {type(error).__name__}: {error}; expected {kind.__name__}") from error
+    raise AssertionError(f"{where} raises nothing; expected {kind.__name__}")
+
+
+# --- all of it ------------------------------------------------------------------------------------------------------
+
+
+def check_op(op: Op, *, examples: int = 10, seed: int = 0) -> None:
+    """Check an op by its sample: value, gradients, layouts, dtypes, in-place form, threads, declared errors.
+
+    Whoever registers an op of their own tests it with this one call.
+    """
+    from .dtype_checks import check_dtypes
+
+    for i in range(examples):
+        double = Case.drawn(op, numpy_draw(seed + i, np.float64, 4))
+        single = Case.drawn(op, numpy_draw(seed + i, np.float32, 4))
+        check_value(double)
+        check_value(single)
+        check_gradient(double)
+        check_second_gradient(double)
+        check_layouts(double)
+        check_inplace(double)
+        check_dtypes(op, numpy_draw(seed + i, np.float32, 4))
+        if not DISABLED:
+            check_threads(single)
+    check_errors(op)
+
+

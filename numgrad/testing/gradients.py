@@ -1,0 +1,163 @@
+"""Gradients against central differences, by random projection: a few evaluations test every entry of a Jacobian at once.
+
+For directions v and weights u drawn at random, d/de <u, f(x + e v)> at 0 must equal <v, J^T u>. Each input has its own
+direction, so that gradients given to the wrong input show. The numeric side is extrapolated (Richardson, "The deferred
+approach to the limit", 1927), which leaves about 1e-10 of error and gives a bound on it, so a gradient that is wrong by
+a factor of 1.001 is far outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import autograd
+from ..tensor import Tensor, wrap
+
+Arrays = Sequence[np.ndarray]
+Compute = Callable[[Arrays], Arrays]
+
+#: The largest step. Inputs keep 0.05 from a function's kinks, and 0.01 from one another where their order matters.
+STEP = 4e-3
+#: A numeric derivative more uncertain than this part of the gradient could not tell a factor of 1.001: it is no test.
+UNCERTAIN = 1e-4
+
+
+class GradientError(AssertionError):
+    """A gradient is wrong, missing, or of the wrong shape or dtype."""
+
+
+def outputs_of(result: Any) -> list[Tensor]:
+    """The floating-point tensors in a result, which may be a tensor, or tensors in tuples and lists."""
+    if isinstance(result, Tensor):
+        return [result] if result.is_floating_point() else []
+    if isinstance(result, (tuple, list)):
+        return [output for part in result for output in outputs_of(part)]
+    return []
+
+
+def gradients(function: Callable[..., Any], arrays: Arrays, weights: Arrays) -> list[np.ndarray | None]:
+    """What backward gives for each input, None where no gradient arrives."""
+    inputs = [wrap(x).requires_grad_() for x in arrays]
+    outputs = [(o, wrap(u)) for o, u in zip(outputs_of(function(*inputs)), weights, strict=True) if o.requires_grad]
+    if not outputs:
+        return [None] * len(inputs)
+    found = autograd.grad([o for o, _ in outputs], inputs, [u for _, u in outputs], allow_unused=True)
+    for i, (x, grad) in enumerate(zip(arrays, found, strict=True)):
+        if grad is not None and (tuple(grad.shape) != x.shape or grad.dtype.numpy != x.dtype):
+            raise GradientError(f"the gradient of input {i} is {grad.dtype} of shape {list(grad.shape)}, but the input {x.dtype} of {list(x.shape)}")
+    return [None if grad is None else grad.detach().numpy() for grad in found]
+
+
+def evaluate(function: Callable[..., Any], arrays: Arrays) -> list[np.ndarray]:
+    """The floating-point results for these inputs, in float64."""
+    return [o.detach().numpy().astype(np.float64) for o in outputs_of(function(*[wrap(x) for x in arrays]))]
+
+
+def direction(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
+    """A random direction with no entry near 0. A symmetric matrix stays symmetric: its functions may read one triangle only."""
+    v = rng.uniform(0.2, 1, x.shape) * rng.choice([-1.0, 1.0], x.shape)
+    if x.ndim > 1 and x.shape[-1] == x.shape[-2] > 1 and np.array_equal(x, np.swapaxes(x, -1, -2)):
+        v = (v + np.swapaxes(v, -1, -2)) / 2
+    return v
+
+
+def _difference(compute: Compute, arrays: Arrays, index: int, v: np.ndarray, weights: Arrays, h: float) -> tuple[float, float]:
+    """The central difference of <weights, f> at step h, and the sum of |weights| |f|."""
+    ends = []
+    for step in (h, -h):
+        moved = list(arrays)
+        moved[index] = np.asarray(arrays[index] + step * v)
+        ends.append(compute(moved))
+    total = size = 0.0
+    for u, after, before in zip(weights, *ends, strict=True):
+        change = np.where(after == before, 0.0, after - before)  # an infinity stays where it is
+        total += float(np.sum(u * change))
+        size += float(np.sum(np.abs(u) * np.where(np.isfinite(after), np.abs(after), 0.0)))
+    return total / (2 * h), size
+
+
+class Numeric(NamedTuple):
+    """A derivative by central differences: its value, what was cut off, what rounding may add, and the size of what was compared."""
+
+    value: float
+    truncation: float
+    noise: float
+    size: float
+
+
+def directional(compute: Compute, arrays: Arrays, index: int, v: np.ndarray, weights: Arrays, scale: float) -> Numeric:
+    """d/de <weights, f(arrays with e v added to one)>, with steps small enough to tell 1.001 from 1 in what is about `scale`."""
+    found = []
+    for first in (STEP, STEP / 16, STEP / 256):
+        (d1, _), (d2, _), (d3, size) = (_difference(compute, arrays, index, v, weights, first / 2**k) for k in range(3))
+        e2, e3 = d2 + (d2 - d1) / 3, d3 + (d3 - d2) / 3
+        value = e3 + (e3 - e2) / 15
+        noise = 64 * np.finfo(np.float64).eps * size / first
+        found.append(Numeric(value, 2 * abs(value - e3), noise, size))
+        if found[-1].truncation <= max(UNCERTAIN * scale, 10 * noise):
+            break
+    return min(found, key=lambda n: n.truncation + n.noise)
+
+
+def check_gradients(
+    function: Callable[..., Any], arrays: Arrays, *, projections: int = 2, seed: int = 0, precision: float = 1e-9,
+    compute: Compute | None = None,
+) -> None:  # fmt: skip
+    """Check backward of `function(*tensors)` at these float64 arrays; GradientError names the input that is wrong.
+
+    `precision` is how exact backward is expected to be. `compute` evaluates the function for the numeric side, where
+    something else than the function itself should (arrays may then be float32, and the precision that of float32).
+    """
+    compute = compute or (lambda moved: evaluate(function, moved))
+    dtype = arrays[0].dtype if arrays else np.dtype(np.float64)
+    doubles = [x.astype(np.float64) for x in arrays]
+    rng = np.random.default_rng(seed)
+    values = compute(doubles)
+    for _ in range(projections):
+        weights = [direction(rng, y.reshape(-1)).reshape(y.shape).astype(dtype) for y in values]
+        found = gradients(function, arrays, weights)
+        for index, (x, grad) in enumerate(zip(doubles, found, strict=True)):
+            if x.size:
+                v = direction(rng, x)
+                inner = np.zeros(()) if grad is None else grad.astype(np.float64) * v
+                scale = float(np.sum(np.abs(inner)))
+                numeric = directional(compute, doubles, index, v, weights, scale)
+                _compare(float(np.sum(inner)), scale, numeric, precision, f"input {index}", grad is None)
+
+
+def _compare(analytic: float, scale: float, numeric: Numeric, precision: float, where: str, missing: bool) -> None:
+    bound = numeric.truncation + numeric.noise + precision * (scale + numeric.size)
+    if not abs(analytic - numeric.value) <= bound:
+        reason = "; no gradient arrives there" if missing else ""
+        raise GradientError(f"{where}: backward gives {analytic:.10g}, central differences {numeric.value:.10g} +- {bound:.1g}{reason}")
+    if numeric.truncation > max(UNCERTAIN * scale, 10 * numeric.noise):
+        raise GradientError(
+            f"{where}: the numeric derivative {numeric.value:.6g} is uncertain by {numeric.truncation:.2g}: "
+            "the inputs are too near a kink or pole of the function to check its gradient"
+        )
+
+
+def check_second_gradients(function: Callable[..., Any], arrays: Arrays, *, projections: int = 1, seed: int = 0, precision: float = 1e-9) -> None:
+    """Check the gradient of backward itself, with respect to the inputs and to the gradient it starts from."""
+    rng = np.random.default_rng(seed + 1)
+    weights = [direction(rng, y.reshape(-1)).reshape(y.shape) for y in evaluate(function, arrays)]
+    check_gradients(backward_of(function, len(arrays)), [*arrays, *weights], projections=projections, seed=seed, precision=precision)
+
+
+def backward_of(function: Callable[..., Any], count: int) -> Callable[..., Any]:
+    """A function of `count` inputs and the gradients of the outputs, whose results are the gradients of the inputs."""
+
+    def backward(*tensors: Tensor) -> list[Tensor]:
+        # numeric evaluations come without requires_grad, and backward needs it
+        inputs = [t if t.requires_grad else t.detach().requires_grad_() for t in tensors[:count]]
+        pairs = [(o, u) for o, u in zip(outputs_of(function(*inputs)), tensors[count:], strict=True) if o.requires_grad]
+        if not pairs:
+            return []
+        outputs, weights = zip(*pairs, strict=True)
+        found = autograd.grad(outputs, inputs, weights, create_graph=True, allow_unused=True)
+        return [grad for grad in found if grad is not None]
+
+    return backward
