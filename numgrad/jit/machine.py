@@ -1,0 +1,60 @@
+"""LLVM modules of our own, beside Numba's: compiled once, kept in the disk cache, and called by address.
+
+A kernel that calls such a function gets its address in an argument, so it neither compiles the function again nor depends on
+it being there when the kernel is loaded from the cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from typing import Any
+
+import llvmlite.binding as llvm
+import numba
+
+from .cache import directory, write_atomically
+
+
+def features() -> str:
+    """The instruction sets compiled for: NUMBA_CPU_FEATURES, else the host's."""
+    chosen = numba.config.CPU_FEATURES
+    return llvm.get_host_cpu_features().flatten() if chosen is None else chosen
+
+
+def _target_machine() -> Any:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    name = numba.config.CPU_NAME or llvm.get_host_cpu_name()
+    x86 = platform.machine().lower() in ("x86_64", "amd64", "i686", "x86")
+    target = llvm.Target.from_triple(llvm.get_process_triple())
+    return target.create_target_machine(
+        cpu=name, features=features(), opt=2, reloc="static" if x86 else "default", codemodel="jitdefault", jit=True
+    )
+
+
+_engines: list[Any] = []  # code lives as long as its engine
+
+
+def functions(name: str, module: str, symbols: list[str]) -> list[int]:
+    """The addresses of functions of an LLVM module given as text."""
+    key = repr((module, llvm.llvm_version_info, numba.config.CPU_NAME or llvm.get_host_cpu_name(), features()))
+    folder = directory()
+    path = folder / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:40]}.o" if folder else None
+    machine = _target_machine()
+    code = None
+    try:
+        content = path.read_bytes() if path else b""
+        if hashlib.sha256(content[32:]).digest() == content[:32]:
+            code = content[32:]
+    except OSError:
+        pass
+    if code is None:
+        code = machine.emit_object(llvm.parse_assembly(module))
+        if path:
+            write_atomically(path, hashlib.sha256(code).digest() + code)
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    _engines.append(engine)
+    return [engine.get_function_address(s) for s in symbols]
