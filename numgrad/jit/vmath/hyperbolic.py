@@ -23,17 +23,24 @@ def asinh(x):
 @scalar
 def acosh(x):
     """Inverse hyperbolic cosine; NaN below 1."""
-    t = x - like(x, 1.0)
+    one = like(x, 1.0)
+    t = x - one
     large = x > like(x, _LARGE)
-    near = t + sqrt(fma(t, t, t + t))
+    root = sqrt(fma(t, t, t + t))
+    near = t + root
+    lost = ((root - near) + t) / (one + near)                    # by the sum, through the derivative of log1p
     y = log1p(select(large, x, near))
-    y = select(large, y + like(x, _LN2), y)
-    return select(x < like(x, 1.0), like(x, math.nan), y)
+    y = y + select(large, like(x, _LN2), lost)
+    return select(x < one, like(x, math.nan), y)
 
 
 @scalar
 def atanh(x):
     """Inverse hyperbolic tangent; NaN outside [-1, 1]."""
-    magnitude = fabs(x)
-    y = like(x, 0.5) * log1p((magnitude + magnitude) / (like(x, 1.0) - magnitude))
-    return copysign(y, x)
+    magnitude, one = fabs(x), like(x, 1.0)
+    twice, below = magnitude + magnitude, one - magnitude
+    ratio = twice / below
+    # What the roundings of the ratio and of 1 - x lost, through the derivative of log1p.
+    rest = fma(-ratio, below, twice) - ratio * ((one - below) - magnitude)
+    lost = select(magnitude < one, rest / (one + magnitude), like(x, 0.0))
+    return copysign(like(x, 0.5) * (log1p(ratio) + lost), x)

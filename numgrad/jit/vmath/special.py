@@ -101,15 +101,14 @@ def erfinv(x):
 @scalar
 def _lgamma_positive(x):
     """lgamma of a positive float64."""
-    # Up to 8: to t within 0.5 of 2 by the recurrence, so that the zeros at 1 and 2 are exact.
-    t = clamp(x, 0.0, 8.0)
-    below, product = t < 1.5, select(t < 0.5, t * (t + 1.0), t)
-    t = select(t < 0.5, t + 2.0, select(below, t + 1.0, t))
-    rising = 1.0
+    # Up to 8: to 2 + t, |t| <= 0.5, by the recurrence, so that the zeros at 1 and 2 keep their digits.
+    limited = clamp(x, 0.0, 8.0)
+    below, product = limited < 1.5, select(limited < 0.5, limited * (limited + 1.0), limited)
+    rising, shifted = 1.0, limited
     for _ in range(6):
-        above = t > 2.5
-        rising, t = select(above, rising * (t - 1.0), rising), select(above, t - 1.0, t)
-    t = t - 2.0
+        above = shifted > 2.5
+        rising, shifted = select(above, rising * (shifted - 1.0), rising), select(above, shifted - 1.0, shifted)
+    t = select(limited < 0.5, limited, select(below, limited - 1.0, shifted - 2.0))
     logarithm = log(select(x < 8.0, select(below, product, rising), x))
     small = fma(t, polynomial(t, _LGAMMA), select(below, -logarithm, logarithm))
     inverse = 1.0 / x

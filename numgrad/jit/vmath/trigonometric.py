@@ -81,12 +81,37 @@ def cos(x):
 
 
 @scalar
+def _tan32(x):
+    shifted, sine, cosine = _parts32(x)
+    even = and_bits(float_bits(shifted), 1) == 0
+    return select(even, sine, -cosine) / select(even, cosine, sine)
+
+
+@scalar
+def _tan64(x):
+    shifted, r, lost = reduce64(x)
+    z = r * r
+    half = 0.5 * z
+    near = 1.0 - half
+    sine_tail = fma(r * z, polynomial(z, _SIN64), lost * near)
+    cosine_tail = ((1.0 - near) - half) + fma(z * z, polynomial(z, _COS64), -r * lost)
+    sine, cosine = r + sine_tail, near + cosine_tail
+    sine_lost, cosine_lost = (r - sine) + sine_tail, (near - cosine) + cosine_tail
+    even = and_bits(float_bits(shifted), 1) == 0
+    top, top_lost = select(even, sine, -cosine), select(even, sine_lost, -cosine_lost)
+    bottom, bottom_lost = select(even, cosine, sine), select(even, cosine_lost, sine_lost)
+    inverse = 1.0 / bottom
+    y = top * inverse
+    return fma(fma(-y, bottom, top) + fma(-y, bottom_lost, top_lost), inverse, y)
+
+
+_tan = by_width(_tan32, _tan64)
+
+
+@scalar
 def tan(x):
     """Tangent of an angle in radians; NaN at infinity."""
-    shifted, sine, cosine = _parts(x)
-    even = and_bits(float_bits(shifted), 1) == 0
-    y = select(even, sine, -cosine) / select(even, cosine, sine)
-    return select(fabs(x) < like(x, HALF_EPSILON), x, like(x, y))
+    return select(fabs(x) < like(x, HALF_EPSILON), x, like(x, _tan(x)))
 
 
 @scalar
