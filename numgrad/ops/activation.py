@@ -11,7 +11,8 @@ from ..dtypes import scalar_name
 from ..tensor import Tensor
 from .elementwise import pointwise
 from .record import REGISTRY, composite
-from .shape import dimension, narrow, reshape
+from .parts import narrow
+from .shape import dimension, reshape
 
 _floating: Any = {"kind": "floating"}
 _hidden: Any = {"kind": "floating", "public": False, "method": False}

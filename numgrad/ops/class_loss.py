@@ -11,7 +11,8 @@ from ..dtypes import INT64, scalar_name
 from ..tensor import Tensor
 from .class_kernels import class_dim, cross_entropy_of_classes, nll
 from .record import composite
-from .shape import reshape, to_dtype
+from .convert import to_dtype
+from .shape import reshape
 from .softmax import log_softmax
 
 

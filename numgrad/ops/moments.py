@@ -17,7 +17,7 @@ from .record import REGISTRY, composite, op
 from .reduce import axis, bad_dims, count, mean, numpy_reduction, reduced_dims, reduction_sample, spread, summed
 from .reduction import Reduction
 from .scan import exp_difference
-from .shape import to_dtype
+from .convert import to_dtype
 
 # --- variance -------------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,8 @@ from .elementwise import copied, pointwise
 from .record import composite, op
 from .reduction import Reduction, reduced_shape
 from .scan import products_before
-from .shape import dimension, dimensions, expand, reshape, to_dtype
+from .convert import to_dtype
+from .shape import dimension, dimensions, expand, reshape
 
 # --- dimensions -----------------------------------------------------------------------------------------------------
 

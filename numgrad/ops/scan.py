@@ -15,7 +15,9 @@ from ..tensor import Tensor, wrap
 from .elementwise import copied, copy_into, pointwise
 from .record import REGISTRY, composite, op
 from .reduction import along, ast_text
-from .shape import dimension, narrow, slice_backward, to_dtype
+from .convert import to_dtype
+from .parts import narrow, slice_backward
+from .shape import dimension
 
 _SCAN = '''"""{title}: {T} -> {R}"""
 

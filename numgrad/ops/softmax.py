@@ -17,7 +17,8 @@ from ..jit.vmath import exp, log, maximum
 from ..tensor import Tensor
 from .elementwise import copied
 from .record import composite, op
-from .shape import dimension, to_dtype
+from .convert import to_dtype
+from .shape import dimension
 
 #: Columns that are done together where rows lie side by side; elements of a row that one number of its dtype sums.
 STRIP, RUN = 512, 4096

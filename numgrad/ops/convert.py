@@ -1,0 +1,78 @@
+"""Copies and conversions: clone, contiguous, to another dtype, and writing one tensor over another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..dtypes import check_device, device, float32, float64, int64, to_numpy
+from ..jit import empty
+from ..tensor import Tensor
+from .elementwise import broadcast_shape, copied, copy_into
+from .record import REGISTRY, composite, op
+
+
+def _array(draw: Any, **kwargs: Any) -> Any:
+    return draw.array(draw.shape(**kwargs))
+
+
+def _clone_forward(input: np.ndarray) -> np.ndarray:
+    """A copy, contiguous; gradients pass through."""
+    return copied(input)
+
+
+_clone = op("clone_copy", _clone_forward, vjp=(lambda g: g,), public=False, method=False)
+clone = composite("clone", lambda input, *, memory_format=None: _clone(input), reference=np.copy, sample=lambda draw: ((_array(draw),), {}))
+
+
+def _contiguous_function(input: Tensor, memory_format: Any = None) -> Tensor:
+    """The tensor itself if its elements lie in order in memory, else a copy where they do."""
+    return input if input._data.flags.c_contiguous else _clone(input)
+
+
+contiguous = composite("contiguous", _contiguous_function, reference=np.ascontiguousarray, public=False,
+                       sample=lambda draw: ((_array(draw, min_dims=1),), {}))  # fmt: skip
+
+to_dtype = op("to_dtype", lambda input, dtype: copied(input, dtype), vjp=(lambda g: g,), public=False, method=False)
+
+
+def _to_function(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """The tensor as another dtype; `device` may only be the CPU. Itself if nothing changes and `copy` is not set."""
+    kwargs.pop("non_blocking", None), kwargs.pop("memory_format", None)
+    wanted, copy = kwargs.pop("dtype", None), kwargs.pop("copy", False)
+    check_device(kwargs.pop("device", None))
+    other = kwargs.pop("other", None)
+    if kwargs:
+        raise TypeError(f"to() got an unexpected keyword argument '{next(iter(kwargs))}'")
+    for a in (*args, *(() if other is None else (other,))):
+        if isinstance(a, Tensor):
+            wanted = a.dtype
+        elif isinstance(a, (str, device)):
+            check_device(a)
+        elif a is not None and not isinstance(a, bool):
+            wanted = a
+    target = input._data.dtype if wanted is None else to_numpy(wanted)
+    if target == input._data.dtype:
+        return _clone(input) if copy else input
+    return to_dtype(input, target)
+
+
+to = composite("to", _to_function, public=False, reference=lambda x, d: x.astype(d.numpy),
+               sample=lambda draw: ((_array(draw), draw.choice([float64, float32, int64])), {}))  # fmt: skip
+
+
+def _copy_into_arrays(out: np.ndarray, source: Any, non_blocking: bool = False) -> None:
+    if isinstance(source, np.ndarray) and broadcast_shape([out.shape, source.shape]) != out.shape:
+        raise RuntimeError(f"The expanded size of the tensor {list(out.shape)} must match the existing size {list(source.shape)}")
+    copy_into(out, source)
+
+
+def _copy_forward(input: np.ndarray, source: Any, non_blocking: bool = False) -> np.ndarray:
+    result = empty(input.shape, input.dtype)
+    _copy_into_arrays(result, source)
+    return result
+
+
+copy = op("copy", _copy_forward, into=_copy_into_arrays, inplace=True, public=False, method=False,
+          vjp=(lambda g: REGISTRY["zeros_like"](g), lambda g: g))  # fmt: skip
