@@ -27,15 +27,15 @@ def _finish(data: np.ndarray, requires_grad: bool) -> Tensor:
 # --- from data ------------------------------------------------------------------------------------------------------
 
 
-def _array(data: Any) -> np.ndarray:
-    """What `tensor` makes of Python data: floats as the default dtype, ints as int64; arrays keep their dtype."""
+def _array(data: Any, exact: bool = False) -> np.ndarray:
+    """What `tensor` makes of Python data: floats as the default dtype (or `exact`), ints as int64; arrays as they are."""
     if isinstance(data, (list, tuple)) and _has_tensors(data):
         data = _without_tensors(data)
     try:
         found = np.asarray(data)
     except ValueError as error:
         raise ValueError(f"expected sequences of equal length at every level: {error}") from None
-    if isinstance(data, (np.ndarray, np.generic)):
+    if exact or isinstance(data, (np.ndarray, np.generic)):
         return found
     if found.dtype == np.float64 and not _holds_arrays(data):
         return found.astype(dtypes.default())
@@ -82,7 +82,7 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     elif isinstance(data, str) or data is None:
         raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
     else:
-        found = _array(data)
+        found = _array(data, exact=dtype is not None)
         if dtype is None:
             found = checked(found, "np.ndarray")
     target = found.dtype if dtype is None else to_numpy(dtype)
