@@ -9,7 +9,8 @@ from . import operators
 from .inplace import InPlace
 from .record import REGISTRY, Op, composite, op
 
-FAMILIES = ("pointwise", "compare", "creation", "convert", "shape", "parts", "random", "dropout", "reduce", "extreme", "moments", "matmul", "activation", "softmax", "class_loss", "masks", "getitem", "scatter", "indexed", "join")
+FAMILIES = ("pointwise", "compare", "creation", "convert", "shape", "parts", "random", "dropout", "reduce", "extreme", "moments", "matmul", "activation", "softmax", "class_loss", "masks", "getitem", "scatter", "indexed", "join", "grids",
+            "arrange", "triangles", "pad")  # fmt: skip
 
 
 def attach(made: Op) -> None:

@@ -29,14 +29,17 @@ def _items(key: Any) -> tuple[Any, ...]:
     """The key as a tuple. A list that holds tensors, sequences, slices, None or ... stands for a tuple, as in PyTorch."""
     if type(key) is tuple:
         return key
-    if isinstance(key, (list, range)) and len(key) < 32:
-        if any(isinstance(e, (Tensor, list, tuple, np.ndarray, slice)) or e is None or e is Ellipsis for e in key):
-            warnings.warn(
-                "Using a non-tuple sequence for multidimensional indexing is deprecated; use x[tuple(seq)] instead of x[seq], "
-                "or x[numgrad.tensor(seq)] for an index tensor.", stacklevel=4,
-            )  # fmt: skip
-            return tuple(key)
-    return tuple(key) if isinstance(key, tuple) else (key,)
+    if isinstance(key, tuple):
+        return tuple(key)
+    if not isinstance(key, list) or len(key) >= 32 or all(isinstance(e, (int, float)) for e in key):
+        return (key,)
+    if not any(isinstance(e, (Tensor, list, tuple, np.ndarray, slice)) or e is None or e is Ellipsis for e in key):
+        return (key,)
+    warnings.warn(
+        "Using a non-tuple sequence for multidimensional indexing is deprecated; use x[tuple(seq)] instead of x[seq], "
+        "or x[numgrad.tensor(seq)] for an index tensor.", stacklevel=4,
+    )  # fmt: skip
+    return tuple(key)
 
 
 def _plain(value: Any) -> Any:
@@ -321,11 +324,8 @@ getitem = composite("getitem", _getitem, public=False, method=False, sample=lamb
 
 def _index_put_sample(draw: Any) -> Any:
     x = draw.array(draw.shape(min_dims=1, min_side=1))
-    rows = draw.generator().permutation(x.shape[0])[: draw.integer(0, x.shape[0])]
-    accumulate = draw.boolean()
-    if accumulate:
-        rows = draw.integers((draw.integer(0, 5),), -x.shape[0], x.shape[0] - 1)
-    return (x, (rows,), draw.array(draw.broadcastable((len(rows), *x.shape[1:]))), accumulate), {}
+    rows = draw.integers((draw.integer(0, 5),), -x.shape[0], x.shape[0] - 1)
+    return (x, (rows,), draw.array(draw.broadcastable((len(rows), *x.shape[1:]))), draw.boolean()), {}
 
 
 def _index_put_reference(x: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:

@@ -8,6 +8,7 @@ repeated indices neither race nor depend on the number of threads.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -19,8 +20,9 @@ from ..jit import device, empty, kernel, launch, prange, zeros
 from ..jit.codegen import TILE
 from ..tensor import Tensor, wrap
 from .bounds import add_offsets, as_index
+from .creation import arange
 from .elementwise import broadcast_shape, collapse, copied, copy_into, span
-from .record import op
+from .record import REGISTRY, op
 
 # --- views ----------------------------------------------------------------------------------------------------------
 
@@ -291,6 +293,26 @@ def _put_input_gradient(g: Tensor, indices: Any, accumulate: bool, caller: str) 
     return g if accumulate else put_at(g, indices, wrap(np.zeros((), g._data.dtype)), False, caller)
 
 
+def _put_values_gradient(g: Tensor, indices: Any, accumulate: bool, caller: str) -> Tensor:
+    return index_at(g, indices, caller) if accumulate else index_last(g, indices, caller)
+
+
 #: `input` with values written to `input[indices]`, or added there.
 put_at = op("put_at", _put_forward, into=_put_into, public=False, method=False,
-            vjp=(_put_input_gradient, None, lambda g, indices, caller: index_at(g, indices, caller)))  # fmt: skip
+            vjp=(_put_input_gradient, None, _put_values_gradient))  # fmt: skip
+
+
+def _index_last_forward(input: np.ndarray, indices: Indices, caller: str) -> np.ndarray:
+    y = _index_forward(input, indices, caller)
+    writers = empty(tuple([1 if i is None else n for n, i in itertools.zip_longest(input.shape, indices)]), INT64)
+    layout = _lay_out(writers, indices)
+    assert layout is not None
+    numbers = arange(math.prod(layout.shape))._data.reshape(layout.shape)
+    _put_into(writers, indices, numbers, False, caller)
+    last = REGISTRY["eq"].forward(_index_forward(writers, indices, caller), numbers)
+    return REGISTRY["where_formula"].forward(last, y, 0.0)
+
+
+#: `input[indices]`, but 0 where a later index is the same: what of the gradient goes to values of which the last was kept.
+index_last = op("index_last", _index_last_forward, public=False, method=False,
+                vjp=(lambda g, input_shape, indices, caller: put_at(wrap(zeros(input_shape, g._data.dtype)), indices, g, False, caller),))  # fmt: skip

@@ -212,7 +212,7 @@ def _masked_fill_sample(draw: Any) -> Any:
 
 
 masked_fill = composite("masked_fill", _masked_fill_function, inplace=masked_fill_, sample=_masked_fill_sample,
-                        reference=lambda x, mask, value: np.where(mask, value, x),
+                        reference=lambda x, mask, value: np.where(mask, np.asarray(value).astype(x.dtype), x),
                         errors=[((np.ones(2), np.ones(2), 1.0), RuntimeError, "boolean"),
                                 ((np.ones(2), np.ones(2, bool), np.ones(1)), RuntimeError, "0-dimensional")])  # fmt: skip
 

@@ -105,8 +105,9 @@ select = composite("select", _select_function, sample=_select_sample, reference=
 
 
 def _diagonal_forward(input: np.ndarray, offset: int, dim1: int, dim2: int) -> np.ndarray:
-    found = np.diagonal(input, offset, dim1, dim2)
-    return np.lib.stride_tricks.as_strided(found, found.shape, found.strides, writeable=input.flags.writeable)
+    part = np.moveaxis(input, (dim1, dim2), (-2, -1))[..., max(-offset, 0) :, max(offset, 0) :]
+    shape, strides = (*part.shape[:-2], min(part.shape[-2:])), (*part.strides[:-2], sum(part.strides[-2:]))
+    return np.lib.stride_tricks.as_strided(part, shape, strides, writeable=input.flags.writeable)  # np.diagonal's is read-only
 
 
 def _diagonal_backward_forward(g: np.ndarray, shape: tuple[int, ...], offset: int, dim1: int, dim2: int) -> np.ndarray:

@@ -14,8 +14,9 @@ import numpy as np
 from ..dtypes import INT64
 from ..jit import device, empty, kernel, launch, prange, zeros
 from ..jit.codegen import TILE
-from ..tensor import Tensor
+from ..tensor import Tensor, wrap
 from .bounds import check_index, refuse
+from .creation import arange
 from .elementwise import collapse, copied, copy_into, span
 from .record import REGISTRY, op
 
@@ -235,8 +236,22 @@ def _extreme_gradients(g: Tensor, y: Tensor, input: Tensor, dim: int, index: Ten
     return share * best_self, None, None, gather_elements(share, dim, index) * best_src
 
 
+def _gather_last_forward(input: np.ndarray, dim: int, index: np.ndarray) -> np.ndarray:
+    y, writers = _gather_forward(input, dim, index), empty(input.shape, INT64)
+    numbers = arange(index.size)._data.reshape(index.shape)
+    _scatter_into(writers, dim, index, numbers, WRITE)
+    last = REGISTRY["eq"].forward(_gather_forward(writers, dim, index), numbers)
+    return REGISTRY["where_formula"].forward(last, y, 0.0)
+
+
+def _gather_last_gradient(g: Tensor, input_shape: tuple[int, ...], dim: int, index: Tensor) -> Tensor:
+    return scatter_write(wrap(zeros(input_shape, g._data.dtype)), dim, index, g)
+
+
+#: gather, but 0 where a later index is the same: what of the gradient goes to values of which the last was kept.
+gather_last = op("gather_last", _gather_last_forward, vjp=(_gather_last_gradient,), public=False, method=False)
 scatter_write = _scatter_op("scatter_write", WRITE, (
-    lambda g, dim, index: scatter_write(g, dim, index, 0), None, None, lambda g, dim, index: gather_elements(g, dim, index)))  # fmt: skip
+    lambda g, dim, index: scatter_write(g, dim, index, 0), None, None, lambda g, dim, index: gather_last(g, dim, index)))  # fmt: skip
 scatter_plus = _scatter_op("scatter_plus", ADD, (lambda g: g, None, None, lambda g, dim, index: gather_elements(g, dim, index)))
 scatter_multiply = _scatter_op("scatter_multiply", MULTIPLY, _product_gradients)
 scatter_maximum = _scatter_op("scatter_maximum", MAXIMUM, _extreme_gradients)
