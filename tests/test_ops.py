@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 
 from numgrad.jit import DISABLED
 from numgrad.ops import REGISTRY
@@ -33,10 +33,16 @@ def each(names: list[str]) -> Any:
     return pytest.mark.parametrize("op", [pytest.param(REGISTRY[n], id=f"{n}-") for n in names])
 
 
-def search(op: Op, check: Callable[[Case], None], examples: int, dtype: Any = np.float64) -> None:
-    """Run a check on an op's samples as hypothesis chooses them: deterministic, and the smallest failure is shown."""
+def exploring(examples: int) -> settings:
+    """Deterministic, and failures are made small."""
+    phases = [Phase.generate, Phase.shrink]
+    return settings(max_examples=examples, derandomize=True, database=None, deadline=None, phases=phases, suppress_health_check=list(HealthCheck))
 
-    @settings(max_examples=examples, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+
+def search(op: Op, check: Callable[[Case], None], examples: int, dtype: Any = np.float64) -> None:
+    """Run a check on an op's samples as hypothesis chooses them."""
+
+    @exploring(examples)
     @given(cases(op, dtype))
     def run(case: Case) -> None:
         check(case)
@@ -81,7 +87,7 @@ def test_inplace(op: Op) -> None:
 @interpreted
 @each(SAMPLED)
 def test_dtypes(op: Op) -> None:
-    @settings(max_examples=30 if isinstance(op, Pointwise) else 10, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @exploring(30 if isinstance(op, Pointwise) else 10)
     @given(draws(np.float32))
     def run(draw: Any) -> None:
         check_dtypes(op, draw)

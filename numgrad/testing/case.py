@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..jit import DISABLED
+from ..ops.random import default_generator
 from ..ops.record import Op
 from ..tensor import Tensor, wrap
 from .draw import Draw
@@ -62,7 +63,7 @@ class Case:
         """The op's result, for these tensors or for the arrays."""
         args, kwargs = self.fill([wrap(a) for a in self.arrays] if tensors is None else tensors)
         if self.op.random:
-            _manual_seed(0)
+            default_generator.manual_seed(0)
         return self.op(*args, **kwargs)
 
     def results(self) -> list[np.ndarray]:
@@ -102,12 +103,6 @@ class _Shown:
     def __repr__(self) -> str:
         values = f" {self.array.tolist()}" if self.array.size <= 16 else ""
         return f"{self.array.dtype.name}{list(self.array.shape)}{values}"
-
-
-def _manual_seed(seed: int) -> None:
-    import numgrad
-
-    numgrad.manual_seed(seed)  # type: ignore[attr-defined]
 
 
 def _leaves(tree: Any) -> Iterator[Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
+from ..ops.random import integer_array
 from ..tensor import Tensor, wrap
 
 #: dtype -> (rtol, atol) where none are given; integers and bools must be equal. Python's floats count as float64.
@@ -164,6 +165,4 @@ def _uniform(rng: np.random.Generator, sizes: tuple[int, ...], kind: np.dtype, l
 
 
 def _seed() -> int:
-    from ..ops import REGISTRY
-
-    return int(REGISTRY["randint"](0, 2**31, (1,)).item()) if "randint" in REGISTRY else 0
+    return int(integer_array((1,), 0, 2**31, np.dtype(np.int64))[0])
