@@ -57,14 +57,15 @@ def _extreme_forward(input: np.ndarray, which: str, dims: tuple[int, ...], keepd
     return _reductions[which](as_bytes(input), dims, keepdim).view(input.dtype)
 
 
-def _share_among_equals(g: Tensor, y: Tensor, input: Tensor, dims: tuple[int, ...]) -> Tensor:
+def share_among_equals(g: Tensor, y: Tensor, input: Tensor, dims: tuple[int, ...]) -> Tensor:
+    """The gradient of an extreme value or median of `dims`: in equal parts for all elements that have the value."""
     shape = input._data.shape
     equal = REGISTRY["eq"](input, spread(y, shape, dims)).to(g.dtype)
     return spread(g / equal.sum(dims, keepdim=True).reshape(g.shape), shape, dims) * equal if dims else g
 
 
-_extreme = op("extreme", _extreme_forward, public=False, method=False,
-              vjp=(lambda g, y, input, dims: _share_among_equals(g, y, input, dims),))  # fmt: skip
+_extreme = op("extreme_over", _extreme_forward, public=False, method=False,
+              vjp=(lambda g, y, input, dims: share_among_equals(g, y, input, dims),))  # fmt: skip
 
 
 def _values_function(name: str, which: str) -> Any:
