@@ -1,0 +1,134 @@
+"""Reading archives and pickles from anywhere: only the expected files come out, only plain data is built."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import tarfile
+import zlib
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+
+_LARGEST_MEMBER = 1 << 30  # bytes; the largest wanted so far has 155 million
+
+
+def unpack(path: str, root: str, folder: str, names: Collection[str]) -> None:
+    """Write those members `folder/name` of a .tar.gz that are among `names` to `root/folder`; RuntimeError if damaged.
+
+    Whatever else the archive holds, links and absolute or climbing names included, is left alone.
+    """
+    wanted = {f"{folder}/{name}": name for name in names}
+    try:
+        with tarfile.open(path, "r:gz") as archive:
+            for member in archive:
+                name = wanted.get(os.path.normpath(member.name))
+                if name is None or not member.isfile():
+                    continue
+                if member.size > _LARGEST_MEMBER:
+                    raise RuntimeError(f"{path} is damaged: {member.name} would take {member.size} bytes")
+                _write(archive.extractfile(member), os.path.join(root, folder), name, member.size)
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the disk's fault, not the archive's
+            raise
+        raise RuntimeError(f"{path} is damaged: {error}; remove it to fetch it anew") from None
+
+
+def _write(source: Any, folder: str, name: str, size: int) -> None:
+    os.makedirs(folder, exist_ok=True)
+    temporary = os.path.join(folder, f".{name}.{os.urandom(4).hex()}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            shutil.copyfileobj(source, file)
+            if file.tell() != size:
+                raise EOFError(f"{name} ends after {file.tell()} of {size} bytes")
+        os.replace(temporary, os.path.join(folder, name))
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def load_plain(path: str) -> Any:
+    """The plain data in a pickled file: containers, numbers, text, bytes and NumPy arrays of numbers.
+
+    Anything else it asks for is refused before it is touched. Text of Python 2 is read as latin1.
+    """
+    try:
+        with open(path, "rb") as file:
+            return _plain(_PlainUnpickler(file, encoding="latin1").load())
+    except OSError:
+        raise
+    except Exception as error:  # damaged pickles fail in every possible way
+        raise RuntimeError(f"{path} is damaged or not plain data ({type(error).__name__}: {error})") from None
+
+
+class _Dtype:
+    """Stands in for a dtype while it is unpickled: NumPy's own would believe whatever state it is given."""
+
+    def __init__(self, name: str, *_options: Any) -> None:
+        self.found = np.dtype(name)
+        if self.found.kind not in "biuf":
+            raise pickle.UnpicklingError(f"{self.found} is no dtype of plain numbers")
+
+    def __setstate__(self, state: tuple) -> None:
+        if state[1] in "<>":
+            self.found = self.found.newbyteorder(state[1])
+
+
+class _Array:
+    """Stands in for an array while it is unpickled."""
+
+    def __init__(self, *_beginning: Any) -> None:
+        self.found = None
+
+    def __setstate__(self, state: tuple) -> None:
+        _version, shape, dtype, is_fortran, raw = state
+        self.found = _from_buffer(raw, dtype, shape, "F" if is_fortran else "C").found
+
+
+def _from_buffer(raw: Any, dtype: _Dtype, shape: tuple, order: str, *_more: Any) -> _Array:
+    made = _Array()
+    raw = raw.encode("latin1") if isinstance(raw, str) else raw
+    made.found = np.frombuffer(raw, dtype.found).reshape(shape, order=order)
+    return made
+
+
+def _scalar(dtype: _Dtype, raw: Any) -> int | float:
+    return _from_buffer(raw, dtype, (), "C").found.item()
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    """How Python 3 writes bytes for Python 2."""
+    if encoding not in ("latin1", "latin-1"):
+        raise pickle.UnpicklingError(f"bytes are not written as {encoding}")
+    return text.encode("latin1")
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    _allowed = {
+        (f"numpy.{core}.{module}", name): stand_in
+        for core in ("core", "_core")
+        for module, name, stand_in in (
+            ("multiarray", "_reconstruct", _Array),
+            ("multiarray", "scalar", _scalar),
+            ("numeric", "_frombuffer", _from_buffer),
+        )
+    } | {("numpy", "ndarray"): None, ("numpy", "dtype"): _Dtype, ("_codecs", "encode"): _encode}
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in self._allowed:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not plain data")
+        return self._allowed[module, name]
+
+
+def _plain(value: Any) -> Any:
+    """`value` with arrays in place of what stood in for them."""
+    if isinstance(value, (_Array, _Dtype)):
+        return value.found
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return type(value)(map(_plain, value))
+    if isinstance(value, dict):
+        return {_plain(key): _plain(entry) for key, entry in value.items()}
+    return value
