@@ -64,7 +64,7 @@ class _FunctionNode(Node):
         self.versions = [0 if t is None else t._version for t in ctx._saved]
         ctx._saved = tuple(wrap(t._data) if i in self.own else t for i, t in enumerate(ctx._saved))
         for i in self.own:
-            ctx._saved[i]._counter = outputs[self.own[i]]._counter
+            ctx._saved[i]._counter = outputs[self.own[i]].version_counter()
 
     def name(self) -> str:
         return f"{self.function.__name__}Backward"

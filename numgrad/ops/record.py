@@ -281,7 +281,7 @@ class OpNode(Node):
     def keep_results(self, outputs: list[Tensor]) -> None:
         """Keep the outputs' arrays, with the versions they have now, if the rules ask for them."""
         if self.op.plan(self.needs).results:
-            self.results = [(o._data, o._counter, 0 if o._counter is None else o._counter[0]) for o in outputs]
+            self.results = [(o._data, o.version_counter(), o._version) for o in outputs]
 
     def name(self) -> str:
         return "".join(part.capitalize() for part in self.op.name.split("_")) + "Backward0"
