@@ -121,7 +121,7 @@ def _nll_forward(input: np.ndarray, target: np.ndarray, weight: Any, ignore_inde
     x, t = rows(input, class_dim(input.shape)), _flat(target, INT64)
     weights, loss = _weights(t, weight, x.shape[1], ignore_index, input.dtype), empty(t.size, input.dtype)
     launch(_pick, loss, x, t, weights, np.ones(1, input.dtype))
-    return *_reduced(loss, weights, target.shape, reduction), weights
+    return *_reduced(loss, weights, target.shape if input.ndim > 1 else (), reduction), weights
 
 
 def _pick_forward(input: np.ndarray, target: np.ndarray, weights: np.ndarray, divisor: np.ndarray) -> np.ndarray:
@@ -279,7 +279,7 @@ def _entropy_forward(input: Any, target: Any, weight: Any, ignore_index: int, re
         whole = (outer, inner)
         launch(_entropy_columns, loss.reshape(whole), stats.reshape(2, *whole), x, t.reshape(whole), weights.reshape(whole),
                smoothing, units(x.shape), work=COST * x.size)  # fmt: skip
-    return *_reduced(loss, weights, target.shape, reduction), weights, stats
+    return *_reduced(loss, weights, target.shape if input.ndim > 1 else (), reduction), weights, stats
 
 
 def _entropy_backward_forward(
@@ -312,7 +312,7 @@ def _entropy_backward_vjp(
     one = wrap(np.ones((), input._data.dtype))
     by_grad = (g * _entropy_backward(one, input, target, divisor, weights, stats, smoothing)).sum(dim)  # type: ignore[attr-defined]
     row = (*shape[:dim], 1, *shape[dim + 1 :])
-    scale = reshape(grad, row if grad.numel() > 1 else ()) * reshape(weights, row) / divisor
+    scale = reshape(grad, row if grad.dim() else ()) * reshape(weights, row) / divisor
     return reshape(by_grad, target.shape), softmax_backward(g * scale, softmax(input, dim), dim)  # type: ignore[operator]
 
 

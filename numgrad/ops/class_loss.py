@@ -35,17 +35,15 @@ def _check(input: Tensor, target: Tensor, weight: Tensor | None) -> None:
         raise RuntimeError(f"expected target dtype to be Long or Byte, but got {scalar_name(t.dtype)}")
     if x.dtype.kind != "f":
         raise NotImplementedError(f"losses of classes are not implemented for '{scalar_name(x.dtype)}'")
-    _check_weight(x, weight, x.shape[class_dim(x.shape)])
+    _check_weight(weight, x.shape[class_dim(x.shape)])
+    if weight is not None and weight._data.dtype != x.dtype:
+        raise RuntimeError(f"expected scalar type {scalar_name(x.dtype)} but found {scalar_name(weight._data.dtype)} for weight")
 
 
-def _check_weight(x: np.ndarray, weight: Tensor | None, classes: int) -> None:
-    if weight is None:
-        return
-    if weight._data.shape != (classes,):
+def _check_weight(weight: Tensor | None, classes: int) -> None:
+    if weight is not None and weight._data.shape != (classes,):
         raise RuntimeError(f"weight tensor should be defined either for all {classes} classes or no classes "
                            f"but got weight tensor of shape: {list(weight.shape)}")  # fmt: skip
-    if weight._data.dtype != x.dtype:
-        raise RuntimeError(f"expected scalar type {scalar_name(x.dtype)} but found {scalar_name(weight._data.dtype)} for weight")
 
 
 def check_reduction(reduction: str) -> None:
@@ -110,7 +108,7 @@ def _of_probabilities(input: Tensor, target: Tensor, weight: Any, ignore_index: 
     shape = input._data.shape
     dim = class_dim(shape)
     classes = shape[dim] if shape else 1
-    _check_weight(input._data, weight, classes)
+    _check_weight(weight, classes)
     if smoothing > 0:
         target = target * (1 - smoothing) + smoothing / classes  # type: ignore[operator]
     terms: Any = log_softmax(input, dim) * target
