@@ -167,6 +167,72 @@ def test_grayscale():
         F.rgb_to_grayscale(ones, 2)
 
 
+def test_colours_by_hand():
+    image = numgrad.tensor([[[0.2, 0.8]], [[0.4, 0.8]], [[0.6, 0.8]]])
+    lumas = np.array([0.2989 * 0.2 + 0.587 * 0.4 + 0.114 * 0.6, 0.9999 * 0.8])
+    values = image.numpy()[:, 0]
+    for changed, expected in (
+        (F.adjust_brightness(image, 2.0), np.minimum(values * 2, 1)),
+        (F.adjust_brightness(image, 0.5), values / 2),
+        (F.adjust_contrast(image, 0.0), np.full((3, 2), lumas.mean())),
+        (F.adjust_contrast(image, 0.5), (values + lumas.mean()) / 2),
+        (F.adjust_saturation(image, 0.0), np.stack([lumas] * 3)),
+        (F.adjust_saturation(image, 0.5), (values + lumas) / 2),
+    ):
+        np.testing.assert_allclose(changed.numpy()[:, 0], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("turn", [-0.5, -0.1, 0.0, 0.2, 0.5])
+def test_hue_turns_as_the_standard_library_does(turn):
+    import colorsys
+
+    image = tensor(3, 6, 6).abs().clamp(0, 1)
+    image[:, 0, 0] = 0.5
+    turned = F.adjust_hue(image, turn).numpy().reshape(3, -1).T
+    for pixel, result in zip(image.numpy().reshape(3, -1).T.tolist(), turned, strict=True):
+        hue, saturation, value = colorsys.rgb_to_hsv(*pixel)
+        np.testing.assert_allclose(result, colorsys.hsv_to_rgb((hue + turn) % 1, saturation, value), atol=2e-6)
+
+
+def test_colours_of_pictures():
+    image = picture(5, 6, 3)
+    assert (F.adjust_brightness(image, 0.5) == image // 2).all()
+    for change in (F.adjust_contrast, F.adjust_saturation):
+        assert (change(image, 1.0) == image).all()
+    assert np.abs(F.adjust_hue(image, 0.0).astype(int) - image).max() <= 1
+    assert F.adjust_hue(image, 0.3).dtype == np.uint8
+    assert (F.adjust_saturation(picture(5, 6), 3.0) == picture(5, 6)).all()
+    assert (F.adjust_hue(picture(5, 6), 0.3) == picture(5, 6)).all()
+    assert isinstance(F.adjust_contrast(pil().fromarray(image), 0.5), pil().Image)
+    with pytest.raises(ValueError, match="negative"):
+        F.adjust_contrast(image, -1.0)
+    with pytest.raises(ValueError, match=r"not in \[-0\.5, 0\.5\]"):
+        F.adjust_hue(image, 0.6)
+    with pytest.raises(TypeError, match="1 or 3, but found 4"):
+        F.adjust_contrast(picture(5, 6, 4), 1.0)
+
+
+def test_color_jitter():
+    image = picture(5, 6, 3)
+    assert T.ColorJitter()(image) is image
+    results = {T.ColorJitter(brightness=0.5)(image).tobytes() for _ in range(10)}
+    assert len(results) > 5
+    limits = T.ColorJitter(brightness=2, contrast=(0.5, 1.5), hue=0.1)
+    assert (limits.brightness, limits.contrast, limits.saturation, limits.hue) == (
+        (0, 3),
+        (0.5, 1.5),
+        None,
+        (-0.1, 0.1),
+    )
+    assert limits(numgrad.ones(3, 4, 4)).shape == (3, 4, 4)
+    with pytest.raises(ValueError, match="non negative"):
+        T.ColorJitter(contrast=-1)
+    with pytest.raises(ValueError, match="hue values should be between"):
+        T.ColorJitter(hue=0.6)
+    with pytest.raises(TypeError, match="single number or a list/tuple"):
+        T.ColorJitter(saturation="much")
+
+
 # --- resizing ---
 
 

@@ -1,31 +1,35 @@
 """Transforms of images."""
 
 from . import functional as functional
+from .places import (
+    CenterCrop,
+    Pad,
+    RandomCrop,
+    RandomHorizontalFlip,
+    RandomResizedCrop,
+    RandomVerticalFlip,
+    Resize,
+)
 from .resample import InterpolationMode
 from .transforms import (
-    CenterCrop,
+    ColorJitter,
     Compose,
     ConvertImageDtype,
     Grayscale,
     Lambda,
     Normalize,
-    Pad,
     PILToTensor,
     RandomApply,
     RandomChoice,
-    RandomCrop,
     RandomGrayscale,
-    RandomHorizontalFlip,
     RandomOrder,
-    RandomResizedCrop,
-    RandomVerticalFlip,
-    Resize,
     ToPILImage,
     ToTensor,
 )
 
 __all__ = [
     "CenterCrop",
+    "ColorJitter",
     "Compose",
     "ConvertImageDtype",
     "Grayscale",

@@ -16,61 +16,11 @@ import numpy as np
 import numgrad
 
 from ..io import to_grey
+from . import color
+from .kinds import get_dimensions, is_pil, like, planes_of
+from .kinds import get_image_num_channels as get_image_num_channels
+from .kinds import get_image_size as get_image_size
 from .resample import InterpolationMode, as_mode, new_size, resize_picture, resize_tensor
-
-# --- kinds of images ---
-
-
-def is_pil(image: Any) -> bool:
-    """Whether this is a PIL image (which is found out without PIL)."""
-    return any(kind.__module__ == "PIL.Image" for kind in type(image).__mro__)
-
-
-def planes_of(image: Any) -> np.ndarray:
-    """The image as an array (..., H, W)."""
-    if isinstance(image, numgrad.Tensor):
-        if image.dim() < 2:
-            raise TypeError(f"an image tensor has at least 2 dimensions, but this has the shape {tuple(image.shape)}")
-        return image.numpy()
-    if is_pil(image) and image.mode not in ("L", "LA", "RGB", "RGBA", "F", "I"):
-        image = image.convert("L" if image.mode == "1" else "RGB")
-    elif not is_pil(image) and not isinstance(image, np.ndarray):
-        raise TypeError(f"an image is a tensor, a NumPy array or a PIL image, not a {type(image).__name__}")
-    array = np.asarray(image)
-    if array.ndim not in (2, 3):
-        raise ValueError(f"an image array is (H, W) or (H, W, C), but this has the shape {array.shape}")
-    return array if array.ndim == 2 else array.transpose(2, 0, 1)
-
-
-def like(image: Any, planes: np.ndarray) -> Any:
-    """`planes`, (..., H, W), as an image of the kind of `image`."""
-    if isinstance(image, numgrad.Tensor):
-        return numgrad.from_numpy(np.array(planes, order="C"))
-    array = planes if planes.ndim == 2 else planes.transpose(1, 2, 0)
-    if not is_pil(image):
-        return array
-    from PIL import Image
-
-    return Image.fromarray(np.ascontiguousarray(array))
-
-
-def get_dimensions(image: Any) -> list[int]:
-    """[channels, height, width]."""
-    if is_pil(image):
-        return [len(image.getbands()), image.height, image.width]
-    shape = planes_of(image.detach() if isinstance(image, numgrad.Tensor) else image).shape
-    return [1 if len(shape) == 2 else shape[-3], *shape[-2:]]
-
-
-def get_image_size(image: Any) -> list[int]:
-    """[width, height]."""
-    return get_dimensions(image)[:0:-1]
-
-
-def get_image_num_channels(image: Any) -> int:
-    """How many channels it has."""
-    return get_dimensions(image)[0]
-
 
 # --- from one kind to another ---
 
@@ -153,15 +103,18 @@ def normalize(tensor: Any, mean: Sequence[float], std: Sequence[float], inplace:
         raise TypeError(f"Input tensor should be a float tensor. Got {tensor.dtype}.")
     if tensor.dim() < 3:
         raise ValueError(f"Expected tensor to be a tensor image of size (..., C, H, W). Got {tuple(tensor.shape)}")
-    kind = _numpy_dtype(tensor.dtype)
-    shift, scale = np.asarray(mean, kind), np.asarray(std, kind)
+    values = tensor.detach().numpy()
+    shift, scale = np.asarray(mean, values.dtype), np.asarray(std, values.dtype)
     if (scale == 0).any():
         raise ValueError(f"std evaluated to zero after conversion to {tensor.dtype}, leading to division by zero.")
-    shift, scale = (part[:, None, None] if part.ndim == 1 else part for part in (shift, scale))
+    if shift.ndim == 1:
+        shift = shift[:, None, None]
+    if scale.ndim == 1:
+        scale = scale[:, None, None]
     if inplace or tensor.requires_grad:
         shift, scale = numgrad.from_numpy(shift), numgrad.from_numpy(scale)
         return tensor.sub_(shift).div_(scale) if inplace else (tensor - shift) / scale
-    result = tensor.numpy() - shift
+    result = values - shift
     result /= scale
     return numgrad.from_numpy(result)
 
@@ -179,15 +132,34 @@ def rgb_to_grayscale(img: Any, num_output_channels: int = 1) -> Any:
     elif planes.dtype == np.uint8 and not is_tensor:
         grey = to_grey(planes.transpose(1, 2, 0))
     else:
-        red, green, blue = (planes[..., channel, :, :] for channel in range(3))
-        kind = planes.dtype.type if planes.dtype.kind == "f" else np.float32
-        grey = (kind(0.2989) * red + kind(0.587) * green + kind(0.114) * blue).astype(planes.dtype)
+        grey = color.luma(planes)[..., 0, :, :]
     if num_output_channels == 3:
         return like(img, np.stack([grey] * 3, axis=-3))
     return like(img, grey[..., None, :, :] if is_tensor and planes.ndim > 2 else grey)
 
 
 to_grayscale = rgb_to_grayscale
+
+
+def adjust_brightness(img: Any, brightness_factor: float) -> Any:
+    """Every value times the factor, within the range of values."""
+    return color.adjust(img, lambda planes: color.brighten(planes, brightness_factor))
+
+
+def adjust_contrast(img: Any, contrast_factor: float) -> Any:
+    """Every difference to the mean luma times the factor, within the range of values."""
+    return color.adjust(img, lambda planes: color.contrast(planes, contrast_factor))
+
+
+def adjust_saturation(img: Any, saturation_factor: float) -> Any:
+    """Every difference to the pixel's luma times the factor, within the range of values."""
+    return color.adjust(img, lambda planes: color.saturate(planes, saturation_factor))
+
+
+def adjust_hue(img: Any, hue_factor: float) -> Any:
+    """Colours turned around the circle by a factor from -0.5 to 0.5, which both are the opposite colour."""
+    return color.adjust(img, lambda planes: color.turn_hue(planes, hue_factor))
+
 
 # --- places ---
 
