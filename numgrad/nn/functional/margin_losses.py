@@ -102,6 +102,7 @@ def multi_margin_loss(input: Tensor, target: Tensor, p: int = 1, margin: float =
         raise ValueError(f"only p == 1 and p == 2 supported, got {p}")
     if weight is not None and weight.dim() != 1:
         raise ValueError(f"weight must be one-dimensional, got {weight.dim()} dimensions")
+    shape = target.shape
     if input.dim() == 1:
         target = target.reshape(())
     _check_classes("multi_margin_loss", input, target, input.dim() - 1)
@@ -111,7 +112,7 @@ def multi_margin_loss(input: Tensor, target: Tensor, p: int = 1, margin: float =
     if weight is not None:
         loss = loss * weight[target].unsqueeze(-1)
     own = numgrad.arange(input.shape[-1]) == index
-    return reduce_loss(loss.masked_fill(own, 0).sum(-1) / input.shape[-1], reduction)
+    return reduce_loss((loss.masked_fill(own, 0).sum(-1) / input.shape[-1]).reshape(shape), reduction)
 
 
 def multilabel_margin_loss(input: Tensor, target: Tensor, size_average: bool | None = None,

@@ -1,8 +1,9 @@
-"""Padding, and rearranging of pixels and channels."""
+"""Padding, patches, and rearranging of pixels and channels."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numgrad
 from numgrad import ops
@@ -14,13 +15,8 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
 
     Modes: "constant" (``value``, default 0), "reflect", "replicate", "circular"; the last three take 2-d or 3-d input
     with 2 numbers, 3-d or 4-d with 4, 4-d or 5-d with 6."""
-    if len(pad) % 2:
-        raise RuntimeError(f"Padding length must be divisible by 2, got {len(pad)} numbers")
-    if len(pad) // 2 > input.dim():
-        raise RuntimeError(f"Padding length should be less than or equal to two times the input dimension but got "
-                           f"padding length {len(pad)} and input of dimension {input.dim()}")
-    if mode == "constant":
-        return ops.pad(input, tuple(pad), 0 if value is None else value)
+    if mode == "constant" or len(pad) % 2:
+        return ops.pad(input, pad, 0 if value is None else value)
     if mode not in ("reflect", "replicate", "circular"):
         raise NotImplementedError(f"Unrecognised padding mode {mode}: expected constant, reflect, replicate or "
                                   "circular")
@@ -47,14 +43,26 @@ def _pad_by_index(input: Tensor, dim: int, left: int, right: int, mode: str) -> 
     if mode == "circular" and max(left, right) > length:
         raise RuntimeError(f"Padding value causes wrapping around more than once: padding ({left}, {right}) at "
                            f"dimension {dim} of size {length}")
-    index = range(-left, length + right)
+    index: Sequence[int] = range(-left, length + right)
     if mode == "reflect":
         index = [length - 1 - abs(length - 1 - abs(i)) for i in index]
     elif mode == "replicate":
         index = [min(max(i, 0), length - 1) for i in index]
-    else:
-        index = [i % length for i in index]
+    else:  # what is cropped does not come back at the other end
+        first, last = max(-left, 0), length - max(-right, 0)
+        index = [first + (i - first) % (last - first) for i in index]
     return input.index_select(dim, numgrad.tensor(index, dtype=numgrad.int64))
+
+
+def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Tensor:
+    """Every patch of (N, C, H, W) or (C, H, W) as a column of (N, C * kernel height * kernel width, patches)."""
+    return ops.im2col(input, kernel_size, dilation, padding, stride)
+
+
+def fold(input: Tensor, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
+         stride: Any = 1) -> Tensor:
+    """The columns of :func:`unfold` back in their places in images of ``output_size``; what overlaps is added."""
+    return ops.col2im(input, output_size, kernel_size, dilation, padding, stride)
 
 
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
