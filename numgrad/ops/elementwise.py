@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -38,25 +39,32 @@ class Pointwise(Op):
         self.tree = formula.parse(text)
         self.variables = list(variables or sorted(formula.names(self.tree), key=lambda name: _OPERANDS.get(name, 2)))
         self.kind, self.low, self.high, self.avoid, self.constants = kind, low, high, tuple(avoid), tuple(constants)
-        self.cost = formula.cost(self.tree)
         self.grad, self.casts = grad, casts
         record.setdefault("sample", self.sample_operands)
-        super().__init__(name, self._signature(list(defaults)), **record)
-        self.forward = self.compute
+        super().__init__(name, self.compute, **record)
+        self.parameters = [{"x": "input", "z": "other"}.get(v, v) for v in self.variables]  # as PyTorch calls them
+        self.defaults = [inspect.Parameter.empty] * (len(self.variables) - len(defaults)) + list(defaults)
+        self.arity = len(self.variables)
         self.__doc__ = doc or f"{text}, element by element."
         self.plans: dict[Any, Any] = {}
 
-    def _signature(self, defaults: list[Any]) -> Callable[..., Any]:
-        """A function with the formula's variables as parameters, for `inspect`; the first is called `input`, as PyTorch's."""
-        names = [{"x": "input", "z": "other"}.get(v, v) for v in self.variables]
-        required = len(names) - len(defaults)
-        parameters = [n if i < required else f"{n}={defaults[i - required]!r}" for i, n in enumerate(names)]
-        return eval(f"lambda {', '.join(parameters)}: None")
+    @functools.cached_property
+    def cost(self) -> int:
+        """Element operations an element: what a launch weighs against starting threads."""
+        return formula.cost(self.tree)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        return inspect.Signature([inspect.Parameter(n, kind, default=d) for n, d in zip(self.parameters, self.defaults, strict=True)])
 
     def sample_operands(self, draw: Any) -> Any:
         """Operands that broadcast, in the formula's domain; the second is sometimes a number."""
         shape, bounds = draw.shape(), (self.low, self.high, self.avoid)
-        rest = [draw.array(draw.broadcastable(shape), *bounds) for _ in self.variables[1:]]
+        rest = [
+            draw.number(self.low, self.high) if v in self.constants else draw.array(draw.broadcastable(shape), *bounds)
+            for v in self.variables[1:]
+        ]
         if len(rest) == 1 and not self.avoid and draw.integer(0, 4) == 0:
             rest = [draw.number(self.low, self.high)]
         return (draw.array(shape, *bounds), *rest), {}
