@@ -58,7 +58,14 @@ class Op:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.composite:
-            return self.forward(*args, **kwargs)
+            if "axis" in kwargs or "keepdims" in kwargs:  # NumPy's names, which PyTorch takes as well
+                kwargs = {{"axis": "dim", "keepdims": "keepdim"}.get(k, k): v for k, v in kwargs.items()}
+            try:
+                return self.forward(*args, **kwargs)
+            except AttributeError:
+                if args and self.parameters[:1] == ["input"] and not isinstance(args[0], Tensor):
+                    raise TypeError(f"{self.name}(): argument 'input' (position 1) must be Tensor, not {type(args[0]).__name__}") from None
+                raise
         if kwargs or len(args) != self.arity:
             args = self.bind(args, kwargs)
         arrays, tracked = unwrap(args)
