@@ -199,8 +199,9 @@ def _nansum_function(input: Tensor, dim: Any = None, keepdim: bool = False, *, d
     wanted, dims = sum_dtype(input, dtype), reduced_dims(dim, input.dim())
     if input._data.dtype.kind != "f":
         return _sum(input, dims, keepdim, wanted)
-    total = _nansum(input, dims, keepdim)
-    return total if wanted == input._data.dtype else to_dtype(total, wanted)
+    x = input if wanted.kind != "f" or wanted == input._data.dtype else to_dtype(input, wanted)
+    total = _nansum(x, dims, keepdim)
+    return total if wanted == x._data.dtype else to_dtype(total, wanted)
 
 
 def _holes_sample(draw: Any) -> Any:

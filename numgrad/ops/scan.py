@@ -68,6 +68,8 @@ def _scanned(name: str, combine: str, identity: float) -> Any:
 def scan_dtype(input: Tensor, dtype: Any) -> np.dtype:
     """What a running sum or product computes in: as sum does."""
     if dtype is not None:
+        if to_numpy(dtype) == BOOL:
+            raise NotImplementedError("running sums and products are not implemented for 'Bool'")
         return to_numpy(dtype)
     return input._data.dtype if input._data.dtype.kind == "f" else INT64
 
