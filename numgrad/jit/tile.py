@@ -39,6 +39,9 @@ ROWS: int = 14 if _REGISTERS == 32 else 6
 #: rows and columns of a tile of dot products
 DOT_ROWS: int = 4 if _REGISTERS == 32 else 2
 DOT_COLUMNS: int = 4
+_ROW_FUNCTIONS: int = 2 * ROWS + DOT_ROWS * DOT_COLUMNS
+#: how many addresses a dtype has
+COUNT: int = _ROW_FUNCTIONS + 2
 
 
 class _Emitter:
@@ -128,7 +131,7 @@ class _Emitter:
         firsts, thens = [self.index(0), *starts, *[self.zero] * sums], [builder.add(counter, self.index(1)), *moved, *new]
         for phi, first, then in zip([counter, *pointers, *totals], firsts, thens, strict=True):
             phi.add_incoming(first, before)
-            phi.add_incoming(then, inside)
+            phi.add_incoming(then, builder.block)  # the body may have made blocks of its own
         builder.branch(head)
         builder.position_at_end(after)
         return totals
@@ -232,15 +235,43 @@ def _store_sums(e: _Emitter, totals: list[Any], y: Any, step_y: Any, rows: int, 
             e.put(total, at, accumulate, lanes=width)
 
 
+def _rows(e: _Emitter, module: ir.Module, adding: bool) -> str:
+    """Rows of a matrix written into, or added to, those of another."""
+    name = "add_rows" if adding else "copy_rows"
+    y, step_y, x, step_x, rows, columns = e.function(module, name, "y step_y x step_x rows columns")
+    builder = e.builder
+    whole = builder.mul(builder.sdiv(columns, e.index(e.lanes)), e.index(e.lanes))
+    rest = e.mask(builder.sub(columns, whole))
+
+    def move(to: Any, source: Any, mask: Any = None) -> None:
+        value = e.load(source, mask)
+        e.store(e.add(e.load(to, mask), value) if adding else value, to, mask)
+
+    def vector(pointers: list[Any], _: list[Any]) -> list[Any]:
+        move(*pointers)
+        return []
+
+    def row(pointers: list[Any], _: list[Any]) -> list[Any]:
+        e.loop(builder.sdiv(columns, e.index(e.lanes)), pointers, [e.index(e.lanes)] * 2, 0, vector)
+        with builder.if_then(builder.icmp_signed("<", whole, columns)):
+            move(*[builder.gep(p, [whole]) for p in pointers], rest)
+        return []
+
+    e.loop(rows, [y, x], [step_y, step_x], 0, row)
+    builder.ret_void()
+    return name
+
+
 @functools.cache
 def addresses(dtype: np.dtype) -> np.ndarray:
     """Where the tiles of a dtype are: what kernels pass to `outer_tile` and `dot_tile`."""
     if DISABLED:
-        return np.zeros(1, np.int64)
+        return np.zeros(COUNT, np.int64)
     module = ir.Module(f"numgrad_tiles_{dtype.name}")
     emitter = _Emitter(dtype)
     names = [_outer(emitter, module, rows, vectors) for rows in range(1, ROWS + 1) for vectors in (1, 2)]
     names += [_dots(emitter, module, rows, columns) for rows in range(1, DOT_ROWS + 1) for columns in range(1, DOT_COLUMNS + 1)]
+    names += [_rows(emitter, module, adding) for adding in (False, True)]
     return np.array(functions(module.name, str(module), names), np.int64)
 
 
@@ -267,6 +298,10 @@ if DISABLED:
         """y[i, j] = (or +=) sum of a[i, k] * b[j, k] over k < depth: up to DOT_ROWS rows and DOT_COLUMNS columns."""
         total = _strided(a, at_a, (rows, depth), (row_a, 1)) @ _strided(b, at_b, (columns, depth), (row_b, 1)).T
         _write(_strided(y, at_y, (rows, columns), (step_y, 1)), total, accumulate)
+
+    def move_rows(tiles: Any, adding: int, y: Any, at_y: int, step_y: int, x: Any, at_x: int, step_x: int, rows: int, columns: int) -> None:
+        """y[i, j] = (or +=) x[i, j]."""
+        _write(_strided(y, at_y, (rows, columns), (step_y, 1)), _strided(x, at_x, (rows, columns), (step_x, 1)), adding)
 
 else:
 
@@ -302,3 +337,8 @@ else:
     def dot_tile(tiles, rows, columns, y, at_y, step_y, a, at_a, row_a, b, at_b, row_b, depth, accumulate):  # type: ignore[no-untyped-def]
         """y[i, j] = (or +=) sum of a[i, k] * b[j, k] over k < depth: up to DOT_ROWS rows and DOT_COLUMNS columns."""
         _call(tiles[2 * ROWS + DOT_COLUMNS * (rows - 1) + columns - 1], y, at_y, step_y, a, at_a, row_a, b, at_b, row_b, depth, accumulate)
+
+    @device
+    def move_rows(tiles, adding, y, at_y, step_y, x, at_x, step_x, rows, columns):  # type: ignore[no-untyped-def]
+        """y[i, j] = (or +=) x[i, j]."""
+        _call(tiles[_ROW_FUNCTIONS + adding], y, at_y, step_y, x, at_x, step_x, rows, columns)

@@ -23,57 +23,64 @@ DEPTH = 256
 GRAIN = 1 << 19
 #: Bytes from which an operand that is read many times is packed.
 LARGE = 1 << 19
+#: Where the addresses of the tiles begin in a plan.
+TILES = 19
 
 
 @device
-def _first_values(y, at, step, bias, at_bias, step_bias, rows, columns):  # type: ignore[no-untyped-def]
+def first_values(y, at, step, bias, at_bias, step_bias, rows, columns):  # type: ignore[no-untyped-def]
     """The bias, or 0, in every row of a block."""
     for i in range(rows):
         row = y[at + i * step : at + i * step + columns]
-        if bias.size:
-            for j in range(columns):
-                row[j] = bias[(at_bias + j) * step_bias]
-        else:
-            for j in range(columns):
-                row[j] = 0
+        for j in range(columns):
+            row[j] = bias[(at_bias + j) * step_bias] if bias.size else 0
 
 
 @device
-def _block(y, a, b, bias, tiles, plan, unit):  # type: ignore[no-untyped-def]
+def multiply(tiles, dots, y, at_y, step_y, a, at_a, row_a, column_a, panel_a, b, at_b, row_b, column_b, panel_b, m, n, k, accumulate):  # type: ignore[no-untyped-def]
+    """y = (or +=) a times b in register tiles: of dot products, or of vectors of y's columns; the latter want column_b = 1.
+
+    Operands with a `panel` size are packed in panels, one after another; others are read where they lie.
+    """
+    tall, wide = (DOT_ROWS, DOT_COLUMNS) if dots else (ROWS, 2 * VECTOR_BYTES // y.itemsize)
+    for k0 in range(0, k, DEPTH):
+        depth = min(DEPTH, k - k0)
+        for j in range(0, n, wide):
+            columns = min(wide, n - j)
+            here_b = at_b + k0 * row_b + (j // wide * panel_b if panel_b else j * column_b)
+            for i in range(0, m, tall):
+                rows, here_y = min(tall, m - i), at_y + i * step_y + j
+                here_a = at_a + k0 * column_a + (i // tall * panel_a if panel_a else i * row_a)
+                if dots:
+                    dot_tile(tiles, rows, columns, y, here_y, step_y, a, here_a, row_a, b, here_b, column_b, depth, accumulate)
+                else:
+                    outer_tile(tiles, rows, y, here_y, step_y, a, here_a, row_a, column_a, b, here_b, row_b, depth, columns, accumulate)
+        accumulate = 1
+
+
+@device
+def _block(y, a, b, bias, plan, unit):  # type: ignore[no-untyped-def]
     """One block of y. `plan` is laid out as `_lay_out` says."""
     m, n, k, height, width, dots = plan[1], plan[2], plan[3], plan[4], plan[5], plan[6]
     row_a, column_a, row_b, column_b, panel_b, panel_a = plan[7], plan[8], plan[9], plan[10], plan[11], plan[12]
     across, down = (n + width - 1) // width, (m + height - 1) // height
     batch, place = unit // (across * down), unit % (across * down)
-    i0, j0 = place // across * height, place % across * width
-    at_a = batch // plan[13] * plan[14] + batch % plan[13] * plan[15]
+    i, j = place // across * height, place % across * width
+    rows, columns = min(height, m - i), min(width, n - j)
+    at_y = (batch * m + i) * n + j
+    at_a = batch // plan[13] * plan[14] + batch % plan[13] * plan[15] + (i // ROWS * panel_a if panel_a else i * row_a)
     at_b = batch // plan[13] * plan[16] + batch % plan[13] * plan[17]
-    bottom, right = min(i0 + height, m), min(j0 + width, n)
-    accumulate = 0
+    at_b += j // (2 * VECTOR_BYTES // y.itemsize) * panel_b if panel_b else j * column_b
     if bias.size or k == 0:
-        _first_values(y, (batch * m + i0) * n + j0, n, bias, j0, plan[18], bottom - i0, right - j0)
-        accumulate = 1
-    tall, wide = (DOT_ROWS, DOT_COLUMNS) if dots else (ROWS, 2 * VECTOR_BYTES // y.itemsize)
-    for k0 in range(0, k, DEPTH):
-        depth = min(DEPTH, k - k0)
-        for j in range(j0, right, wide):
-            columns = min(wide, right - j)
-            # Packed operands are panels, one after another; others are read where they lie.
-            here_b = at_b + k0 * row_b + (j // wide * panel_b if panel_b else j * column_b)
-            for i in range(i0, bottom, tall):
-                rows, at_y = min(tall, bottom - i), (batch * m + i) * n + j
-                here_a = at_a + k0 * column_a + (i // tall * panel_a if panel_a else i * row_a)
-                if dots:
-                    dot_tile(tiles, rows, columns, y, at_y, n, a, here_a, row_a, b, here_b, column_b, depth, accumulate)
-                else:
-                    outer_tile(tiles, rows, y, at_y, n, a, here_a, row_a, column_a, b, here_b, row_b, depth, columns, accumulate)
-        accumulate = 1
+        first_values(y, at_y, n, bias, j, plan[18], rows, columns)
+    accumulate = 1 if bias.size else 0
+    multiply(plan[TILES:], dots, y, at_y, n, a, at_a, row_a, column_a, panel_a, b, at_b, row_b, column_b, panel_b, rows, columns, k, accumulate)
 
 
 @kernel
-def _product(y, a, b, bias, tiles, plan):  # type: ignore[no-untyped-def]
+def _product(y, a, b, bias, plan):  # type: ignore[no-untyped-def]
     for unit in prange(plan[0]):
-        _block(y, a, b, bias, tiles, plan, unit)
+        _block(y, a, b, bias, plan, unit)
 
 
 @device
@@ -161,11 +168,11 @@ def _make_plan(a: np.ndarray, b: np.ndarray) -> _Plan:
     swapped = n == 1 and m > 1
     if swapped:
         left, right = right.transposed(), left.transposed()
-    return _lay_out(shape, dims, left, right, swapped, a.dtype.itemsize)
+    return _lay_out(shape, dims, left, right, swapped, a.dtype)
 
 
-def _lay_out(shape: tuple[int, ...], batch: Sequence[int], a: _Matrices, b: _Matrices, swapped: bool, itemsize: int) -> _Plan:
-    m, k, n = a.rows, a.columns, b.columns
+def _lay_out(shape: tuple[int, ...], batch: Sequence[int], a: _Matrices, b: _Matrices, swapped: bool, dtype: np.dtype) -> _Plan:
+    m, k, n, itemsize = a.rows, a.columns, b.columns, dtype.itemsize
     wide = 2 * VECTOR_BYTES // itemsize
     dots = b.column != 1 and b.row == 1 and (a.column == 1 or m <= n) and not (m >= 64 and k * n * itemsize >= LARGE)
     copies, pack_a, pack_b, panel_a, panel_b = (False, False), None, None, 0, 0
@@ -182,7 +189,8 @@ def _lay_out(shape: tuple[int, ...], batch: Sequence[int], a: _Matrices, b: _Mat
     units = math.prod(batch) * -(-m // height) * -(-n // width)
     numbers = [units, m, n, k, height, width, dots, a.row, a.column, b.row, b.column, panel_b, panel_a,
                batch[1], *a.steps, *b.steps, 0 if swapped else 1]  # fmt: skip
-    return _Plan(shape, np.array(numbers, np.int64), math.prod(batch) * m * n * k // 8, swapped, pack_a, pack_b, copies)
+    numbers = np.concatenate([np.array(numbers, np.int64), addresses(dtype)])
+    return _Plan(shape, numbers, math.prod(batch) * m * n * k // 8, swapped, pack_a, pack_b, copies)
 
 
 def _block_size(batch: int, m: int, n: int, k: int, granule: tuple[int, int]) -> tuple[int, int]:
@@ -226,7 +234,7 @@ def product(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) -> np.
     y = empty(plan.shape, a.dtype)
     left, right = (memory(b), memory(a)) if plan.swapped else (memory(a), memory(b))
     left, right = _packed(left, plan.pack_a), _packed(right, plan.pack_b)
-    launch(_product, y.reshape(-1), left, right, _nothing[a.dtype] if bias is None else memory(bias if bias.flags.c_contiguous else copied(bias)), addresses(a.dtype), plan.numbers, work=plan.work)
+    launch(_product, y.reshape(-1), left, right, _nothing[a.dtype] if bias is None else memory(bias if bias.flags.c_contiguous else copied(bias)), plan.numbers, work=plan.work)
     return y
 
 

@@ -248,7 +248,7 @@ ger = composite("ger", _outer_function, **_outer_record)
 
 
 def _linear_forward(input: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
-    return gemm.product(input.reshape(-1, weight.shape[1]) if input.ndim == 1 else input, weight.T, bias).reshape(*input.shape[:-1], weight.shape[0])
+    return gemm.product(input[None] if input.ndim == 1 else input, weight.T, bias).reshape(*input.shape[:-1], weight.shape[0])
 
 
 def _linear_grad_weight(g: Tensor, input: Tensor) -> Tensor:
