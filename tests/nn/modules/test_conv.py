@@ -81,6 +81,41 @@ def test_padding_modes(mode, numpy_mode, padding):
     np.testing.assert_allclose(layer(numgrad.tensor(x)).detach().numpy(), expected, rtol=1e-10, atol=1e-12)
 
 
+def test_conv3d():
+    layer = nn.Conv3d(2, 4, (1, 2, 3), stride=(1, 2, 1), padding=(0, 1, 1), groups=2).double()
+    x = rng.normal(size=(2, 2, 3, 5, 4))
+    expected = convolve(x, layer.weight.detach().numpy(), layer.bias.detach().numpy(), layer.stride,
+                        [(p, p) for p in layer.padding], layer.dilation, layer.groups)  # fmt: skip
+    np.testing.assert_allclose(layer(numgrad.tensor(x)).detach().numpy(), expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind, straight, size", [
+    (nn.ConvTranspose1d, F.conv1d, (7,)), (nn.ConvTranspose2d, F.conv2d, (7, 6)), (nn.ConvTranspose3d, F.conv3d, (4, 3, 5)),
+])  # fmt: skip
+@pytest.mark.parametrize("settings", [{}, {"stride": 2, "padding": 1}, {"groups": 2, "dilation": 2, "padding": 1}])
+def test_transposed_convolution_is_the_transpose(kind, straight, size, settings):
+    """<conv(x), y> = <x, conv_transpose(y)> for every x and y."""
+    layer = kind(4, 6, 2, bias=False, **settings).double()
+    x = numgrad.tensor(rng.normal(size=(2, 6, *size)))
+    forward = straight(x, layer.weight, None, layer.stride, layer.padding, layer.dilation, layer.groups)
+    y = numgrad.tensor(rng.normal(size=tuple(forward.shape)))
+    back = layer(y, output_size=size)
+    assert back.shape == x.shape
+    assert (forward * y).sum().item() == pytest.approx((x * back).sum().item(), rel=1e-10)
+
+
+def test_transposed_convolution_sizes():
+    layer = nn.ConvTranspose2d(3, 4, 3, stride=2, padding=1)
+    x = numgrad.zeros(1, 3, 5, 5)
+    assert tuple(layer(x).shape) == (1, 4, 9, 9) and tuple(layer(x, output_size=(10, 9)).shape) == (1, 4, 10, 9)
+    assert tuple(layer(x, output_size=(1, 4, 9, 10)).shape) == (1, 4, 9, 10)
+    assert tuple(nn.ConvTranspose2d(3, 4, 3, 2, 1, output_padding=1)(x).shape) == (1, 4, 10, 10)
+    assert tuple(layer.weight.shape) == (3, 4, 3, 3) and (layer(x)[0, :, 0, 0] == layer.bias).all()
+    for wrong in [(11, 9), (9,), (8, 9)]:
+        with pytest.raises(ValueError, match="output"):
+            layer(x, output_size=wrong)
+
+
 def test_first_weights():
     numgrad.manual_seed(0)
     layer = nn.Conv2d(8, 64, 5, groups=2)
@@ -104,6 +139,7 @@ def test_gradients_reach_weight_bias_and_input():
     (lambda: nn.Conv2d(4, 4, 3, groups=0), ValueError), (lambda: nn.Conv2d(3, 4, 3, padding="full"), ValueError),
     (lambda: nn.Conv2d(3, 4, 3, padding="same", stride=2), ValueError),
     (lambda: nn.Conv2d(3, 4, 3, padding_mode="mirror"), ValueError),
+    (lambda: nn.ConvTranspose2d(3, 4, 3, padding_mode="reflect"), ValueError),
     (lambda: nn.Conv2d(3, 4, 3)(numgrad.zeros(1, 2, 5, 5)), RuntimeError),
     (lambda: nn.Conv2d(3, 4, 3)(numgrad.zeros(5, 5)), RuntimeError),
     (lambda: nn.Conv2d(3, 4, 3)(numgrad.zeros(1, 3, 2, 5)), RuntimeError),
