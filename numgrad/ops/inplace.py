@@ -37,7 +37,7 @@ class InPlace:
         if kwargs or len(full) != of.arity:
             full = of.bind(full, kwargs)
         arrays, tracked = unwrap(full)
-        tracked = tracked and mode.enabled and of.vjp is not None
+        tracked = tracked and mode.enabled
         check_writeable(target)
         if tracked:
             check_overwrite(target)
@@ -68,7 +68,15 @@ class InPlace:
         target.bump()
         if result._requires_grad:
             settle(target, result)
+        elif tracked:  # what was written does not depend on what was there
+            settle(target, self._constant(target, before))
         return target
+
+    def _constant(self, target: Tensor, before: Tensor) -> Tensor:
+        result = wrap(target._data)
+        result._counter = target.version_counter()
+        REGISTRY["copy"].record((before, wrap(target._data), False), [result], False)
+        return result
 
     def _record(self, target: Tensor, full: tuple[Any, ...]) -> Tensor:
         """Put the call on the tape before memory changes, so that arguments are saved with the versions they have now.

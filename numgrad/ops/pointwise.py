@@ -68,7 +68,7 @@ for _name in ("mul", "multiply"):
 true_divide = pointwise("true_divide", "x / z", grad=("g / z", "-g * y / z"), **_float, reference=np.true_divide, low=0.2, high=3)
 
 floor_divide_formula = pointwise("floor_quotient", "x // z", grad=(None, None), **_number, public=False, method=False,
-                                 reference=np.floor_divide, low=0.3, high=3, avoid=(0.5, 1, 1.5, 2))  # fmt: skip
+                                 reference=np.floor_divide, sample=lambda draw: _div_sample(draw)[:1] + ({},))  # fmt: skip
 _truncated = pointwise("truncated_quotient", "where((x % z != 0) & ((x < 0) != (z < 0)), x // z + 1, x // z)", kind="number",
                        public=False, method=False, sample=lambda draw: ((draw.integers((3,), -9, 9), draw.integers((3,), 1, 4)), {}),
                        reference=lambda x, z: np.trunc(x / z).astype(np.int64))  # fmt: skip
@@ -262,7 +262,7 @@ erf = pointwise("erf", "erf(x)", **_float, reference=_erf)
 erfc = pointwise("erfc", "erfc(x)", **_float, reference=np.vectorize(math.erfc, otypes=[float]))
 erfinv = pointwise("erfinv", "erfinv(x)", **_float, low=-0.9, high=0.9, reference=lambda x: _solve_erf(np.asarray(x, np.float64)))
 lgamma = pointwise("lgamma", "lgamma(x)", **_float, low=0.3, high=6, reference=np.vectorize(math.lgamma, otypes=[float]))
-digamma = pointwise("digamma", "digamma(x)", **_float, low=0.3, high=6, vjp=None, reference=lambda x: _digamma(np.asarray(x, np.float64)))
+digamma = pointwise("digamma", "digamma(x)", **_float, low=0.3, high=6, vjp=None, reference=lambda x: _digamma(np.asarray(x)))
 logit_formula = pointwise("logit_formula", "log(x / (1 - x))", grad="where((x < 0) | (x > 1), (x - x) / (x - x), g / (x * (1 - x)))", kind="float", public=False, method=False, low=0.1, high=0.9,
                           reference=lambda x: np.log(x / (1 - x)))  # fmt: skip
 
@@ -277,10 +277,12 @@ def _solve_erf(y: np.ndarray) -> np.ndarray:
 
 def _digamma(x: np.ndarray) -> np.ndarray:
     """Recurrence up to 20, then the asymptotic series: the reference for `digamma`."""
+    kind, x = x.dtype, x.astype(np.longdouble)
     total = np.zeros_like(x)
     for _ in range(20):
         total, x = total - 1 / x, x + 1
-    return total + np.log(x) - 1 / (2 * x) - 1 / (12 * x**2) + 1 / (120 * x**4) - 1 / (252 * x**6)
+    series = -1 / (2 * x) - 1 / (12 * x**2) + 1 / (120 * x**4) - 1 / (252 * x**6) + 1 / (240 * x**8)
+    return (total + np.log(x) + series).astype(kind)
 
 
 def _logit(input: Tensor, eps: float | None = None) -> Tensor:
@@ -288,8 +290,13 @@ def _logit(input: Tensor, eps: float | None = None) -> Tensor:
     return logit_formula(input if eps is None else input.clamp(eps, 1 - eps))  # type: ignore[attr-defined]
 
 
+def _logit_reference(x: Any, eps: float | None = None) -> Any:
+    x = x if eps is None else np.clip(x, eps, 1 - eps)
+    return np.log(x / (1 - x))
+
+
 logit = composite("logit", _logit, inplace=True, sample=lambda draw: ((draw.array(draw.shape(), 0.1, 0.9), draw.choice([None, 1e-3])), {}),
-                  reference=lambda x, eps=None: np.log(x / (1 - x)))  # fmt: skip
+                  reference=_logit_reference)  # fmt: skip
 
 # --- rounding -------------------------------------------------------------------------------------------------------
 

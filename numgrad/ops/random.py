@@ -307,7 +307,7 @@ def _bernoulli_forward(input: np.ndarray, generator: Any = None) -> np.ndarray:
 
 
 _bernoulli = op("bernoulli_draw", _bernoulli_forward, vjp=(lambda g: g * 0,), public=False, method=False, random=True,
-                sample=lambda draw: ((draw.array(draw.shape(), 0, 1),), {}))  # fmt: skip
+                sample=lambda draw: ((draw.array(draw.shape(), 0.1, 0.9),), {}))  # fmt: skip
 
 
 def _bernoulli_function(input: Tensor, p: Any = None, *, generator: Any = None) -> Tensor:
@@ -329,7 +329,7 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
     return _overwrite(self, _bernoulli_forward(probabilities, generator))
 
 
-bernoulli = composite("bernoulli", _bernoulli_function, random=True, inplace=bernoulli_, sample=lambda draw: ((draw.array(draw.shape(), 0, 1),), {}))
+bernoulli = composite("bernoulli", _bernoulli_function, random=True, inplace=bernoulli_, sample=lambda draw: ((draw.array(draw.shape(), 0.1, 0.9),), {}))
 
 
 def _overwrite(target: Tensor, values: np.ndarray) -> Tensor:

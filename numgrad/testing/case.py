@@ -15,13 +15,16 @@ from ..ops.record import Op
 from ..tensor import Tensor, wrap
 from .draw import Draw
 
+#: NumPy's arithmetic gives scalars for arrays without dimensions.
+_ARRAYS = (np.ndarray, np.generic)
+
 
 class Case:
     """A call `op(*args, **kwargs)`; `arrays` are the ndarrays in the arguments, in order, also those in lists and tuples."""
 
     def __init__(self, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None):
         self.op, self.args, self.kwargs = op, args, kwargs or {}
-        self.arrays: list[np.ndarray] = [a for a in _leaves((args, self.kwargs)) if isinstance(a, np.ndarray)]
+        self.arrays: list[np.ndarray] = [np.asarray(a) for a in _leaves((args, self.kwargs)) if isinstance(a, _ARRAYS)]
 
     @classmethod
     def drawn(cls, op: Op, draw: Draw) -> Case:
@@ -120,7 +123,7 @@ def _replace(tree: Any, rest: Iterator[Any]) -> Any:
         return {k: _replace(v, rest) for k, v in tree.items()}
     if isinstance(tree, (tuple, list)):
         return type(tree)(_replace(part, rest) for part in tree)
-    return next(rest) if isinstance(tree, np.ndarray) else tree
+    return next(rest) if isinstance(tree, _ARRAYS) else tree
 
 
 def _as_array(result: Any) -> np.ndarray:

@@ -79,7 +79,7 @@ def _check_dtype(case: Case, found: np.dtype, reference: np.dtype, where: str) -
     given = [a.dtype for a in case.arrays if a.dtype.kind == "f"]
     asked = any(isinstance(leaf, dtypes.dtype) for leaf in _leaves((case.args, case.kwargs)))
     if reference.kind == "f" and not asked:
-        wanted = {reference} if given and np.float64 in given else {dtypes.default() if not given else FLOAT32}
+        wanted = {reference} if np.dtype(np.float64) in given else {reference, FLOAT32}  # NumPy widens more often than PyTorch
     elif reference.kind in "iu":
         wanted = {reference, np.dtype(np.int64)}
     else:
@@ -106,9 +106,17 @@ def _check_close(actual: np.ndarray, expected: np.ndarray, bound: Any, where: st
 # --- gradients ------------------------------------------------------------------------------------------------------
 
 
+def _has_gradient(case: Case) -> bool:
+    """Random results need not depend on the inputs; all others must have the gradient that they have."""
+    if not case.op.random:
+        return True
+    inputs = [wrap(case.arrays[i]).requires_grad_() for i in case.floats]
+    return any(o.requires_grad for o in outputs_of(case.function(case.floats)(*inputs)))
+
+
 def check_gradient(case: Case, projections: int = 2) -> None:
     """Backward agrees with central differences, for each input by itself (float64)."""
-    if case.floats:
+    if case.floats and _has_gradient(case):
         with case.untouched() as own:
             floats = [own.arrays[i] for i in case.floats]
             check_gradients(own.function(case.floats), floats, projections=projections, precision=1e-9 * case.op.tolerance)
@@ -116,9 +124,11 @@ def check_gradient(case: Case, projections: int = 2) -> None:
 
 def check_second_gradient(case: Case) -> None:
     """The gradient of backward agrees with central differences (float64)."""
-    if case.floats:
+    if case.floats and _has_gradient(case):
         with case.untouched() as own:
             floats = [own.arrays[i] for i in case.floats]
+            if any(o._data.dtype != np.float64 for o in outputs_of(own.run())):
+                return  # what a conversion to float32 rounds away shows in a gradient's differences
             check_second_gradients(own.function(case.floats), floats, precision=1e-9 * case.op.tolerance)
 
 
@@ -174,7 +184,12 @@ def check_layouts(case: Case) -> None:
             if name != "expanded":  # repeated values may lie outside the op's domain
                 raise
             continue
-        actual = _everything(changed, change)
+        try:
+            actual = _everything(changed, change)
+        except RuntimeError as error:
+            if "Use .reshape(...) instead" not in str(error):  # what cannot be a view must say so
+                raise
+            continue
         for i, (a, e) in enumerate(zip(actual, expected, strict=True)):
             _check_same(a, e, 32 * case.op.tolerance, f"{case!r}, {name}, result or gradient {i}")
 
@@ -247,13 +262,12 @@ def check_inplace(case: Case) -> None:
     if not case.op.inplace or case.op.random or not (case.args and isinstance(case.args[0], np.ndarray)):
         return
     first = case.arrays[0]
-    expected = case.results()[0]
+    expected = np.array(case.results()[0])
     if expected.shape != first.shape or not _castable(expected.dtype, first.dtype):
         _check_raises(lambda: getattr(wrap(first.copy()), name)(*_rest(case)), RuntimeError, "", f"{case!r} in place")
         return
     for layout in ("contiguous", "transposed", "strided"):
-        memory = LAYOUTS.get(layout, np.array)(first) if first.ndim else first.copy()
-        memory = memory if memory.base is None or memory.base.flags.writeable else memory.copy()
+        memory = LAYOUTS[layout](first) if first.ndim and layout in LAYOUTS else first.copy()
         target = wrap(memory)
         version = target._version
         returned = getattr(target, name)(*_rest(case), **_rest_named(case))
