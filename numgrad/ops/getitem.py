@@ -91,9 +91,11 @@ def _slice(item: slice) -> slice:
 def _index_tensor(item: Tensor) -> Any:
     data = item._data
     if data.dtype == BOOL or data.dtype == _UINT8:
+        if data.ndim == 0:
+            return bool(data.item())
         if data.dtype == _UINT8:
             warnings.warn("indexing with dtype uint8 is deprecated; use a boolean mask instead", stacklevel=5)
-        return item if data.ndim else bool(data.item())
+        return item
     if data.ndim == 0 and data.dtype.kind in "iu":
         return int(data.item())
     if data.dtype not in _INDEX_DTYPES:
@@ -253,15 +255,19 @@ def _set_at_indices(input: Tensor, plan: tuple[Any, ...], advanced: list[Any], v
         mask = reshape(masks[0], (*masks[0].shape, *[1] * (x.dim() - at - masks[0].dim())))
         masked_fill_(x, mask if mask._data.dtype == BOOL else mask.bool(), fill_value(value, x._data.dtype, "masked_fill"))
         return
-    if not scalar and value._data.dtype != x._data.dtype:
-        raise RuntimeError(
-            "Index put requires the source and destination dtypes match, got "
-            f"{scalar_name(x._data.dtype)} for the destination and {scalar_name(value._data.dtype)} for the source."
-        )
     x, indices = _without_masks(x, advanced, True)
-    if not scalar:
+    if isinstance(value, Tensor):
+        _check_same_dtype(x, value)
         value = _without_leading_ones(value, x.dim() + max(i._data.ndim for i in indices if i is not None))
     InPlace(put_at)(x, indices, value, False, "index")
+
+
+def _check_same_dtype(input: Tensor, values: Tensor) -> None:
+    if values._data.dtype != input._data.dtype:
+        raise RuntimeError(
+            "Index put requires the source and destination dtypes match, got "
+            f"{scalar_name(input._data.dtype)} for the destination and {scalar_name(values._data.dtype)} for the source."
+        )
 
 
 # --- index_put --------------------------------------------------------------------------------------------------------
@@ -272,18 +278,13 @@ def _index_put_arguments(input: Tensor, indices: Any, values: Tensor, accumulate
         raise TypeError(f"index_put(): argument 'indices' (position 1) must be tuple of Tensors, not {type(indices).__name__}")
     if not isinstance(values, Tensor):
         raise TypeError(f"index_put(): argument 'values' (position 2) must be Tensor, not {type(values).__name__}")
-    if values._data.dtype != input._data.dtype:
-        raise RuntimeError(
-            "Index put requires the source and destination dtypes match, got "
-            f"{scalar_name(input._data.dtype)} for the destination and {scalar_name(values._data.dtype)} for the source."
-        )
+    _check_same_dtype(input, values)
     for i, item in enumerate(indices):
-        if not isinstance(item, Tensor) and item is not None:
+        if not isinstance(item, Tensor):
             raise TypeError(f"expected Tensor as element {i} in argument 'indices', but got {type(item).__name__}")
-    key = tuple(reshape(i, 1) if i is not None and i.dim() == 0 else _ALL if i is None else i for i in indices)
-    if all(i is None for i in indices):
+    if not indices:
         raise RuntimeError("index_put(): expected at least one index tensor")
-    _, advanced = _parse(key, input._data.shape)
+    _, advanced = _parse(tuple(reshape(i, 1) if i.dim() == 0 else i for i in indices), input._data.shape)
     x, found = _without_masks(input, advanced, to_write)
     return x, found, values, accumulate, "index"
 

@@ -151,6 +151,20 @@ def _at_least(tensors: Sequence[Tensor], ndim: int) -> list[Tensor]:
     return found
 
 
+def _at_least_op(ndim: int) -> Any:
+    def function(*tensors: Any) -> Any:
+        several = len(tensors) > 1 or isinstance(tensors[0], (tuple, list))
+        found = _at_least(tensors[0] if isinstance(tensors[0], (tuple, list)) else tensors, ndim)
+        return tuple(found) if several else found[0]
+
+    function.__doc__ = f"Views with at least {ndim} dimension{'s' if ndim > 1 else ''}; of one tensor, or of each of several."
+    return composite(f"atleast_{ndim}d", function, method=False, reference=getattr(np, f"atleast_{ndim}d"),
+                     sample=lambda draw: (tuple(draw.array(draw.shape()) for _ in range(draw.integer(1, 2))), {}))  # fmt: skip
+
+
+atleast_1d, atleast_2d, atleast_3d = (_at_least_op(n) for n in (1, 2, 3))
+
+
 def _hstack_function(tensors: Any) -> Tensor:
     """Tensors one after the other in dimension 1; those with one dimension in dimension 0."""
     parts = _at_least(_tensors(tensors, "hstack", "hstack expects a non-empty TensorList"), 1)
