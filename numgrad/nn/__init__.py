@@ -1,13 +1,13 @@
 """Neural networks: modules, their functions, initial values."""
 
 from numgrad.nn import functional, init, modules, parallel, parameter, utils
-from numgrad.nn.modules import *  # noqa: F403
+from numgrad.nn.modules import *
 from numgrad.nn.modules import __all__ as _module_names
 from numgrad.nn.parallel import DataParallel
 from numgrad.nn.parameter import Buffer, Parameter
 
-__all__ = [*_module_names, "Buffer", "DataParallel", "Parameter", "functional", "init", "modules", "parallel",
-           "parameter", "utils"]
+__all__ = ["Buffer", "DataParallel", "Parameter", "functional", "init", "modules", "parallel", "parameter", "utils"]
+__all__ += _module_names
 
 
 def __getattr__(name: str) -> object:

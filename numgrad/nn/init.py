@@ -5,16 +5,18 @@ from __future__ import annotations
 import functools
 import math
 import warnings
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import numgrad
 from numgrad.tensor import Tensor
 
-_GAIN_ONE = ("linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "sigmoid")
+_GAIN_ONE = ("linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+             "sigmoid")
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
-    """The factor by which weights must grow so that ``nonlinearity`` keeps the variance; ``param``: leaky_relu's slope."""
+    """By how much weights must grow so that ``nonlinearity`` keeps the variance; ``param`` is leaky_relu's slope."""
     if nonlinearity in _GAIN_ONE:
         return 1
     if nonlinearity == "tanh":

@@ -1,8 +1,9 @@
 """Updates of the optimizers: one kernel reads a gradient and changes a parameter and its state in place.
 
-Every array is flat and contiguous. `setting` holds the hyperparameters as float64, in the order the kernel unpacks them:
-it is read at each call, so that a replayed step sees what a scheduler changed. `step` counts in memory for the same
-reason. Scalars are computed in float64 and rounded once to the parameter's dtype; elements are computed in that dtype.
+Every array is flat and contiguous. `setting` holds the hyperparameters as float64, in the order the kernel unpacks
+them: it is read at each call, so that a replayed step sees what a scheduler changed. `step` counts in memory for the
+same reason. Scalars are computed in float64 and rounded once to the parameter's dtype; elements are computed in that
+dtype.
 """
 
 from __future__ import annotations
@@ -319,12 +320,12 @@ def check(optimizer: str, param: Tensor) -> None:
     if data.dtype.kind != "f":
         raise RuntimeError(f"{optimizer} can only update floating point parameters, got {param.dtype}")
     if grad.shape != data.shape or grad.dtype != data.dtype:
-        raise RuntimeError(f"a gradient of shape {grad.shape} and dtype {param.grad.dtype} does not fit its parameter of "
-                           f"shape {data.shape} and dtype {param.dtype}")
+        raise RuntimeError(f"a gradient of shape {grad.shape} and dtype {param.grad.dtype} does not fit its parameter "
+                           f"of shape {data.shape} and dtype {param.dtype}")
 
 
 def update(name: str, param: Tensor, grad: Tensor, states: list[Tensor | None], setting: np.ndarray) -> None:
-    """Launch the update `name` on a parameter, its gradient and its state (None: state that this setting does not use)."""
+    """Launch the update `name` on a parameter, its gradient and its state (None: state that is not used)."""
     tensors = [param, *states]
     arrays = [zeros(0, param._data.dtype) if t is None else _flat(t) for t in tensors]
     launch(KERNELS[name], arrays[0], _flat(grad), *arrays[1:], setting, work=4 * arrays[0].size)

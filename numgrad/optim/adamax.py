@@ -9,7 +9,9 @@ from numgrad.tensor import Tensor
 
 
 class Adamax(Optimizer):
-    """p <- p - lr / (1 - beta1^t) * m / u, u <- max(beta2 * u, |g| + eps): Adam with the maximum norm (Kingma & Ba 2014)."""
+    """p <- p - lr / (1 - beta1^t) * m / u, u <- max(beta2 * u, |g| + eps): Adam with the maximum norm.
+
+    See Kingma & Ba 2014."""
 
     def __init__(self, params: Any, lr: float | Tensor = 2e-3, betas: tuple[float, float] = (0.9, 0.999),
                  eps: float = 1e-8, weight_decay: float = 0, foreach: bool | None = None, *, maximize: bool = False,

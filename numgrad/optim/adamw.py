@@ -9,7 +9,9 @@ from numgrad.tensor import Tensor
 
 
 class AdamW(Adam):
-    """Adam whose weight decay shrinks the parameter itself: p <- p * (1 - lr * weight_decay) (Loshchilov & Hutter 2017)."""
+    """Adam whose weight decay shrinks the parameter itself: p <- p * (1 - lr * weight_decay).
+
+    See Loshchilov & Hutter 2017."""
 
     def __init__(self, params: Any, lr: float | Tensor = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
                  eps: float = 1e-8, weight_decay: float = 1e-2, amsgrad: bool = False, *, maximize: bool = False,

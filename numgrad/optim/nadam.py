@@ -9,7 +9,9 @@ from numgrad.tensor import Tensor
 
 
 class NAdam(Optimizer):
-    """Adam with Nesterov momentum, whose weight mu_t = beta1 * (1 - 0.96^(t * momentum_decay) / 2) grows (Dozat 2016)."""
+    """Adam with Nesterov momentum, whose weight mu_t = beta1 * (1 - 0.96^(t * momentum_decay) / 2) grows.
+
+    See Dozat 2016."""
 
     def __init__(self, params: Any, lr: float | Tensor = 2e-3, betas: tuple[float, float] = (0.9, 0.999),
                  eps: float = 1e-8, weight_decay: float = 0, momentum_decay: float = 4e-3,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import warnings
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from itertools import count
-from typing import Any, Callable
+from typing import Any
 
 import numgrad
 from numgrad.autograd import RemovableHandle
@@ -153,7 +153,7 @@ class Optimizer:
                         param.grad.detach_().zero_()
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Change every parameter that has a gradient once; ``closure``, if given, first computes and returns the loss."""
+        """Change every parameter that has a gradient once; ``closure``, if given, computes the loss first."""
         if type(self)._update is Optimizer._update:
             raise NotImplementedError(f"{type(self).__name__} does not define step")
         loss = None
@@ -339,7 +339,7 @@ def check_betas(betas: tuple[float, float]) -> None:
 
 
 def check_fused(fused: bool | None, foreach: bool | None, differentiable: bool) -> None:
-    """Both are accepted and change nothing: here every update is one fused kernel; asking for two at once is an error."""
+    """Both are accepted and change nothing: here every update is one kernel; asking for both is an error."""
     if fused and differentiable:
         raise RuntimeError("`fused` does not support `differentiable`")
     if fused and foreach:

@@ -52,8 +52,8 @@ def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None, bia
                eps: float = 1e-5) -> Tensor:
     """Layer norm of each of ``num_groups`` groups of channels; input (N, C, *) (Wu & He 2018)."""
     if input.dim() >= 2 and num_groups > 0 and input.numel() == num_groups:  # one value a group, of one sample
-        raise ValueError(f"Expected more than 1 value per channel when training, got input size {tuple(input.shape)} and "
-                         f"num_groups={num_groups}")
+        raise ValueError(f"Expected more than 1 value per channel when training, got input size "
+                         f"{tuple(input.shape)} and num_groups={num_groups}")
     return ops.group_norm(input, num_groups, weight, bias, eps)
 
 

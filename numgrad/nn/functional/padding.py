@@ -11,7 +11,7 @@ from numgrad.tensor import Tensor
 
 
 def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
-    """Grow (or with negative numbers crop) the last dimensions: ``pad`` is (left, right) of the last, of the one before...
+    """Grow (or with negative numbers crop) the last dimensions: ``pad`` is (left, right) of the last, ...
 
     Modes: "constant" (``value``, default 0), "reflect", "replicate", "circular"; the last three take 2-d or 3-d input
     with 2 numbers, 3-d or 4-d with 4, 4-d or 5-d with 6."""

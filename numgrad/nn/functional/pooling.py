@@ -9,7 +9,7 @@ from numgrad import ops
 from numgrad.nn.functional._common import ntuple
 from numgrad.tensor import Tensor
 
-Sizes = "int | tuple[int, ...]"
+Sizes = int | tuple[int, ...]
 
 
 def _as_images(name: str, input: Tensor, dims: int) -> Tensor:

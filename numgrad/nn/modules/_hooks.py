@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections import OrderedDict
+from collections.abc import Callable
 from itertools import count
-from typing import Any, Callable
+from typing import Any
 
 from numgrad.autograd import Function, RemovableHandle
 from numgrad.tensor import Tensor

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict, namedtuple
-from typing import Any, Callable, Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numgrad
 from numgrad.nn.modules._hooks import RemovableHandle, _add_hook

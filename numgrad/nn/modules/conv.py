@@ -158,8 +158,8 @@ class _ConvTransposeNd(_ConvNd):
         if padding_mode != "zeros":
             raise ValueError(f'Only "zeros" padding mode is supported for {type(self).__name__}, got {padding_mode!r}')
         each = _ntuple(self._dims)
-        super().__init__(in_channels, out_channels, each(kernel_size), each(stride), each(padding), each(dilation), groups,
-                         bias, padding_mode, device, dtype, True, each(output_padding))
+        super().__init__(in_channels, out_channels, each(kernel_size), each(stride), each(padding), each(dilation),
+                         groups, bias, padding_mode, device, dtype, True, each(output_padding))
 
     def forward(self, input: Tensor, output_size: Any = None) -> Tensor:
         convolve = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[self._dims - 1]
@@ -178,8 +178,8 @@ class _ConvTransposeNd(_ConvNd):
             input.shape[-self._dims:], self.stride, self.padding, self.dilation, self.kernel_size)]
         most = [low + s - 1 for low, s in zip(least, self.stride)]
         if any(not low <= size <= high for low, size, high in zip(least, wanted, most)):
-            raise ValueError(f"requested an output size of {wanted}, but valid sizes range from {least} to {most} (for an "
-                             f"input of {tuple(input.shape[-self._dims:])})")
+            raise ValueError(f"requested an output size of {wanted}, but valid sizes range from {least} to {most} (for "
+                             f"an input of {tuple(input.shape[-self._dims:])})")
         return tuple(size - low for size, low in zip(wanted, least))
 
 

@@ -20,7 +20,9 @@ class _DropoutNd(Module):
 
 
 class Dropout(_DropoutNd):
-    """In training each element becomes 0 with probability ``p``, the others are divided by 1 - p (Hinton et al. 2012)."""
+    """In training each element becomes 0 with probability ``p``, the others are divided by 1 - p.
+
+    See Hinton et al. 2012."""
 
     def forward(self, input: Tensor) -> Tensor:
         return F.dropout(input, self.p, self.training, self.inplace)

@@ -31,7 +31,8 @@ class Unflatten(Module):
         if isinstance(dim, str):
             raise NotImplementedError("Unflatten by name: numgrad has no named tensors; give the dimension as a number")
         if not isinstance(unflattened_size, (tuple, list)):
-            raise TypeError(f"unflattened_size must be a tuple of ints, but found type {type(unflattened_size).__name__}")
+            raise TypeError("unflattened_size must be a tuple of ints, but found type "
+                            f"{type(unflattened_size).__name__}")
         for position, size in enumerate(unflattened_size):
             if not isinstance(size, int):
                 raise TypeError(f"unflattened_size must be a tuple of ints, but found element of type "

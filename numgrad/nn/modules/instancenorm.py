@@ -14,7 +14,8 @@ class _InstanceNorm(_NormBase):
     _unbatched_dims = 0
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = False,
-                 track_running_stats: bool = False, device: Any = None, dtype: Any = None, *, bias: bool = True) -> None:
+                 track_running_stats: bool = False, device: Any = None, dtype: Any = None, *,
+                 bias: bool = True) -> None:
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
 
     def _check_input_dim(self, input: Tensor) -> None:
@@ -30,8 +31,8 @@ class _InstanceNorm(_NormBase):
             if self.affine:
                 raise ValueError(f"expected input's size at dim={1 if batched else 0} to match num_features "
                                  f"({self.num_features}), but got: {channels}.")
-            warnings.warn(f"input's size at dim={1 if batched else 0} does not match num_features. You can silence this "
-                          "warning by not passing in num_features, which is not used because affine=False", stacklevel=3)
+            warnings.warn(f"input's size at dim={1 if batched else 0} does not match num_features, which is not used "
+                          "because affine=False", stacklevel=3)
         result = F.instance_norm(input if batched else input.unsqueeze(0), self.running_mean, self.running_var,
                                  self.weight, self.bias, self.training or not self.track_running_stats,
                                  0.0 if self.momentum is None else self.momentum, self.eps)

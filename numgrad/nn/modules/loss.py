@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from numgrad.nn import functional as F
 from numgrad.nn.functional._common import reduction_name

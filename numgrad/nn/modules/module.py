@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any, Callable, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numgrad
 from numgrad.nn.modules import _hooks
@@ -226,7 +227,7 @@ class Module(TreeMixin, StateMixin, HookMixin):
         return self
 
     def _apply(self: T, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> T:
-        """Replace the data of every parameter, gradient and buffer by ``fn`` of it; parameters stay the same objects."""
+        """Replace what every parameter, gradient and buffer holds by ``fn`` of it; parameters stay the same objects."""
         if recurse:
             for module in self.children():
                 module._apply(fn)

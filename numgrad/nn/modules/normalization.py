@@ -90,7 +90,8 @@ class RMSNorm(Module):
         self.normalized_shape = (normalized_shape,) if single else tuple(normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
-        weight = Parameter(numgrad.empty(self.normalized_shape, device=device, dtype=dtype)) if elementwise_affine else None
+        made = {"device": device, "dtype": dtype}
+        weight = Parameter(numgrad.empty(self.normalized_shape, **made)) if elementwise_affine else None
         self.register_parameter("weight", weight)
         self.reset_parameters()
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numgrad
 from numgrad.tensor import Tensor
 
-Tensors = "Tensor | Iterable[Tensor]"
+Tensors = Tensor | Iterable[Tensor]
 
 
 def _listed(tensors: Tensors) -> list[Tensor]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import types
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Callable
+from typing import Any
 
 from numgrad.optim.optimizer import Optimizer
 from numgrad.tensor import Tensor

@@ -27,8 +27,8 @@ class _Combined(LRScheduler):
             if not hasattr(scheduler, "optimizer"):
                 raise TypeError(f"{name} at index {position} should have `optimizer` as its attribute.")
             if isinstance(scheduler, ReduceLROnPlateau):
-                raise ValueError(f"{name} does not support `ReduceLROnPlateau`, whose `step` needs a metric, but got one "
-                                 f"at index {position} in the given schedulers sequence.")
+                raise ValueError(f"{name} does not support `ReduceLROnPlateau`, whose `step` needs a metric, but got "
+                                 f"one at index {position} in the given schedulers sequence.")
             if scheduler.optimizer is not optimizer:
                 raise ValueError(f"{name} expects all schedulers to belong to the same optimizer, but the "
                                  f"{type(scheduler).__name__} at index {position} has another one.")
@@ -190,5 +190,6 @@ class ReduceLROnPlateau(LRScheduler):
 
     def _is_better(self, value: float, best: float) -> bool:
         if self.threshold_mode == "rel":
-            return value < best * (1.0 - self.threshold) if self.mode == "min" else value > best * (1.0 + self.threshold)
+            sign = -1.0 if self.mode == "min" else 1.0
+            return sign * value > sign * best * (1.0 + sign * self.threshold)
         return value < best - self.threshold if self.mode == "min" else value > best + self.threshold

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 import types
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from numgrad.optim.lr_scheduler.base import LRScheduler, check_optimizer, group_values, one_per_group, set_group_value
 from numgrad.optim.optimizer import Optimizer
 
 
 class CosineAnnealingLR(LRScheduler):
-    """Down a half cosine from the initial lr to ``eta_min`` in ``T_max`` epochs, and up again (Loshchilov & Hutter 2016)."""
+    """Down a half cosine from the initial lr to ``eta_min`` in ``T_max`` epochs, and up again.
+
+    See Loshchilov & Hutter 2016."""
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:
         self.T_max = T_max

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable
-from typing import Any, Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from numgrad.optim.lr_scheduler.base import LRScheduler, callables_state, group_values
 from numgrad.optim.optimizer import Optimizer

@@ -57,7 +57,7 @@ def test_deleting_members():
     del net.first, net.scratch
     assert list(net._modules) == ["inner"] and not net._non_persistent_buffers_set
     with pytest.raises(AttributeError):
-        net.first
+        _ = net.first
     with pytest.raises(AttributeError):
         del net.first
 
@@ -70,7 +70,7 @@ def test_walking_the_tree():
     assert names(net.named_buffers()) == ["scale", "scratch"]
     assert names(net.named_children()) == ["first", "inner"]
     assert names(net.named_modules()) == ["", "first", "inner", "inner.0", "inner.1"]
-    assert list(net.modules())[0] is net and list(net.children())[1] is net.inner
+    assert next(net.modules()) is net and list(net.children())[1] is net.inner
     assert next(net.parameters()) is net.first.weight and len(list(net.buffers())) == 2
 
 
@@ -310,7 +310,7 @@ def test_parameter_keeps_attributes_in_copies():
 
 def test_missing_names_say_so():
     with pytest.raises(AttributeError, match="numgrad.nn has no 'Conv9d'"):
-        nn.Conv9d
+        _ = nn.Conv9d
     assert not hasattr(nn.functional, "conv9d")
 
 

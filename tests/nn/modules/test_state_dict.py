@@ -29,7 +29,7 @@ def test_keys_values_and_versions():
     assert state["fc.weight"].data_ptr() == net.fc.weight.data_ptr() and not state["fc.weight"].requires_grad
     assert net.state_dict(keep_vars=True)["fc.weight"] is net.fc.weight
     assert state._metadata["norm"] == {"version": 2} and state._metadata[""] == {"version": 1}
-    assert list(net.state_dict(prefix="net."))[0] == "net.fc.weight"
+    assert next(iter(net.state_dict(prefix="net."))) == "net.fc.weight"
     into = OrderedDict(other=1)
     assert net.state_dict(destination=into, prefix="a.") is into and list(into)[:2] == ["other", "a.fc.weight"]
 
