@@ -6,7 +6,9 @@ real kernels. `python -m tests` runs both. One op: `python -m pytest tests/test_
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ast
+import contextlib
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -16,11 +18,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from numgrad.jit import DISABLED
 from numgrad.ops import REGISTRY
 from numgrad.ops.elementwise import Pointwise
-from numgrad.ops.record import Op
+from numgrad.ops.record import Op, OpNode
 from numgrad.testing import checks
 from numgrad.testing.case import Case
-from numgrad.testing.draw import numpy_draw
+from numgrad.testing.draw import Draw
 from numgrad.testing.dtype_checks import check_dtypes
+from numgrad.testing.gradients import backward_of, evaluate, gradients
 from numgrad.testing.strategies import cases, draws
 
 SAMPLED = [name for name, op in REGISTRY.items() if op.sample is not None]
@@ -36,7 +39,14 @@ def each(names: list[str]) -> Any:
 def exploring(examples: int) -> settings:
     """Deterministic, and failures are made small."""
     phases = [Phase.generate, Phase.shrink]
-    return settings(max_examples=examples, derandomize=True, database=None, deadline=None, phases=phases, suppress_health_check=list(HealthCheck))
+    return settings(
+        max_examples=examples,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=phases,
+        suppress_health_check=list(HealthCheck),
+    )
 
 
 def search(op: Op, check: Callable[[Case], None], examples: int, dtype: Any = np.float64) -> None:
@@ -101,19 +111,105 @@ def test_errors(op: Op) -> None:
     checks.check_errors(op)
 
 
+# --- every op, also those that only other ops call -------------------------------------------------------------------
+
+
+@interpreted
+def test_every_op_is_tested() -> None:
+    """An op without a sample is internal, and some sampled op reaches it, forward and, if it has a gradient, backward."""
+    unsampled = [op for op in REGISTRY.values() if op.sample is None]
+    assert [op.name for op in unsampled if op.public] == [], "public ops need a sample"
+    reached, walked = reached_ops(sample(REGISTRY[name], seed, np.float64) for name in SAMPLED for seed in range(6))
+    assert [op.name for op in unsampled if op.name not in reached] == [], "no sample reaches these ops"
+    with_gradient = [op for op in unsampled if op.vjp is not None and not op.composite]
+    assert [op.name for op in with_gradient if op.name not in walked] == [], "no sample reaches their gradients"
+
+
+@interpreted
+def test_every_sampled_op_has_a_reference_or_is_random() -> None:
+    """Without one, only gradients and precision are checked: right for backward ops, which nobody calls by name."""
+    without = [n for n in SAMPLED if REGISTRY[n].reference is None and not REGISTRY[n].random]
+    assert not [n for n in without if REGISTRY[n].public], f"public ops need a reference: {without}"
+
+
+def reached_ops(cases: Iterable[Case]) -> tuple[set[str], set[str]]:
+    """Names of the ops that run in these calls and their first and second gradients, and of those whose gradient runs."""
+    reached: set[str] = set()
+    walked: set[str] = set()
+    with pytest.MonkeyPatch.context() as patch:
+        watch(patch, Op, "__call__", lambda op, *_: reached.add(op.name))
+        watch(patch, OpNode, "gradients", lambda node, *_: walked.add(node.op.name))
+        for case in cases:
+            floats = [case.arrays[i] for i in case.floats]
+            with contextlib.suppress(Exception):  # what fails here fails in the op's own tests
+                outputs = evaluate(case.function(case.floats), floats)
+                backward = backward_of(case.function(case.floats), len(floats))
+                gradients(backward, [*floats, *outputs], evaluate(backward, [*floats, *outputs]))
+    return reached, walked
+
+
+def watch(patch: pytest.MonkeyPatch, owner: type, name: str, note: Callable[..., Any]) -> None:
+    original = getattr(owner, name)
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        note(*args)
+        return original(*args, **kwargs)
+
+    patch.setattr(owner, name, wrapped)
+
+
 # --- with it: real kernels ------------------------------------------------------------------------------------------
 
 
-def sample(op: Op, seed: int, dtype: Any, side: int = 4) -> Case:
-    return Case.drawn(op, numpy_draw(seed, dtype, side))
+class PlainDraw(Draw):
+    """Operands of one shape and no numbers among them: each layout is a kernel of its own, and compiling takes time."""
+
+    def broadcastable(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape itself."""
+        return shape
+
+
+def sample(op: Op, seed: int, dtype: Any, side: int = 4, kind: type[Draw] = Draw) -> Case:
+    rng = np.random.default_rng(seed)
+    return Case.drawn(op, kind(lambda low, high: int(rng.integers(low, high, endpoint=True)), dtype, side))
+
+
+def distinct(names: list[str]) -> list[str]:
+    """Without formulas that another op has too: their kernels are the same but for the name."""
+    seen: dict[Any, str] = {}
+    for name in names:
+        op = REGISTRY[name]
+        key = (ast.unparse(op.tree), op.kind, tuple(op.variables), str(op.grad)) if isinstance(op, Pointwise) else name
+        seen.setdefault(key, name)
+    return list(seen.values())
 
 
 @native
-@each(SAMPLED)
+@each(distinct(SAMPLED))
 def test_native(op: Op) -> None:
-    """Values and gradients in float32, and the same bits on any number of threads."""
+    """Values and gradients in float32."""
     for seed in range(2):
-        case = sample(op, seed, np.float32)
+        case = sample(op, seed, np.float32, kind=PlainDraw)
         checks.check_value(case)
         checks.check_gradient_of_reference(case)
-    checks.check_threads(sample(op, 2, np.float32, side=24))
+
+
+# Formulas share their loops: a few stand for all.
+FORMULAS = ["mul", "exp", "where", "lerp", "maximum"]
+
+
+@native
+@each([n for n in SAMPLED if n in FORMULAS or not isinstance(REGISTRY[n], Pointwise)])
+def test_threads(op: Op) -> None:
+    """The same bits from serial and parallel kernels, on any number of threads."""
+    checks.check_threads(sample(op, 2, np.float32, side=24, kind=PlainDraw))
+
+
+@native
+@each(FORMULAS)
+def test_layouts_of_formulas(op: Op) -> None:
+    """Strided, broadcast and transposed operands, which have kernels of their own."""
+    for seed in range(4):
+        case = sample(op, seed, np.float32)
+        checks.check_value(case)
+        checks.check_layouts(case)

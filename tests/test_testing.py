@@ -13,8 +13,18 @@ from numgrad.autograd import Function
 from numgrad.jit import get_num_threads
 from numgrad.ops.record import Op
 from numgrad.testing import (
-    Case, GradcheckError, GradientError, assert_close, check_gradients, check_op, check_second_gradients, checks, gradcheck,
-    gradgradcheck, make_tensor, numpy_draw,
+    Case,
+    GradcheckError,
+    GradientError,
+    assert_close,
+    check_gradients,
+    check_op,
+    check_second_gradients,
+    checks,
+    gradcheck,
+    gradgradcheck,
+    make_tensor,
+    numpy_draw,
 )  # fmt: skip
 from numgrad.testing.gradients import directional
 from numgrad.testing.strategies import tensors
@@ -69,7 +79,11 @@ def test_wrong_gradients_are_caught(mistake: str) -> None:
 @pytest.mark.parametrize("mistake", WRONG)
 def test_wrong_second_gradients_are_caught(mistake: str) -> None:
     inner = toy(WRONG[mistake])
-    op = Op("outer", lambda x, w: np.cos(x) * -w + x * x / 2, vjp=(lambda g, x, w: g * inner(x, w), lambda g, x: -g * x.cos()))
+    op = Op(
+        "outer",
+        lambda x, w: np.cos(x) * -w + x * x / 2,
+        vjp=(lambda g, x, w: g * inner(x, w), lambda g, x: -g * x.cos()),
+    )
     check_gradients(op, [SQUARE, ROW])
     with pytest.raises(GradientError):
         check_second_gradients(op, [SQUARE, ROW])
@@ -110,8 +124,15 @@ def test_a_kink_is_not_mistaken_for_a_gradient() -> None:
 
 def test_derivative_and_its_error_bound() -> None:
     """d/dx of exp and log against their closed forms; the error stays within the bound that is claimed."""
-    for compute, x, slope in ((np.exp, 1.0, np.e), (np.log, 0.05, 20.0), (np.sin, 0.3, np.cos(0.3)), (lambda v: 1 / v, 0.1, -100.0)):
-        found = directional(lambda a, f=compute: [f(a[0])], [np.array(x)], 0, np.array(1.0), [np.array(1.0)], abs(slope))
+    for compute, x, slope in (
+        (np.exp, 1.0, np.e),
+        (np.log, 0.05, 20.0),
+        (np.sin, 0.3, np.cos(0.3)),
+        (lambda v: 1 / v, 0.1, -100.0),
+    ):
+        found = directional(
+            lambda a, f=compute: [f(a[0])], [np.array(x)], 0, np.array(1.0), [np.array(1.0)], abs(slope)
+        )
         assert abs(found.value - slope) <= found.truncation + found.noise
         assert found.truncation + found.noise < 1e-4 * abs(slope)
 
@@ -138,7 +159,15 @@ def _reference(x: Any, w: Any) -> Any:
 
 
 def test_a_right_op_passes() -> None:
-    check_op(toy((by_x, by_w), reference=_reference, sample=_sample, errors=[((np.ones(2), np.ones(3)), ValueError, "broadcast")]), examples=3)
+    check_op(
+        toy(
+            (by_x, by_w),
+            reference=_reference,
+            sample=_sample,
+            errors=[((np.ones(2), np.ones(3)), ValueError, "broadcast")],
+        ),
+        examples=3,
+    )
 
 
 @pytest.mark.parametrize("relative", [1e-5, -6e-6])
@@ -196,8 +225,7 @@ def test_forgetting_strides_of_the_incoming_gradient_is_caught() -> None:
         return np.lib.stride_tricks.as_strided(g, g.shape, np.empty(g.shape).strides) * np.cos(x)
 
     backward = Op("toy_backward", scaled, vjp=(None, None))
-    op = Op("toy", np.sin, vjp=(lambda g, x: backward(g, x),))
-    op.parameters, op.arity, op.defaults = ["x"], 1, []
+    op = Op("toy", lambda x: np.sin(x), vjp=(lambda g, x: backward(g, x),))
     check_gradients(op, [SQUARE])
     with pytest.raises(AssertionError, match="result or gradient 1"):
         checks.check_layouts(Case(op, (SQUARE,)))
@@ -210,7 +238,11 @@ def test_dependence_on_threads_is_caught() -> None:
 
 
 def test_undeclared_errors_are_caught() -> None:
-    for errors in ([((SQUARE, SQUARE), ValueError, "")], [((np.ones(2), np.ones(3)), TypeError, "")], [((np.ones(2), np.ones(3)), ValueError, "no such text")]):
+    for errors in (
+        [((SQUARE, SQUARE), ValueError, "")],
+        [((np.ones(2), np.ones(3)), TypeError, "")],
+        [((np.ones(2), np.ones(3)), ValueError, "no such text")],
+    ):
         with pytest.raises(AssertionError, match="raises"):
             checks.check_errors(toy((by_x, by_w), errors=errors))
 
