@@ -4,9 +4,10 @@ from numgrad.nn import functional, init, modules, parallel, parameter, utils
 from numgrad.nn.modules import *
 from numgrad.nn.modules import __all__ as _module_names
 from numgrad.nn.parallel import DataParallel
-from numgrad.nn.parameter import Buffer, Parameter
+from numgrad.nn.parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
 
-__all__ = ["Buffer", "DataParallel", "Parameter", "functional", "init", "modules", "parallel", "parameter", "utils"]
+__all__ = ["Buffer", "DataParallel", "Parameter", "UninitializedBuffer", "UninitializedParameter", "functional", "init",
+           "modules", "parallel", "parameter", "utils"]
 __all__ += _module_names
 
 

@@ -1,4 +1,4 @@
-"""Parameter and Buffer: tensors that a Module knows by name."""
+"""Parameter and Buffer: tensors that a Module knows by name; and those whose shape is not known yet."""
 
 from __future__ import annotations
 
@@ -46,3 +46,46 @@ def _take(tensor: Tensor, data: Tensor | None, requires_grad: bool) -> None:
     tensor._counter = data.version_counter()
     if requires_grad:
         tensor.requires_grad = True
+
+
+class _Uninitialized:
+    """A tensor without a shape until :meth:`materialize`: what lazy layers hold before their first input."""
+
+    _becomes: type
+
+    @property
+    def shape(self) -> Any:
+        raise RuntimeError("Can't access the shape of an uninitialized parameter or buffer: it gets one at the first "
+                           "forward of its layer, or when a state dict is loaded")
+
+    def materialize(self, shape: Any, device: Any = None, dtype: Any = None) -> None:
+        """Get a shape and undefined values, and become an ordinary parameter or buffer."""
+        self._data = numgrad.empty(shape, device=device, dtype=self.dtype if dtype is None else dtype)._data
+        self.__class__ = self._becomes
+
+    def __repr__(self, **options: Any) -> str:
+        return f"<{type(self).__name__}>"
+
+
+class UninitializedParameter(_Uninitialized, Parameter):
+    """A parameter whose shape is not known yet."""
+
+    _becomes = Parameter
+
+    def __init__(self, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> None:
+        Parameter.__init__(self, numgrad.empty(0, device=device, dtype=dtype), requires_grad)
+
+
+class UninitializedBuffer(_Uninitialized, Tensor):
+    """A buffer whose shape is not known yet."""
+
+    _becomes = Tensor
+
+    def __init__(self, requires_grad: bool = False, device: Any = None, dtype: Any = None,
+                 persistent: bool = True) -> None:
+        _take(self, numgrad.empty(0, device=device, dtype=dtype), requires_grad)
+
+
+def is_lazy(param: Any) -> bool:
+    """Whether a tensor has no shape yet."""
+    return isinstance(param, _Uninitialized)

@@ -39,6 +39,19 @@ from numgrad.nn.modules.dropout import AlphaDropout, Dropout, Dropout1d, Dropout
 from numgrad.nn.modules.flatten import Flatten, Unflatten
 from numgrad.nn.modules.fold import Fold, Unfold
 from numgrad.nn.modules.instancenorm import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
+from numgrad.nn.modules.lazy import (
+    LazyBatchNorm1d,
+    LazyBatchNorm2d,
+    LazyBatchNorm3d,
+    LazyConv1d,
+    LazyConv2d,
+    LazyConv3d,
+    LazyConvTranspose1d,
+    LazyConvTranspose2d,
+    LazyConvTranspose3d,
+    LazyLinear,
+    LazyModuleMixin,
+)
 from numgrad.nn.modules.linear import Bilinear, Identity, Linear
 from numgrad.nn.modules.loss import (
     BCELoss,
@@ -157,6 +170,17 @@ __all__ = [
     "LPPool1d",
     "LPPool2d",
     "LayerNorm",
+    "LazyBatchNorm1d",
+    "LazyBatchNorm2d",
+    "LazyBatchNorm3d",
+    "LazyConv1d",
+    "LazyConv2d",
+    "LazyConv3d",
+    "LazyConvTranspose1d",
+    "LazyConvTranspose2d",
+    "LazyConvTranspose3d",
+    "LazyLinear",
+    "LazyModuleMixin",
     "LeakyReLU",
     "Linear",
     "LocalResponseNorm",

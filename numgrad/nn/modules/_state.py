@@ -8,7 +8,7 @@ from typing import Any
 
 import numgrad
 from numgrad.nn.modules._hooks import RemovableHandle, _add_hook
-from numgrad.nn.parameter import Parameter
+from numgrad.nn.parameter import Parameter, is_lazy
 from numgrad.tensor import Tensor
 
 _EXTRA_STATE_KEY_SUFFIX = "_extra_state"
@@ -117,6 +117,8 @@ class StateMixin:
         if not isinstance(new, Tensor):
             return (f'While copying the parameter named "{key}", expected a Tensor in the state dict, '
                     f"got {type(new).__name__}")
+        if is_lazy(new):
+            return None if is_lazy(current) else f'"{key}" has no shape yet in the state dict, but has one in the model.'
         if current.ndim == 0 and tuple(new.shape) == (1,):  # 0-d values were saved with one dimension long ago
             new = new[0]
         if new.shape != current.shape:
