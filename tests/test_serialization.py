@@ -184,10 +184,38 @@ def test_loaded_tensors_are_writable_and_alone():
     assert again[1].tolist() == [0, 0]
 
 
-def test_module_and_optimizer_state(tmp_path):
-    state = {"epoch": 3, "model": collections.OrderedDict(weight=numgrad.ones(2)), "optim": {"state": {0: {"step": 5}}}}
+def test_checkpoint_of_model_and_optimizer(tmp_path):
+    def fresh():
+        model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+        return model, numgrad.optim.Adam(model.parameters(), lr=0.1)
+
+    def step(model, optimizer):
+        optimizer.zero_grad()
+        (model(numgrad.arange(12.0).reshape(4, 3)) ** 3).sum().backward()
+        optimizer.step()
+
+    model, optimizer = fresh()
+    step(model, optimizer)
+    state = {"epoch": 3, "model": model.state_dict(), "optimizer": optimizer.state_dict(), "losses": [0.5]}
     save(state, tmp_path / "checkpoint")
-    assert same(load(tmp_path / "checkpoint"), state)
+    again, its_optimizer = fresh()
+    loaded = load(tmp_path / "checkpoint", map_location="cpu", weights_only=True)
+    again.load_state_dict(loaded["model"])
+    its_optimizer.load_state_dict(loaded["optimizer"])
+    step(model, optimizer)
+    step(again, its_optimizer)
+    assert (loaded["epoch"], loaded["losses"]) == (3, [0.5])
+    assert same(dict(again.state_dict()), dict(model.state_dict()))
+
+
+def test_tied_weights_of_a_module_stay_tied(tmp_path):
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    model[1].weight = model[0].weight
+    save(model.state_dict(), tmp_path / "file")
+    loaded = load(tmp_path / "file")
+    loaded["0.weight"].fill_(7)
+    assert loaded["1.weight"].tolist() == [[7.0] * 3] * 3
+    assert list(loaded) == ["0.weight", "0.bias", "1.weight", "1.bias"]
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ class Decoder:
             return [self.decode(entry) for entry in value]
         if not isinstance(value, dict):
             return value
-        kind = next(iter(value), None)
+        kind: Any = next(iter(value), None)
         if value.keys() - {"requires_grad"} != {kind}:
             raise ValueError(f"{sorted(value)} stands for nothing")
         if kind in ("tensor", "Parameter", "ndarray"):
@@ -166,7 +166,7 @@ class Decoder:
 
     def _array(self, kind: str, name: str, requires_grad: bool) -> Any:
         if (kind, name) not in self._made:
-            found = self._arrays[name]
+            found: Any = self._arrays[name]
             if kind != "ndarray":
                 found = self._source.tensor(name, found)
             if kind == "Parameter":

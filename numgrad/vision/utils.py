@@ -34,7 +34,7 @@ def make_grid(
         tensor = numgrad.stack(list(tensor))
     if not isinstance(tensor, numgrad.Tensor):
         raise TypeError(f"tensor or list of tensors expected, got a {type(tensor).__name__}")
-    images = tensor.detach().numpy()
+    images: Any = tensor.detach().numpy()
     if images.ndim not in (2, 3, 4):
         raise ValueError(f"expected 2 to 4 dimensions, (B, C, H, W), but got the shape {images.shape}")
     images = images.reshape((1,) * (4 - images.ndim) + images.shape)

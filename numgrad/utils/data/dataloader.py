@@ -11,7 +11,7 @@ from multiprocessing.context import BaseContext
 from typing import Any, Generic, TypeVar
 
 from .collate import default_collate, default_convert
-from .dataset import Dataset, IterableDataset
+from .dataset import IterableDataset
 from .iterators import MultiProcessIterator, SingleProcessIterator
 from .sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
 from .worker import Recipe
@@ -48,7 +48,7 @@ class DataLoader(Generic[T]):
 
     def __init__(
         self,
-        dataset: Dataset[T] | Any,
+        dataset: Any,
         batch_size: int | None = 1,
         shuffle: bool | None = None,
         sampler: Sampler | Iterable | None = None,

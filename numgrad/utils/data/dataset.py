@@ -37,7 +37,7 @@ class IterableDataset(Dataset[T]):
     def __iter__(self) -> Iterator[T]:
         raise NotImplementedError(f"{type(self).__name__} needs an __iter__() method")
 
-    def __add__(self, other: Dataset[T]) -> ChainDataset:
+    def __add__(self, other: Dataset[T]) -> ChainDataset:  # type: ignore[override]
         return ChainDataset([self, other])
 
 
@@ -99,7 +99,7 @@ class StackDataset(Dataset):
 class ConcatDataset(Dataset[T]):
     """Datasets one after the other, as one."""
 
-    def __init__(self, datasets: Iterable[Dataset[T]]) -> None:
+    def __init__(self, datasets: Iterable[Any]) -> None:
         self.datasets = list(datasets)
         if not self.datasets:
             raise AssertionError("ConcatDataset: datasets should not be an empty iterable")
@@ -128,7 +128,7 @@ class ChainDataset(IterableDataset):
         super().__init__()
         self.datasets = datasets
 
-    def _streams(self) -> Iterator[IterableDataset]:
+    def _streams(self) -> Iterator[Any]:
         for dataset in self.datasets:
             if not isinstance(dataset, IterableDataset):
                 raise AssertionError(f"ChainDataset chains IterableDatasets, not {type(dataset).__name__}")

@@ -66,7 +66,7 @@ def unpack(count: int, slot: Slot) -> Any:
     """The data that was packed into the slot, in memory of its own."""
     (sizes,) = slot.read(0, [8 * count])
     pickled, *buffers = slot.read(8 * count, sizes.view(np.int64).tolist())
-    return pickle.loads(pickled, buffers=buffers)
+    return pickle.loads(pickled.data, buffers=buffers)
 
 
 class _Pickler(pickle.Pickler):
@@ -80,7 +80,7 @@ class _Pickler(pickle.Pickler):
                 "a tensor that was computed from one that requires grad cannot leave a DataLoader worker, for its "
                 "graph stays behind: detach() it first"
             )
-        return _tensor, (np.require(obj.detach().numpy(), requirements="CW"), obj.requires_grad)
+        return _tensor, (np.require(obj.detach().numpy(), requirements=["C", "W"]), obj.requires_grad)
 
 
 def _tensor(array: np.ndarray, requires_grad: bool):
@@ -100,7 +100,7 @@ def _anonymous_file() -> int:
 
 def _read_block(file: io.FileIO, size: int) -> np.ndarray:
     block = np.empty(size, np.uint8)
-    rest = memoryview(block)
+    rest = block.data
     while rest.nbytes:
         count = file.readinto(rest)
         if not count:

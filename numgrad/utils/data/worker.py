@@ -28,6 +28,11 @@ _PARENT_CHECK_SECONDS = 2
 class WorkerInfo:
     """In a worker: its `id`, `num_workers`, its `seed` and its copy of the `dataset`."""
 
+    id: int
+    num_workers: int
+    seed: int
+    dataset: Any
+
     def __init__(self, id: int, num_workers: int, seed: int, dataset: Any) -> None:
         self.__dict__.update(id=id, num_workers=num_workers, seed=seed, dataset=dataset)
 
@@ -79,7 +84,7 @@ class Recipe:
             if not self.batched:
                 return self.collate_fn(next(stream))
             samples = list(itertools.islice(stream, self.batch_size))
-            if not samples or (self.drop_last and len(samples) < self.batch_size):
+            if not samples or (self.drop_last and len(samples) != self.batch_size):
                 raise StopIteration
             return self.collate_fn(samples)
 

@@ -81,14 +81,14 @@ class _Array:
     """Stands in for an array while it is unpickled."""
 
     def __init__(self, *_beginning: Any) -> None:
-        self.found = None
+        self.found: Any = None
 
     def __setstate__(self, state: tuple) -> None:
         _version, shape, dtype, is_fortran, raw = state
         self.found = _from_buffer(raw, dtype, shape, "F" if is_fortran else "C").found
 
 
-def _from_buffer(raw: Any, dtype: _Dtype, shape: tuple, order: str, *_more: Any) -> _Array:
+def _from_buffer(raw: Any, dtype: _Dtype, shape: tuple, order: Any, *_more: Any) -> _Array:
     made = _Array()
     raw = raw.encode("latin1") if isinstance(raw, str) else raw
     made.found = np.frombuffer(raw, dtype.found).reshape(shape, order=order)

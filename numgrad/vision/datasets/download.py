@@ -54,7 +54,7 @@ def _part(path: str) -> Iterator[BinaryIO]:
 
 def _fetch_from(url: str, part: BinaryIO, md5: str | None) -> str | None:
     """Complete the file from this mirror; what was wrong, or None."""
-    problem = "no attempt"
+    problem: str | None = None
     for _ in range(_ATTEMPTS):
         before = part.seek(0, os.SEEK_END)
         problem = _continue(url, part)

@@ -55,7 +55,7 @@ class DatasetFolder(VisionDataset):
             wanted = f" (looking for {', '.join(extensions)})" if extensions else ""
             raise FileNotFoundError(f"Found no valid file for the classes {names} in {self.root}{wanted}")
 
-    def find_classes(self, directory: str | os.PathLike) -> tuple[list[str], dict[str, int]]:
+    def find_classes(self, directory: Any) -> tuple[list[str], dict[str, int]]:
         """The classes in a folder and their numbers; a subclass may know better."""
         classes = sorted(entry.name for entry in os.scandir(directory) if entry.is_dir())
         if not classes:

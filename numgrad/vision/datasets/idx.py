@@ -7,7 +7,7 @@ import math
 import os
 import struct
 import zlib
-from typing import BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +28,7 @@ class _Damage(Exception):
     pass
 
 
-def _parse(file: BinaryIO, dimensions: int) -> np.ndarray:
+def _parse(file: Any, dimensions: int) -> np.ndarray:
     header = file.read(4 + 4 * dimensions)
     if len(header) < 4 + 4 * dimensions:
         raise _Damage("it ends within its header")

@@ -88,7 +88,7 @@ class MNIST(VisionDataset):
                 fetch(urls, os.path.join(self.raw_folder, file), self.checksums[file])
 
     def _load(self, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        paths = [idx.find(self._folders(), name) for name in names]
+        paths: list[Any] = [idx.find(self._folders(), name) for name in names]
         if None in paths:
             missing = " and ".join(name for name, path in zip(names, paths, strict=True) if path is None)
             places = ", ".join(self._folders())

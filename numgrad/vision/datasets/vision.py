@@ -24,7 +24,7 @@ class VisionDataset(Dataset):
     ) -> None:
         if transforms is not None and (transform is not None or target_transform is not None):
             raise ValueError("give either transforms, for image and target together, or transform and target_transform")
-        self.root = os.path.expanduser(root) if root is not None else None
+        self.root: Any = os.path.expanduser(root) if root is not None else None
         self.transform = transform
         self.target_transform = target_transform
         self.transforms = transforms

@@ -7,7 +7,6 @@ arithmetic of Pillow; tensors as it treats tensors. All is computed on the host,
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -180,11 +179,11 @@ def resize(
         raise ValueError(f"size should be one or two numbers, but is {size}")
     if max_size is not None and len(sizes) == 2:
         raise ValueError("max_size should only be passed if size specifies the length of the smaller edge")
-    old = tuple(get_dimensions(img)[1:])
-    height, width = new_size(old, sizes, max_size)
+    _, *old = get_dimensions(img)
+    height, width = new_size((old[0], old[1]), sizes, max_size)
     if height <= 0 or width <= 0:
-        raise ValueError(f"cannot resize {old} to {(height, width)}")
-    if (height, width) == old:
+        raise ValueError(f"cannot resize {tuple(old)} to {(height, width)}")
+    if [height, width] == old:
         return img
     mode = as_mode(interpolation)
     if isinstance(img, numgrad.Tensor):
@@ -199,7 +198,7 @@ def resize(
 
 def pad(img: Any, padding: int | Sequence[int], fill: Any = 0, padding_mode: str = "constant") -> Any:
     """Add a border: of one width, (left and right, top and bottom), or (left, top, right, bottom)."""
-    widths = [padding] if isinstance(padding, numbers.Number) else list(padding)
+    widths: list[Any] = list(padding) if isinstance(padding, Sequence) else [padding]
     if len(widths) not in (1, 2, 4):
         raise ValueError(f"Padding must be an int or a 1, 2, or 4 element tuple, not a {len(widths)} element tuple")
     if padding_mode not in ("constant", "edge", "reflect", "symmetric"):
@@ -208,9 +207,10 @@ def pad(img: Any, padding: int | Sequence[int], fill: Any = 0, padding_mode: str
     if min(left, top, right, bottom) < 0:
         raise ValueError(f"padding should not be negative, but is {padding}")
     planes = planes_of(img)
-    border = [(0, 0)] * (planes.ndim - 2) + [(top, bottom), (left, right)]
+    mode: Any = padding_mode
+    border: Any = [(0, 0)] * (planes.ndim - 2) + [(top, bottom), (left, right)]
     if padding_mode != "constant":
-        return like(img, np.pad(planes, border, mode=padding_mode))
+        return like(img, np.pad(planes, border, mode=mode))
     shape = [size + sum(extra) for size, extra in zip(planes.shape, border, strict=True)]
     result = np.empty(shape, planes.dtype)
     colours = np.asarray(fill if fill is not None else 0)
@@ -274,7 +274,7 @@ def erase(img: Any, i: int, j: int, h: int, w: int, v: Any, inplace: bool = Fals
 
 
 def _pair(size: int | Sequence[int]) -> tuple[int, int]:
-    sizes = [size] if isinstance(size, numbers.Number) else list(size)
+    sizes: list[Any] = list(size) if isinstance(size, Sequence) else [size]
     if len(sizes) not in (1, 2):
         raise ValueError(f"size should be one number or (height, width), but is {size}")
     return sizes[0], sizes[-1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -227,7 +226,7 @@ class ColorJitter(nn.Module):
 
 def _factors(name: str, value: Any, centre: float, bounds: tuple[float, float]) -> tuple[float, float] | None:
     """The least and largest factor, or None where nothing is to change."""
-    if isinstance(value, numbers.Number):
+    if isinstance(value, (int, float)):
         if value < 0:
             raise ValueError(f"If {name} is a single number, it must be non negative, but is {value}")
         least, most = centre - value, centre + value
