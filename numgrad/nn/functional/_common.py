@@ -38,13 +38,3 @@ def reduce_loss(loss: Tensor, reduction: str) -> Tensor:
 def apply(op: Op, inplace: bool, input: Tensor, *args: Any) -> Tensor:
     """``op(input, *args)``, written over ``input`` where that is asked for."""
     return InPlace(op)(input, *args) if inplace else op(input, *args)
-
-
-def ntuple(value: Any, length: int, name: str) -> tuple[int, ...]:
-    """``value`` for each of ``length`` dimensions: one number repeated, or a sequence of that many."""
-    if isinstance(value, Sequence):
-        values = tuple(value) * length if len(value) == 1 else tuple(value)
-        if len(values) != length:
-            raise RuntimeError(f"{name} must be one number or {length} of them, got {value}")
-        return values
-    return (value,) * length

@@ -118,7 +118,7 @@ class StateMixin:
             return (f'While copying the parameter named "{key}", expected a Tensor in the state dict, '
                     f"got {type(new).__name__}")
         if is_lazy(new):
-            return None if is_lazy(current) else f'"{key}" has no shape yet in the state dict, but has one in the model.'
+            return None if is_lazy(current) else f'"{key}" has no shape yet in the state dict, but one in the model.'
         if current.ndim == 0 and tuple(new.shape) == (1,):  # 0-d values were saved with one dimension long ago
             new = new[0]
         if new.shape != current.shape:

@@ -106,8 +106,8 @@ class _LazyConv(LazyModuleMixin):
     def initialize_parameters(self, input: Tensor, *args: Any, **kwargs: Any) -> None:
         dims = len(self.kernel_size)
         if input.dim() not in (dims + 1, dims + 2):
-            raise RuntimeError(f"Expected {dims + 1}D (unbatched) or {dims + 2}D (batched) input to {self._get_name()}, but "
-                               f"got input of size: {tuple(input.shape)}")
+            raise RuntimeError(f"Expected {dims + 1}D (unbatched) or {dims + 2}D (batched) input to {self._get_name()}, "
+                               f"but got input of size: {tuple(input.shape)}")
         self.in_channels = input.shape[-dims - 1]
         self._check(self.in_channels, self.out_channels, self.groups, self.padding, self.stride, self.padding_mode)
         if self.has_uninitialized_params():

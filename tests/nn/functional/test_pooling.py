@@ -122,3 +122,16 @@ def test_layers_are_the_functions():
 def test_bad_arguments_are_refused(call):
     with pytest.raises(RuntimeError):
         call()
+
+
+def test_three_dimensions():
+    x = rng.permutation(2 * 4 * 4 * 4).reshape(1, 2, 4, 4, 4).astype(float)
+    blocks = x.reshape(1, 2, 2, 2, 2, 2, 2, 2).transpose(0, 1, 2, 4, 6, 3, 5, 7)
+    t = numgrad.tensor(x)
+    np.testing.assert_array_equal(nn.MaxPool3d(2)(t).numpy(), blocks.max((-1, -2, -3)))
+    np.testing.assert_allclose(nn.AvgPool3d(2)(t).numpy(), blocks.mean((-1, -2, -3)))
+    np.testing.assert_allclose(nn.AdaptiveAvgPool3d((2, 2, 2))(t).numpy(), blocks.mean((-1, -2, -3)))
+    np.testing.assert_array_equal(nn.AdaptiveMaxPool3d(2)(t).numpy(), blocks.max((-1, -2, -3)))
+    np.testing.assert_allclose(nn.LPPool3d(2, 2)(t).numpy(), np.sqrt((blocks**2).sum((-1, -2, -3))))
+    values, indices = F.max_pool3d(t, 2, return_indices=True)
+    assert (t.flatten(2).gather(2, indices.flatten(2)).reshape(values.shape) == values).all()
