@@ -13,7 +13,7 @@ import numpy as np
 
 from ..autograd import mode
 from ..dtypes import scalar_name
-from ..jit import empty, launch
+from ..jit import empty, launch, zeros
 from ..tensor import Tensor
 from . import norm_kernels as kernels
 from .elementwise import copied, pointwise
@@ -49,7 +49,7 @@ def _or_none(vector: np.ndarray | None, dtype: np.dtype) -> np.ndarray:
 
 
 def _rows_forward(input: np.ndarray, size: int, weight: Any, bias: Any, eps: float, centred: bool) -> Any:
-    """Each run of `size` elements normalised; its mean, and the inverse of its standard deviation."""
+    """Each row of `size` elements (the last dimensions) normalised; its mean, and the inverse of its standard deviation."""
     count = input.size // size if size else 0
     y, means, inverses = empty(input.shape, input.dtype), empty(count, input.dtype), empty(count, input.dtype)
     if count:
@@ -178,8 +178,9 @@ def _group_norm_function(
                            f"{list(shape)} and num_groups={num_groups}")  # fmt: skip
     _check_channels(input, weight=weight, bias=bias)
     _check_dtypes("group_norm", input._data, weight, bias)
-    unit = _rows(input, math.prod(shape[1:]) // num_groups, None, None, eps, True)[0]
-    return _channelwise(unit, weight, bias)
+    size = math.prod(shape[1:]) // num_groups
+    unit = _rows(reshape(input, (shape[0], num_groups, size)), size, None, None, eps, True)[0]
+    return _channelwise(reshape(unit, shape), weight, bias)
 
 
 # --- channels -------------------------------------------------------------------------------------------------------
@@ -205,7 +206,8 @@ def _channels_forward(input: np.ndarray, weight: Any, bias: Any, eps: float) -> 
 
 def _channels_backward_forward(grad: Any, input: Any, means: Any, variances: Any, weight: Any, eps: float) -> Any:
     n, channels, inner = _planes(input)
-    out, to_weight, to_bias = (empty(s, input.dtype) for s in (input.shape, channels, channels))
+    make = empty if input.size else zeros
+    out, to_weight, to_bias = (make(s, input.dtype) for s in (input.shape, channels, channels))
     parameters = means, variances, _or_none(weight, input.dtype), eps
     if inner == 1 and input.size:
         sums, whole = empty((3, channels), np.float64), (n, channels)
@@ -236,7 +238,7 @@ _frozen = pointwise("batch_norm_inference", "(x - mean) * (rsqrt(var + eps) * we
 
 def _move(running: Tensor | None, batch: Tensor, momentum: float, correction: float = 1.0) -> None:
     """Move running statistics towards the batch's, in place and off the tape."""
-    if running is not None and batch.numel():
+    if running is not None:
         check_writeable(running)
         launch(kernels.move_running, running._data, batch._data, momentum, correction)
         running.bump()
@@ -268,7 +270,9 @@ def _batch_norm_function(
     _check_batch_norm(input, training, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     if training:
         y, mean, var = _channels(input, weight, bias, float(eps))
-        count = input.numel() // max(input._data.shape[1], 1)
+        if not input.numel():
+            return y
+        count = input.numel() // input._data.shape[1]
         _move(running_mean, mean, momentum)
         _move(running_var, var, momentum, count / max(count - 1, 1))
         return y
@@ -292,6 +296,8 @@ def _instance_norm_function(
         raise ValueError(f"Expected more than 1 spatial element when training, got input size {list(shape)}")
     _check_batch_norm(input, False, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     y, means, inverses = _rows(input, inner, None, None, eps, True)
+    if not input.numel():
+        return _channelwise(y, weight, bias)
     samples = (shape[0], shape[1])
     _move(running_mean, means.detach().reshape(samples).mean(0), momentum)
     if running_var is not None:
