@@ -16,16 +16,16 @@ from numgrad.vision import datasets
 
 
 class DigitsCNN(nn.Module):
-    """Two convolutions, one pooling, two linear layers; `side` is the height and width of the images."""
+    """Two normalised convolutions, one pooling, two linear layers; `side` is the height and width of the images."""
 
     def __init__(self, side):
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(),
-            nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(),
+            nn.Conv2d(16, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2),
         )  # fmt: skip
         self.classifier = nn.Sequential(
-            nn.Flatten(), nn.Linear(32 * (side // 2) ** 2, 64), nn.ReLU(), nn.Dropout(0.25), nn.Linear(64, 10)
+            nn.Flatten(), nn.Dropout(0.25), nn.Linear(32 * (side // 2) ** 2, 64), nn.ReLU(), nn.Linear(64, 10)
         )
 
     def forward(self, x):
@@ -96,8 +96,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--dataset", choices=["digits", "mnist"], default="digits")
     parser.add_argument("--data", metavar="DIR", help="folder of MNIST's files; digits are embedded in the package")
-    parser.add_argument("--epochs", type=int, default=None, help="default: 20 for digits, 3 for mnist")
-    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--epochs", type=int, default=None, help="default: 15 for digits, 3 for mnist")
+    parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--plot", metavar="FILE", help="write curves of loss and accuracy")
@@ -105,7 +105,7 @@ def main():
     options = parser.parse_args()
     if options.dataset == "mnist" and options.data is None:
         parser.error("--dataset mnist needs --data DIR")
-    epochs = options.epochs or {"digits": 20, "mnist": 3}[options.dataset]
+    epochs = options.epochs or {"digits": 15, "mnist": 3}[options.dataset]
 
     numgrad.manual_seed(options.seed)
     training, test = (load(options.dataset, options.data, train) for train in (True, False))
