@@ -34,7 +34,8 @@ DISTRIBUTIONS = [
     (lambda t: init.xavier_uniform_(t, 2), uniform(2 * math.sqrt(6 / 360))),
     (lambda t: init.xavier_normal_(t, 2), stats.norm(0, 2 * math.sqrt(2 / 360))),
     (lambda t: init.kaiming_uniform_(t), uniform(math.sqrt(2) * math.sqrt(3 / 120))),
-    (lambda t: init.kaiming_uniform_(t, 0.5, nonlinearity="leaky_relu"), uniform(math.sqrt(2 / 1.25) * math.sqrt(3 / 120))),
+    (lambda t: init.kaiming_uniform_(t, 0.5, nonlinearity="leaky_relu"),
+     uniform(math.sqrt(2 / 1.25) * math.sqrt(3 / 120))),
     (lambda t: init.kaiming_normal_(t, mode="fan_out", nonlinearity="relu"), stats.norm(0, math.sqrt(2 / 240))),
     (lambda t: init.kaiming_normal_(t, nonlinearity="tanh"), stats.norm(0, 5 / 3 / math.sqrt(120))),
 ]  # fmt: skip
@@ -119,7 +120,8 @@ def test_warnings():
         init.kaiming_uniform_(numgrad.empty(0, 3))
     with pytest.warns(UserWarning, match="more than 2 std"):
         init.trunc_normal_(numgrad.empty(3), mean=10)
-    for name in ("uniform", "normal", "eye", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "orthogonal"):
+    names = ["uniform", "normal", "eye", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal"]
+    for name in [*names, "orthogonal"]:
         with pytest.warns(FutureWarning, match=f"nn.init.{name}_"):
             getattr(init, name)(numgrad.empty(2, 2))
     with pytest.warns(FutureWarning):

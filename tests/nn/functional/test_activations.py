@@ -50,9 +50,9 @@ def test_follows_its_formula(layer, formula):
     np.testing.assert_allclose(layer(numgrad.tensor(X)).detach().numpy(), formula(X), rtol=1e-12, atol=1e-14)
 
 
-INPLACE = [nn.Threshold(0.5, 2, True), nn.ReLU(True), nn.ReLU6(True), nn.RReLU(inplace=True).eval(), nn.Hardtanh(inplace=True),
-           nn.Hardsigmoid(True), nn.SiLU(True), nn.Mish(True), nn.Hardswish(True), nn.ELU(inplace=True), nn.CELU(inplace=True),
-           nn.SELU(True), nn.LeakyReLU(inplace=True)]  # fmt: skip
+INPLACE = [nn.Threshold(0.5, 2, True), nn.ReLU(True), nn.ReLU6(True), nn.RReLU(inplace=True).eval(),
+           nn.Hardtanh(inplace=True), nn.Hardsigmoid(True), nn.SiLU(True), nn.Mish(True), nn.Hardswish(True),
+           nn.ELU(inplace=True), nn.CELU(inplace=True), nn.SELU(True), nn.LeakyReLU(inplace=True)]  # fmt: skip
 
 
 @pytest.mark.parametrize("layer", INPLACE, ids=lambda layer: layer._get_name())
@@ -124,7 +124,8 @@ def test_gumbel_softmax():
 
 
 @pytest.mark.parametrize("call, error", [
-    (lambda: F.celu(numgrad.zeros(1), alpha=0), RuntimeError), (lambda: F.softshrink(numgrad.zeros(1), -1), RuntimeError),
+    (lambda: F.celu(numgrad.zeros(1), alpha=0), RuntimeError),
+    (lambda: F.softshrink(numgrad.zeros(1), -1), RuntimeError),
     (lambda: F.hardtanh(numgrad.zeros(1), 1, -1), ValueError), (lambda: F.glu(numgrad.zeros(3)), RuntimeError),
     (lambda: F.rrelu(numgrad.zeros(1), 2, 1), RuntimeError), (lambda: nn.Hardtanh(1, 1), AssertionError),
     (lambda: nn.Softmax2d()(numgrad.zeros(2, 2)), ValueError), (lambda: nn.PReLU(3)(numgrad.zeros(2, 2)), RuntimeError),

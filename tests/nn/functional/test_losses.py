@@ -155,7 +155,8 @@ def test_the_layer_is_the_function(name, reduction):
 
 def test_weights_of_layers_are_buffers():
     weight = numgrad.tensor(WEIGHTS)
-    for layer in (nn.CrossEntropyLoss(weight), nn.NLLLoss(weight), nn.BCELoss(weight), nn.MultiMarginLoss(weight=weight)):
+    by_weight = nn.CrossEntropyLoss(weight), nn.NLLLoss(weight), nn.BCELoss(weight), nn.MultiMarginLoss(weight=weight)
+    for layer in by_weight:
         assert list(layer.state_dict()) == ["weight"]
     assert list(nn.BCEWithLogitsLoss(pos_weight=weight).state_dict()) == ["pos_weight"]
     x, t = numgrad.tensor(LOG_SOFTMAX), numgrad.tensor(CLASSES)

@@ -20,7 +20,8 @@ def test_modes(mode, pad):
     padded = F.pad(leaf, pad, mode=mode)
     np.testing.assert_array_equal(padded.detach().numpy(), np.pad(x, sides, NUMPY[mode]))
     padded.sum().backward()  # each element counts as often as it was copied
-    marks = np.pad(np.arange(x.size).reshape(x.shape), sides, NUMPY[mode], **({"constant_values": -1} if mode == "constant" else {}))
+    border = {"constant_values": -1} if mode == "constant" else {}
+    marks = np.pad(np.arange(x.size).reshape(x.shape), sides, NUMPY[mode], **border)
     np.testing.assert_array_equal(leaf.grad.numpy().ravel(), np.bincount(marks[marks >= 0], minlength=x.size))
 
 
@@ -35,7 +36,8 @@ def test_values_and_cropping():
 
 @pytest.mark.parametrize("layer, pad, mode, value", [
     (nn.ZeroPad1d((1, 2)), (1, 2), "constant", 0), (nn.ZeroPad2d(1), (1, 1, 1, 1), "constant", 0),
-    (nn.ConstantPad1d(2, 3.5), (2, 2), "constant", 3.5), (nn.ConstantPad2d((1, 0, 2, 0), 1), (1, 0, 2, 0), "constant", 1),
+    (nn.ConstantPad1d(2, 3.5), (2, 2), "constant", 3.5),
+    (nn.ConstantPad2d((1, 0, 2, 0), 1), (1, 0, 2, 0), "constant", 1),
     (nn.ConstantPad3d(1, 2), (1,) * 6, "constant", 2), (nn.ZeroPad3d(1), (1,) * 6, "constant", 0),
     (nn.ReflectionPad1d(2), (2, 2), "reflect", None), (nn.ReflectionPad2d((1, 2, 0, 1)), (1, 2, 0, 1), "reflect", None),
     (nn.ReplicationPad1d(2), (2, 2), "replicate", None), (nn.ReplicationPad2d(1), (1,) * 4, "replicate", None),
@@ -50,7 +52,8 @@ def test_layers_are_the_function(layer, pad, mode, value):
 
 
 @pytest.mark.parametrize("call, error", [
-    (lambda: F.pad(numgrad.zeros(2, 3), (1,)), RuntimeError), (lambda: F.pad(numgrad.zeros(2, 3), (1,) * 6), RuntimeError),
+    (lambda: F.pad(numgrad.zeros(2, 3), (1,)), RuntimeError),
+    (lambda: F.pad(numgrad.zeros(2, 3), (1,) * 6), RuntimeError),
     (lambda: F.pad(numgrad.zeros(2, 3), (1, 1), mode="mirror"), NotImplementedError),
     (lambda: F.pad(numgrad.zeros(1, 2, 3), (3, 1), mode="reflect"), RuntimeError),
     (lambda: F.pad(numgrad.zeros(1, 2, 3), (4, 1), mode="circular"), RuntimeError),

@@ -151,7 +151,8 @@ def test_parameter_dict():
     values.clear()
     assert len(values) == 0 and not list(values.parameters())
     for act, error in [(lambda: nn.ParameterDict({1: 2}), TypeError), (lambda: values(), RuntimeError),
-                       (lambda: values.popitem(), KeyError), (lambda: nn.ParameterDict([("a",)]), ValueError)]:  # fmt: skip
+                       (lambda: values.popitem(), KeyError),
+                       (lambda: nn.ParameterDict([("a",)]), ValueError)]:  # fmt: skip
         with pytest.raises(error):
             act()
 
@@ -159,7 +160,8 @@ def test_parameter_dict():
 def test_flatten_unflatten_identity():
     x = numgrad.zeros(2, 3, 4)
     assert tuple(nn.Flatten()(x).shape) == (2, 12) and tuple(nn.Flatten(0, 1)(x).shape) == (6, 4)
-    assert tuple(nn.Unflatten(2, (2, 2))(x).shape) == (2, 3, 2, 2) and tuple(nn.Unflatten(-1, (4, -1))(x).shape) == (2, 3, 4, 1)
+    assert tuple(nn.Unflatten(2, (2, 2))(x).shape) == (2, 3, 2, 2)
+    assert tuple(nn.Unflatten(-1, (4, -1))(x).shape) == (2, 3, 4, 1)
     assert nn.Identity(1, key=2)(x) is x
     with pytest.raises(TypeError, match="tuple of ints"):
         nn.Unflatten(1, 3)

@@ -27,8 +27,8 @@ def convolve(x, weight, bias, stride, pads, dilation, groups, mode="constant"):
     weight = spread(weight, dilation)
     per_group, outputs = weight.shape[1], weight.shape[0] // groups
     result = [
-        [sum(signal.correlate(image[o // outputs * per_group + c], kernel[c], "valid") for c in range(per_group)) + bias[o]
-         for o, kernel in enumerate(weight)]
+        [sum(signal.correlate(image[o // outputs * per_group + c], kernel[c], "valid") for c in range(per_group))
+         + bias[o] for o, kernel in enumerate(weight)]
         for image in x
     ]  # fmt: skip
     return np.array(result)[(..., *(slice(None, None, s) for s in stride))]
@@ -76,8 +76,8 @@ def test_same_padding_keeps_the_size(kernel, dilation):
 def test_padding_modes(mode, numpy_mode, padding):
     layer = nn.Conv2d(2, 3, (3, 5), padding=padding, padding_mode=mode).double()
     x = rng.normal(size=(2, 2, 6, 7))
-    expected = convolve(x, layer.weight.detach().numpy(), layer.bias.detach().numpy(), (1, 1), [(1, 1), (2, 2)], (1, 1), 1,
-                        numpy_mode)  # fmt: skip
+    weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
+    expected = convolve(x, weight, bias, (1, 1), [(1, 1), (2, 2)], (1, 1), 1, numpy_mode)
     np.testing.assert_allclose(layer(numgrad.tensor(x)).detach().numpy(), expected, rtol=1e-10, atol=1e-12)
 
 
@@ -90,7 +90,8 @@ def test_conv3d():
 
 
 @pytest.mark.parametrize("kind, straight, size", [
-    (nn.ConvTranspose1d, F.conv1d, (7,)), (nn.ConvTranspose2d, F.conv2d, (7, 6)), (nn.ConvTranspose3d, F.conv3d, (4, 3, 5)),
+    (nn.ConvTranspose1d, F.conv1d, (7,)), (nn.ConvTranspose2d, F.conv2d, (7, 6)),
+    (nn.ConvTranspose3d, F.conv3d, (4, 3, 5)),
 ])  # fmt: skip
 @pytest.mark.parametrize("settings", [{}, {"stride": 2, "padding": 1}, {"groups": 2, "dilation": 2, "padding": 1}])
 def test_transposed_convolution_is_the_transpose(kind, straight, size, settings):

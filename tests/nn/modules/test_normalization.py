@@ -29,7 +29,8 @@ def affine(layer, standardised, shape):
 
 
 @pytest.mark.parametrize("kind, shape", [
-    (nn.BatchNorm1d, (4, 6)), (nn.BatchNorm1d, (4, 6, 5)), (nn.BatchNorm2d, (4, 6, 3, 2)), (nn.BatchNorm3d, (2, 6, 3, 2, 2)),
+    (nn.BatchNorm1d, (4, 6)), (nn.BatchNorm1d, (4, 6, 5)), (nn.BatchNorm2d, (4, 6, 3, 2)),
+    (nn.BatchNorm3d, (2, 6, 3, 2, 2)),
 ])  # fmt: skip
 def test_batch_norm(kind, shape):
     layer = filled(kind(6))
