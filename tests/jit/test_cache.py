@@ -1,0 +1,209 @@
+"""The disk cache: found again when nothing changed, never when something did, and no damage to a file is ever seen by the user."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import pickle
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from numgrad.jit import DISABLED, cache
+
+pytestmark = pytest.mark.skipif(DISABLED, reason="needs real kernels")
+
+SOURCE = """
+from numgrad.jit import device, kernel, prange
+from cached_helper import shift
+
+FACTOR = {factor}
+
+@device
+def helper(value):
+    return value * FACTOR + shift(value)
+
+@kernel{options}
+def scale(out, x):
+    for i in prange(out.size):
+        out[i] = helper(x[i])
+"""
+HELPER = """
+from numgrad.jit import device
+
+@device
+def shift(value):
+    return {shift}
+"""
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder of its own."""
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    monkeypatch.setattr(cache, "directory", lambda: folder)
+    return folder
+
+
+@pytest.fixture
+def scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[list[float], bool]]:
+    """Loads a module with a kernel, as a new process would, runs it, and says whether it was found in the cache."""
+
+    def load(name: str, text: str) -> Any:
+        path = tmp_path / f"{name}.py"
+        path.write_text(text)
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec and spec.loader
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, name, module)
+        exec(compile(text, str(path), "exec"), module.__dict__)
+        return module
+
+    def run(factor: str = "2", shift: str = "value * 0", options: str = "", parallel: bool = False, dtype: Any = np.float64) -> tuple[list[float], bool]:
+        load("cached_helper", HELPER.format(shift=shift))
+        made = load("cached_module", SOURCE.format(factor=factor, options=options)).scale
+        twin = made.parallel if parallel else made.serial
+        out = np.zeros(3, dtype)
+        twin(out, np.array([1, 2, 3], dtype))
+        return out.tolist(), sum(twin.stats.cache_hits.values()) == 1
+
+    return run
+
+
+def the_file(store: Path) -> Path:
+    (found,) = store.glob("*.bin")
+    return found
+
+
+def test_found_again(store: Path, scale: Any) -> None:
+    assert scale() == ([2, 4, 6], False)
+    assert scale() == ([2, 4, 6], True)
+    assert the_file(store).name.startswith("scale-")
+
+
+def test_whatever_shapes_the_code_is_in_the_key(store: Path, scale: Any) -> None:
+    """Constants, helpers here and in other files, options, the twin, and the arguments' types."""
+    assert scale() == ([2, 4, 6], False)
+    assert scale(factor="3") == ([3, 6, 9], False)
+    assert scale(shift="value + 1") == ([4, 7, 10], False)
+    assert scale(options='(fastmath=("contract", "reassoc"))') == ([2, 4, 6], False)
+    assert scale(parallel=True) == ([2, 4, 6], False)
+    assert scale(dtype=np.float32) == ([2, 4, 6], False)
+    assert len(list(store.glob("*.bin"))) == 6
+    assert scale() == ([2, 4, 6], True)
+    assert scale(parallel=True) == ([2, 4, 6], True)
+
+
+def test_a_new_version_of_the_tools_starts_anew(store: Path, scale: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert scale() == ([2, 4, 6], False)
+    monkeypatch.setattr(cache, "_toolchain", lambda: b"another version")
+    assert scale() == ([2, 4, 6], False)
+
+
+def _flip(content: bytes, place: int) -> bytes:
+    changed = bytearray(content)
+    changed[place] ^= 0x10
+    return bytes(changed)
+
+
+def _signed(value: bytes) -> bytes:
+    return hashlib.sha256(value).digest() + value
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda content: b"",
+    "only the checksum": lambda content: content[:32],
+    "half": lambda content: content[: len(content) // 2],
+    "all but the last byte": lambda content: content[:-1],
+    "a byte too many": lambda content: content + b"\0",
+    "checksum flipped": lambda content: _flip(content, 5),
+    "start flipped": lambda content: _flip(content, 40),
+    "middle flipped": lambda content: _flip(content, len(content) // 2),
+    "end flipped": lambda content: _flip(content, -1),
+    "another pickle": lambda content: _signed(pickle.dumps(("not", "a", "kernel"))),
+    "no pickle": lambda content: _signed(b"no pickle at all"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_file_is_compiled_again(damage: str, store: Path, scale: Any) -> None:
+    scale()
+    content = the_file(store).read_bytes()
+    the_file(store).write_bytes(DAMAGE[damage](content))
+    assert scale() == ([2, 4, 6], False)
+    assert scale() == ([2, 4, 6], True), "the good code must have taken the place of the bad"
+
+
+def test_a_folder_that_cannot_be_written(store: Path, scale: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "directory", lambda: store / "file" / "below")
+    (store / "file").write_text("")
+    assert scale() == ([2, 4, 6], False)
+    assert scale() == ([2, 4, 6], False)
+
+
+def test_no_cache(scale: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "directory", lambda: None)
+    assert scale() == ([2, 4, 6], False)
+    assert scale() == ([2, 4, 6], False)
+
+
+# --- where it lies --------------------------------------------------------------------------------------------------
+
+
+def chosen(monkeypatch: pytest.MonkeyPatch, **settings: str | None) -> Path | None:
+    for name, value in settings.items():
+        monkeypatch.delenv(name, raising=False) if value is None else monkeypatch.setenv(name, value)
+    return cache.directory.__wrapped__()
+
+
+def test_the_folder_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = tmp_path / "a" / "b"
+    assert chosen(monkeypatch, NUMGRAD_CACHE_DIR=str(wanted), NUMGRAD_CACHE=None) == wanted
+    assert wanted.is_dir() and wanted.stat().st_mode & 0o077 == 0, "nobody else may write what will be run"
+
+
+def test_switched_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert chosen(monkeypatch, NUMGRAD_CACHE="0", NUMGRAD_CACHE_DIR=str(tmp_path)) is None
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="no owners here")
+def test_a_folder_that_others_may_write_is_not_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.chmod(0o777)
+    assert chosen(monkeypatch, NUMGRAD_CACHE_DIR=str(tmp_path), NUMGRAD_CACHE=None) is None
+
+
+@pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="other folders there")
+def test_the_users_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain: dict[str, str | None] = {"NUMGRAD_CACHE_DIR": None, "NUMGRAD_CACHE": None, "HOME": str(tmp_path)}
+    assert chosen(monkeypatch, **plain, XDG_CACHE_HOME=str(tmp_path / "x")) == tmp_path / "x" / "numgrad"
+    assert chosen(monkeypatch, **plain, XDG_CACHE_HOME=None) == tmp_path / ".cache" / "numgrad"
+
+
+# --- writing --------------------------------------------------------------------------------------------------------
+
+
+def test_readers_see_all_of_a_file_or_nothing(tmp_path: Path) -> None:
+    """Writers that overtake one another leave one of the contents, whole."""
+    path, contents = tmp_path / "file", [bytes([i]) * 200_000 for i in range(4)]
+    writers = [threading.Thread(target=lambda c=c: [cache.write_atomically(path, c) for _ in range(20)]) for c in contents]
+    for writer in writers:
+        writer.start()
+    while any(w.is_alive() for w in writers):
+        assert not path.exists() or path.read_bytes() in contents
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(cache.os, "replace", full)
+    cache.write_atomically(tmp_path / "file", b"content")
+    assert list(tmp_path.iterdir()) == []
