@@ -238,3 +238,23 @@ def test_a_schedule_of_your_own():
 def test_bad_arguments_are_refused(create, error, message):
     with pytest.raises(error, match=message):
         create(make())
+
+
+def test_old_scripts_ask_for_printing(capsys):
+    optimizer = make(0.5)
+    with pytest.warns(UserWarning, match="verbose parameter is deprecated"):
+        scheduler = schedule.StepLR(optimizer, 1, 0.5, verbose=True)
+    optimizer.step()
+    scheduler.step()
+    assert capsys.readouterr().out.splitlines() == [
+        "Epoch     0: adjusting learning rate of group 0 to 5.0000e-01.",
+        "Epoch     1: adjusting learning rate of group 0 to 2.5000e-01.",
+    ]
+    with pytest.warns(UserWarning, match="verbose parameter is deprecated"):
+        plateau = schedule.ReduceLROnPlateau(make(1.0), patience=0, verbose=True)
+    plateau.step(1.0)
+    plateau.step(1.0)
+    assert capsys.readouterr().out == "Epoch     2: adjusting learning rate of group 0 to 1.0000e-01.\n"
+    with pytest.warns(UserWarning, match="verbose parameter is deprecated"):
+        schedule.ReduceLROnPlateau(make(), verbose=False)
+    assert capsys.readouterr().out == ""

@@ -56,8 +56,11 @@ class LRScheduler:
     _get_lr_called_within_step = False
     _is_initial = False
 
-    def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+    verbose = False
+
+    def __init__(self, optimizer: Optimizer, last_epoch: int = -1, verbose: Any = "deprecated") -> None:
         check_optimizer(optimizer)
+        self._note_verbose(verbose)
         self.optimizer = optimizer
         for position, group in enumerate(optimizer.param_groups):
             if last_epoch == -1:
@@ -71,6 +74,18 @@ class LRScheduler:
         self.last_epoch = last_epoch
         optimizer.__dict__.setdefault("_opt_called", False)
         self._initial_step()
+
+    def _note_verbose(self, verbose: Any) -> None:
+        """``verbose``, an argument of old scripts, still prints every new rate."""
+        if verbose != "deprecated":
+            warnings.warn("The verbose parameter is deprecated. Please use get_last_lr() to access the learning rate.",
+                          UserWarning, stacklevel=4)
+            if verbose:
+                self.verbose = True
+
+    def _report(self, group: int, rate: Any) -> None:
+        if self.verbose:
+            print(f"Epoch {self.last_epoch:5d}: adjusting learning rate of group {group} to {float(rate):.4e}.")
 
     def _initial_step(self) -> None:
         self._step_count = 0
@@ -128,8 +143,9 @@ class LRScheduler:
         self._set_rates(rates)
 
     def _set_rates(self, rates: list[Any]) -> None:
-        for group, rate in zip(self.optimizer.param_groups, rates):
+        for position, (group, rate) in enumerate(zip(self.optimizer.param_groups, rates)):
             set_group_value(group, "lr", rate)
+            self._report(position, rate)
         self._last_lr = group_values(self.optimizer)
 
 

@@ -48,7 +48,7 @@ class SequentialLR(_Combined):
     """One schedule after the other; the next begins at each of the epochs ``milestones``."""
 
     def __init__(self, optimizer: Optimizer, schedulers: list[LRScheduler], milestones: list[int],
-                 last_epoch: int = -1) -> None:
+                 last_epoch: int = -1, verbose: Any = "deprecated") -> None:
         if len(schedulers) < 1:
             raise ValueError("SequentialLR expects at least one scheduler, but got no scheduler.")
         self._check(optimizer, schedulers)
@@ -56,6 +56,7 @@ class SequentialLR(_Combined):
             raise ValueError("Sequential Schedulers expects number of schedulers provided to be one more than the "
                              f"number of milestone points, but got number of schedulers {len(schedulers)} and the "
                              f"number of milestones to be equal to {len(milestones)}")
+        self._note_verbose(verbose)
         self._schedulers = schedulers
         self._milestones = milestones
         self.last_epoch = last_epoch + 1
@@ -114,10 +115,11 @@ class ReduceLROnPlateau(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, mode: str = "min", factor: float = 0.1, patience: int = 10,
                  threshold: float = 1e-4, threshold_mode: str = "rel", cooldown: int = 0,
-                 min_lr: list[float] | float = 0, eps: float = 1e-8) -> None:
+                 min_lr: list[float] | float = 0, eps: float = 1e-8, verbose: Any = "deprecated") -> None:
         if factor >= 1.0:
             raise ValueError(f"Factor should be < 1.0, got {factor}.")
         check_optimizer(optimizer)
+        self._note_verbose(verbose)
         self.factor = factor
         self.optimizer = optimizer
         groups = len(optimizer.param_groups)
@@ -177,11 +179,12 @@ class ReduceLROnPlateau(LRScheduler):
                                    f"`ReduceLROnPlateau` was initialized ({len(self.min_lrs)}): give `min_lrs` one "
                                    "value for each.")
             self.min_lrs = [self.default_min_lr] * len(groups)
-        for group, lowest in zip(groups, self.min_lrs):
+        for position, (group, lowest) in enumerate(zip(groups, self.min_lrs)):
             old = float(group["lr"])
             new = max(old * self.factor, lowest)
             if old - new > self.eps:
                 set_group_value(group, "lr", new)
+                self._report(position, new)
 
     @property
     def in_cooldown(self) -> bool:

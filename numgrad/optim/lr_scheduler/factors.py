@@ -15,7 +15,7 @@ class LambdaLR(LRScheduler):
     """initial lr * lr_lambda(epoch); one function, or one a group."""
 
     def __init__(self, optimizer: Optimizer, lr_lambda: Callable[[int], float] | list[Callable[[int], float]],
-                 last_epoch: int = -1) -> None:
+                 last_epoch: int = -1, verbose: Any = "deprecated") -> None:
         self.optimizer = optimizer
         groups = len(optimizer.param_groups)
         if not isinstance(lr_lambda, (list, tuple)):
@@ -24,7 +24,7 @@ class LambdaLR(LRScheduler):
             raise ValueError(f"Expected {groups} lr_lambdas, but got {len(lr_lambda)}")
         else:
             self.lr_lambdas = list(lr_lambda)
-        super().__init__(optimizer, last_epoch)
+        super().__init__(optimizer, last_epoch, verbose)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the optimizer and plain functions, of which nothing can be saved."""
@@ -45,11 +45,11 @@ class MultiplicativeLR(LambdaLR):
     """lr * lr_lambda(epoch) at each step; one function, or one a group."""
 
     def __init__(self, optimizer: Optimizer, lr_lambda: Callable[[int], float] | list[Callable[[int], float]],
-                 last_epoch: int = -1) -> None:
+                 last_epoch: int = -1, verbose: Any = "deprecated") -> None:
         for function in lr_lambda if isinstance(lr_lambda, (list, tuple)) else [lr_lambda]:
             if not callable(function):
                 raise TypeError(f"lr_lambda should be a function, but got {type(function).__name__}")
-        super().__init__(optimizer, lr_lambda, last_epoch)
+        super().__init__(optimizer, lr_lambda, last_epoch, verbose)
 
     def _rates(self) -> list[Any]:
         now = group_values(self.optimizer)
@@ -61,10 +61,11 @@ class MultiplicativeLR(LambdaLR):
 class StepLR(LRScheduler):
     """lr * gamma every ``step_size`` epochs."""
 
-    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
+    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1,
+                 verbose: Any = "deprecated") -> None:
         self.step_size = step_size
         self.gamma = gamma
-        super().__init__(optimizer, last_epoch)
+        super().__init__(optimizer, last_epoch, verbose)
 
     def _rates(self) -> list[Any]:
         due = self.last_epoch != 0 and self.last_epoch % self.step_size == 0
@@ -78,10 +79,10 @@ class MultiStepLR(LRScheduler):
     """lr * gamma at each of the epochs ``milestones``."""
 
     def __init__(self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1,
-                 last_epoch: int = -1) -> None:
+                 last_epoch: int = -1, verbose: Any = "deprecated") -> None:
         self.milestones = Counter(milestones)
         self.gamma = gamma
-        super().__init__(optimizer, last_epoch)
+        super().__init__(optimizer, last_epoch, verbose)
 
     def _rates(self) -> list[Any]:
         times = self.milestones[self.last_epoch]
@@ -96,12 +97,12 @@ class ConstantLR(LRScheduler):
     """lr * factor until epoch ``total_iters``, then lr."""
 
     def __init__(self, optimizer: Optimizer, factor: float = 1.0 / 3, total_iters: int = 5,
-                 last_epoch: int = -1) -> None:
+                 last_epoch: int = -1, verbose: Any = "deprecated") -> None:
         if not 0 <= factor <= 1.0:
             raise ValueError(f"Constant multiplicative factor expected to be between 0 and 1, got {factor}.")
         self.factor = factor
         self.total_iters = total_iters
-        super().__init__(optimizer, last_epoch)
+        super().__init__(optimizer, last_epoch, verbose)
 
     def _rates(self) -> list[Any]:
         if self.last_epoch == 0:
@@ -117,7 +118,7 @@ class LinearLR(LRScheduler):
     """lr * a factor that goes from ``start_factor`` to ``end_factor`` in ``total_iters`` epochs."""
 
     def __init__(self, optimizer: Optimizer, start_factor: float = 1.0 / 3, end_factor: float = 1.0,
-                 total_iters: int = 5, last_epoch: int = -1) -> None:
+                 total_iters: int = 5, last_epoch: int = -1, verbose: Any = "deprecated") -> None:
         if not 0 < start_factor <= 1.0:
             raise ValueError("Starting multiplicative factor expected to be greater than 0 and less or equal to 1, got "
                              f"{start_factor}.")
@@ -126,7 +127,7 @@ class LinearLR(LRScheduler):
         self.start_factor = start_factor
         self.end_factor = end_factor
         self.total_iters = total_iters
-        super().__init__(optimizer, last_epoch)
+        super().__init__(optimizer, last_epoch, verbose)
 
     def _rates(self) -> list[Any]:
         if self.last_epoch == 0:
@@ -146,9 +147,9 @@ class LinearLR(LRScheduler):
 class ExponentialLR(LRScheduler):
     """lr * gamma every epoch."""
 
-    def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
+    def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1, verbose: Any = "deprecated") -> None:
         self.gamma = gamma
-        super().__init__(optimizer, last_epoch)
+        super().__init__(optimizer, last_epoch, verbose)
 
     def _rates(self) -> list[Any]:
         return group_values(self.optimizer) if self._is_initial else self._scaled(self.gamma)
@@ -160,10 +161,11 @@ class ExponentialLR(LRScheduler):
 class PolynomialLR(LRScheduler):
     """initial lr * (1 - epoch / total_iters)^power, 0 from epoch ``total_iters`` on."""
 
-    def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
+    def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1,
+                 verbose: Any = "deprecated") -> None:
         self.total_iters = total_iters
         self.power = power
-        super().__init__(optimizer, last_epoch)
+        super().__init__(optimizer, last_epoch, verbose)
 
     def _rates(self) -> list[Any]:
         if self._is_initial or self.last_epoch > self.total_iters:
