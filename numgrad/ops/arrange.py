@@ -10,6 +10,7 @@ from ..dtypes import scalar_name
 from ..jit import device, empty, kernel, launch, prange
 from ..jit.codegen import TILE, row_start
 from ..tensor import Tensor
+from .bounds import unsigned
 from .elementwise import collapse, copy_into, span
 from .index import basic_view, index_at
 from .inplace import VIEW_SCATTER
@@ -20,22 +21,32 @@ from .shape import dimension, dimensions, expand, reshape, sizes, transpose
 
 
 @device
-def _flip_tile(y, x, at, shape, strides, unit):  # type: ignore[no-untyped-def]
-    columns = shape[shape.size - 1]
-    blocks = (columns + TILE - 1) // TILE
-    row = unit // blocks
-    first = (unit - row * blocks) * TILE
-    step = strides[0, shape.size - 1]
-    start = at + row_start(row, shape, strides, 0) + first * step
-    out = y[row * columns + first : row * columns + min(columns, first + TILE)]
-    for j in range(out.size):
-        out[j] = x[start + j * step]
+def _flip_tile(y, x, at, rows, columns, x_row, x_step):  # type: ignore[no-untyped-def]
+    for r in range(rows):
+        out, start = y[r * columns : (r + 1) * columns], at + r * x_row
+        if x_step == -1:
+            row = x[start - columns + 1 : start + 1]
+            for j in range(columns):
+                out[j] = row[columns - 1 - j]
+        elif x_step == 1:
+            row = x[start : start + columns]
+            for j in range(columns):
+                out[j] = row[j]
+        else:
+            for j in range(columns):
+                out[j] = x[unsigned(start + j * x_step)]
 
 
 @kernel
-def _flip_kernel(y, x, at, shape, strides, units):  # type: ignore[no-untyped-def]
+def _flip_kernel(y, x, at, shape, strides, units, block):  # type: ignore[no-untyped-def]
+    last = shape.size - 1
+    rows, columns = shape[last - 1], shape[last]
+    blocks = (rows + block - 1) // block
     for unit in prange(units):
-        _flip_tile(y, x, at, shape, strides, unit)
+        plane, first = unit // blocks, unit % blocks * block
+        start = at + row_start(plane, shape[:last], strides[:, :last], 0) + first * strides[0, last - 1]
+        begin, count = (plane * rows + first) * columns, min(block, rows - first)
+        _flip_tile(y[begin : begin + count * columns], x, start, count, columns, strides[0, last - 1], strides[0, last])
 
 
 def _flip_forward(input: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
@@ -43,9 +54,12 @@ def _flip_forward(input: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
     if y.size:
         steps = [s // input.itemsize for s in input.strides]
         at = sum(steps[d] * (input.shape[d] - 1) for d in dims)
-        shape, strides = collapse(input.shape, [[-s if d in dims else s for d, s in enumerate(steps)]])
-        units = y.size // shape[-1] * -(-shape[-1] // TILE)
-        launch(_flip_kernel, y.reshape(-1), span(input), at, np.array(shape, np.int64), np.array(strides, np.int64), units, work=y.size)
+        shape, (strides,) = collapse(input.shape, [[-s if d in dims else s for d, s in enumerate(steps)]])
+        shape, strides = ([1, *shape], [0, *strides]) if len(shape) == 1 else (shape, strides)
+        block = max(1, TILE // shape[-1])
+        units = y.size // (shape[-1] * shape[-2]) * -(-shape[-2] // block)
+        geometry = np.array(shape, np.int64), np.array([strides], np.int64)
+        launch(_flip_kernel, y.reshape(-1), span(input), at, *geometry, units, block, work=y.size)
     return y
 
 

@@ -35,14 +35,23 @@ BOUNDS = {
 
 
 @device
+def unsigned(i):  # type: ignore[no-untyped-def]
+    """An index that is not negative, typed so: Numba then leaves out counting from the end, which costs more than the access."""
+    return np.uint64(i)
+
+
+@device
 def _check_tile(bad, unit, index, low, high):  # type: ignore[no-untyped-def]
     start, stop = unit * TILE, min(index.size, (unit + 1) * TILE)
     row = index[start:stop]
-    first = -1
+    wrong = False
     for j in range(stop - start):
-        if (row[j] < low or row[j] >= high) and first < 0:
-            first = start + j
-    bad[unit] = first
+        wrong |= (row[j] < low) | (row[j] >= high)
+    bad[unit] = -1
+    if wrong:
+        for j in range(stop - start - 1, -1, -1):
+            if row[j] < low or row[j] >= high:
+                bad[unit] = start + j
 
 
 @kernel
@@ -55,20 +64,17 @@ def _check_kernel(bad, index, low, high):  # type: ignore[no-untyped-def]
 def _offsets_tile(offsets, bad, unit, index, size, wrap, step, fresh):  # type: ignore[no-untyped-def]
     start, stop = unit * TILE, min(index.size, (unit + 1) * TILE)
     out, row = offsets[start:stop], index[start:stop]
-    first = -1
+    wrong = False
     for j in range(stop - start):
-        i = row[j]
-        if i < 0:
-            i += wrap
-        if i < 0 or i >= size:
-            i = 0
-            if first < 0:
-                first = start + j
-        if fresh:
-            out[j] = i * step
-        else:
-            out[j] += i * step
-    bad[unit] = first
+        i = row[j] + (wrap if row[j] < 0 else 0)
+        inside = (i >= 0) & (i < size)
+        wrong |= not inside
+        out[j] = (i * step if inside else 0) + (0 if fresh else out[j])
+    bad[unit] = -1
+    if wrong:
+        for j in range(stop - start - 1, -1, -1):
+            if row[j] < -wrap or row[j] >= size:
+                bad[unit] = start + j
 
 
 @kernel

@@ -1,7 +1,7 @@
 """Reading and writing at index tensors: `x[i, :, j]` and `x[i, :, j] = v`, what the tape sees of them, and views by index.
 
 Index tensors become one offset into memory for each combination of their elements; the rest is copying rows. A write is
-shared out over what is written: each unit owns columns of the result and goes through the offsets in order, so that
+shared out over what is written: each unit owns places of the result and goes through all offsets in order, so that
 repeated indices neither race nor depend on the number of threads.
 """
 
@@ -19,7 +19,7 @@ from ..dtypes import INT64
 from ..jit import device, empty, kernel, launch, prange, zeros
 from ..jit.codegen import TILE
 from ..tensor import Tensor, wrap
-from .bounds import add_offsets, as_index
+from .bounds import add_offsets, as_index, unsigned
 from .creation import arange
 from .elementwise import broadcast_shape, collapse, copied, copy_into, span
 from .record import REGISTRY, op
@@ -138,7 +138,7 @@ def _take_tile(y, x, offsets, y_at, x_at, y_row, x_step, start, stop, first, las
     count = last - first
     if count == 1:
         for j in range(start, stop):
-            y[y_at + j * y_row + first] = x[x_at + offsets[j] + first * x_step]
+            y[unsigned(y_at + j * y_row + first)] = x[unsigned(x_at + offsets[unsigned(j)] + first * x_step)]
         return
     for j in range(start, stop):
         out = y[y_at + j * y_row + first : y_at + j * y_row + last]
@@ -149,7 +149,7 @@ def _take_tile(y, x, offsets, y_at, x_at, y_row, x_step, start, stop, first, las
                 out[b] = row[b]
         else:
             for b in range(count):
-                out[b] = x[place + b * x_step]
+                out[b] = x[unsigned(place + b * x_step)]
 
 
 @kernel
@@ -193,37 +193,40 @@ index_at_backward = op("index_at_backward", _index_backward_forward, public=Fals
 
 # --- writing --------------------------------------------------------------------------------------------------------
 
-#: A unit of a write owns at least so many columns (a cache line of float32), and there are at most so many units to a row.
-_COLUMNS, _BLOCKS = 16, 64
+#: A write of rows at least so long is shared out: each unit owns a range of places, of which there are at most so many.
+_LONG, _RANGES = 32, 16
 
 
 @device
-def _put_tile(y, v, offsets, y_at, v_at, y_step, v_row, v_step, first, last, adds):  # type: ignore[no-untyped-def]
-    count = last - first
+def _put_tile(y, v, offsets, y_at, v_at, y_step, v_row, v_step, inner, low, high, adds):  # type: ignore[no-untyped-def]
     for j in range(offsets.size):
-        place, source = y_at + offsets[j] + first * y_step, v_at + j * v_row + first * v_step
-        if count == 1 or y_step != 1 or v_step != 1:
-            for b in range(count):
+        offset = offsets[unsigned(j)]
+        if offset < low or offset >= high:
+            continue
+        place, source = y_at + offset, v_at + j * v_row
+        if inner == 1 or y_step != 1 or v_step != 1:
+            for b in range(inner):
+                at = unsigned(place + b * y_step)
                 if adds:
-                    y[place + b * y_step] += v[source + b * v_step]
+                    y[at] += v[unsigned(source + b * v_step)]
                 else:
-                    y[place + b * y_step] = v[source + b * v_step]
+                    y[at] = v[unsigned(source + b * v_step)]
         else:
-            out, row = y[place : place + count], v[source : source + count]
+            out, row = y[place : place + inner], v[source : source + inner]
             if adds:
-                for b in range(count):
+                for b in range(inner):
                     out[b] += row[b]
             else:
-                for b in range(count):
+                for b in range(inner):
                     out[b] = row[b]
 
 
 @kernel
-def _put_kernel(y, v, offsets, outer, inner, y_outer, y_step, v_outer, v_row, v_step, columns, adds):  # type: ignore[no-untyped-def]
-    blocks = (inner + columns - 1) // columns
-    for unit in prange(outer * blocks):
-        a, first = unit // blocks, unit % blocks * columns
-        _put_tile(y, v, offsets, a * y_outer, a * v_outer, y_step, v_row, v_step, first, min(inner, first + columns), adds)
+def _put_kernel(y, v, offsets, outer, inner, y_outer, y_step, v_outer, v_row, v_step, ranges, reach, adds):  # type: ignore[no-untyped-def]
+    for unit in prange(outer * ranges):
+        a, r = unit // ranges, unit % ranges
+        low, high = reach * r // ranges, reach * (r + 1) // ranges
+        _put_tile(y, v, offsets, a * y_outer, a * v_outer, y_step, v_row, v_step, inner, low, high, adds)
 
 
 def _put_into(out: np.ndarray, indices: Indices, values: Any, accumulate: bool = False, caller: str = "index") -> None:
@@ -236,10 +239,10 @@ def _put_into(out: np.ndarray, indices: Indices, values: Any, accumulate: bool =
     v, v_steps = _values(values, layout, out)
     work = layout.outer * offsets.size * layout.inner
     if work:
-        columns = max(_COLUMNS, -(-layout.inner // _BLOCKS))
+        reach = 1 + sum((n - 1) * s // out.itemsize for n, s, i in zip(out.shape, out.strides, indices, strict=False) if i is not None)
         launch(
             _put_kernel, span(out), span(v), offsets, layout.outer, layout.inner, layout.outer_step, layout.inner_step, *v_steps,
-            columns, bool(accumulate), work=work,
+            _RANGES if layout.inner >= _LONG else 1, reach, bool(accumulate), work=work,
         )  # fmt: skip
 
 
@@ -253,34 +256,34 @@ def _put_into_copy(out: np.ndarray, indices: Indices, values: Any, accumulate: b
     copy_into(target, temporary)
 
 
-def _values(values: Any, layout: Layout, out: np.ndarray) -> tuple[np.ndarray, list[int]]:
+def _values(values: Any, layout: Layout, out: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
     """Values in the dtype of `out`, and their steps over outer dimensions, offsets and inner dimensions."""
     if not isinstance(values, np.ndarray):
-        values = np.array(values).astype(out.dtype)
-    elif values.dtype != out.dtype or np.may_share_memory(values, out):
+        return np.array([values]).astype(out.dtype), (0, 0, 0)
+    if values.dtype != out.dtype or np.may_share_memory(values, out):
         values = copied(values, out.dtype)
-    if values.shape != layout.shape:
-        values = _broadcast_values(values, layout.shape)
-    merged = _merged_groups(values, layout)
-    if any(len(sides) > 1 for sides, _ in merged):
-        values = copied(values)
-        merged = _merged_groups(values, layout)
-    return values, [steps[-1] for _, steps in merged]
+    steps = _value_steps(values.shape, tuple([s // values.itemsize for s in values.strides]), layout.shape, layout.groups)
+    if steps is None:
+        extra = max(values.ndim - len(layout.shape), 0)
+        values = copied(np.broadcast_to(values[(0,) * extra], layout.shape))
+        return _values(values, layout, out)
+    return values, steps
 
 
-def _merged_groups(values: np.ndarray, layout: Layout) -> list[tuple[list[int], list[int]]]:
-    steps = [s // values.itemsize for s in values.strides]
-    return [_merged([values.shape[d] for d in group], [steps[d] for d in group]) for group in layout.groups]
-
-
-def _broadcast_values(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    extra = max(values.ndim - len(shape), 0)
-    try:
-        return np.broadcast_to(values[(0,) * extra] if values.shape[:extra] == (1,) * extra else values, shape)
-    except ValueError:
+@functools.lru_cache(maxsize=2048)
+def _value_steps(
+    shape: tuple[int, ...], steps: tuple[int, ...], wanted: tuple[int, ...], groups: tuple[range, ...]
+) -> tuple[int, ...] | None:  # fmt: skip
+    """Steps of values that are broadcast to the result, over each group of its dimensions; None where a group needs several."""
+    extra = len(shape) - len(wanted)
+    sides = (1,) * -extra + shape[max(extra, 0) :]
+    if any(n != 1 for n in shape[: max(extra, 0)]) or any(n not in (1, m) for n, m in zip(sides, wanted, strict=True)):
         raise RuntimeError(
-            f"shape mismatch: value tensor of shape {list(values.shape)} cannot be broadcast to indexing result of shape {list(shape)}"
-        ) from None
+            f"shape mismatch: value tensor of shape {list(shape)} cannot be broadcast to indexing result of shape {list(wanted)}"
+        )
+    own = [0 if n == 1 else s for n, s in zip(sides, (0,) * -extra + steps[max(extra, 0) :], strict=True)]
+    merged = [_merged([wanted[d] for d in group], [own[d] for d in group]) for group in groups]
+    return None if any(len(found) > 1 for found, _ in merged) else tuple([kept[-1] for _, kept in merged])
 
 
 def _put_forward(input: np.ndarray, indices: Indices, values: Any, accumulate: bool = False, caller: str = "index") -> np.ndarray:

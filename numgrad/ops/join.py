@@ -68,6 +68,9 @@ def _cat_function(tensors: Any, dim: int = 0, *, axis: int | None = None, out: A
         raise NotImplementedError("cat(out=...) is not supported; use out.copy_(cat(...))")
     tensors = _tensors(tensors, "cat", "cat(): expected a non-empty list of Tensors", ValueError)
     shapes = [t._data.shape for t in tensors]
+    if shapes[0] and all(s == shapes[0] for s in shapes) and shapes[0] != (0,):
+        d = dimension(dim if axis is None else axis, len(shapes[0]))
+        return _cat(tensors, d, (shapes[0][d],) * len(shapes))
     kept = [(i, s) for i, s in enumerate(shapes) if s != (0,)]
     model = kept[0][1] if kept else (0,)
     for i, s in enumerate(shapes):

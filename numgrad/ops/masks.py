@@ -40,18 +40,17 @@ def _count_kernel(counts, truth):  # type: ignore[no-untyped-def]
 
 @device
 def _positions_tile(positions, starts, truth, unit):  # type: ignore[no-untyped-def]
-    start = unit * TILE
+    start, at, stop = unit * TILE, starts[unit], starts[unit + 1]
     row = truth[start : min(truth.size, start + TILE)]
-    at = starts[unit]
     for j in range(row.size):
-        if row[j] != 0:
+        if at < stop:  # always so until the last one: no branch to mispredict
             positions[at] = start + j
-            at += 1
+        at += row[j]
 
 
 @kernel
 def _positions_kernel(positions, starts, truth):  # type: ignore[no-untyped-def]
-    for unit in prange(starts.size):
+    for unit in prange(starts.size - 1):
         _positions_tile(positions, starts, truth, unit)
 
 
@@ -61,27 +60,36 @@ def _positions_forward(input: np.ndarray) -> np.ndarray:
     truth = truth.reshape(-1).view(_UINT8)
     counts = empty(-(-truth.size // TILE), INT64)
     launch(_count_kernel, counts, truth, work=truth.size)
-    *starts, total = itertools.accumulate(counts.tolist(), initial=0)
-    positions = empty(total, INT64)
-    if total:
+    starts = list(itertools.accumulate(counts.tolist(), initial=0))
+    positions = empty(starts[-1], INT64)
+    if starts[-1]:
         launch(_positions_kernel, positions, np.array(starts, INT64), truth, work=truth.size)
     return positions
 
 
-@kernel
-def _coordinates_kernel(result, positions, steps, sides):  # type: ignore[no-untyped-def]
+@device
+def _coordinates_tile(result, positions, sides, unit):  # type: ignore[no-untyped-def]
     n = sides.size
-    for j in prange(positions.size):
-        for d in range(n):
-            result[j * n + d] = positions[j] // steps[d] % sides[d]
+    for j in range(unit * TILE, min(positions.size, (unit + 1) * TILE)):
+        rest = positions[j]
+        for d in range(n - 1, 0, -1):
+            whole = rest // sides[d]
+            result[j * n + d] = rest - whole * sides[d]
+            rest = whole
+        result[j * n] = rest
+
+
+@kernel
+def _coordinates_kernel(result, positions, sides):  # type: ignore[no-untyped-def]
+    for unit in prange((positions.size + TILE - 1) // TILE):
+        _coordinates_tile(result, positions, sides, unit)
 
 
 def _coordinates_forward(positions: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Positions as one index for each dimension of a shape."""
     result = empty((positions.size, len(shape)), INT64)
     if result.size:
-        steps = [int(np.prod(shape[d + 1 :], dtype=np.int64)) for d in range(len(shape))]
-        launch(_coordinates_kernel, result.reshape(-1), positions, np.array(steps, INT64), np.array(shape, INT64))
+        launch(_coordinates_kernel, result.reshape(-1), positions, np.array(shape, INT64))
     return result
 
 

@@ -23,6 +23,10 @@ def _as_vector(x: Any) -> Any:
     return reshape(x, 1) if isinstance(x, Tensor) and x._data.ndim == 0 else x
 
 
+def _shaped(result: Tensor, like: Tensor) -> Tensor:
+    return result if result._data.shape == like._data.shape else reshape(result, like.shape)
+
+
 def _checked(name: str, input: Tensor, dim: int, index: Any, src: Any) -> tuple[Tensor, int, Tensor, Any]:
     """The arguments with 0-d tensors as vectors, once shapes and dtypes are known to fit."""
     if not isinstance(index, Tensor):
@@ -33,9 +37,9 @@ def _checked(name: str, input: Tensor, dim: int, index: Any, src: Any) -> tuple[
     if isinstance(src, Tensor) and src._data.dtype != input._data.dtype:
         raise RuntimeError(f"{name}(): Expected self.dtype to be equal to src.dtype, but got {input.dtype} and {src.dtype}")
     input, index, src = _as_vector(input), _as_vector(index), _as_vector(src)
-    if not index.numel():
-        return input, d, index, src
     shape = index._data.shape
+    if not index.numel() or shape == input._data.shape == (src._data.shape if isinstance(src, Tensor) else shape):
+        return input, d, index, src
     if len(shape) != input._data.ndim:
         raise RuntimeError(f"Index tensor must have the same number of dimensions as {'input' if src is None else 'self'} tensor, "
                            f"but got {len(shape)} and {input._data.ndim}")  # fmt: skip
@@ -59,7 +63,9 @@ def _checked(name: str, input: Tensor, dim: int, index: Any, src: Any) -> tuple[
 def _gather_function(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
     """For each element of `index` (int64 or int32), the element of `input` at that index of `dim` and the same other indices."""
     x, d, i, _ = _checked("gather", input, dim, index, None)
-    return reshape(gather_elements(x, d, i), index.shape) if i.numel() else wrap(empty(index._data.shape, input._data.dtype))
+    if not i.numel():
+        return wrap(empty(index._data.shape, input._data.dtype))
+    return _shaped(gather_elements(x, d, i), index)
 
 
 def _index_sample(draw: Any) -> tuple[Any, int, Any]:
@@ -118,7 +124,7 @@ def _pair(name: str, prepare: Callable[..., Any], **record: Any) -> Any:
 
     def function(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         made, prepared = prepare(input, *args, **kwargs)
-        return reshape(made(*prepared), input.shape)
+        return _shaped(made(*prepared), input)
 
     def in_place(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         made, prepared = prepare(input, *args, **kwargs)
@@ -214,7 +220,7 @@ def _scatter_reduce_function(input: Tensor, dim: int, index: Tensor, src: Tensor
         count = REGISTRY["ones_like"](x.detach())
         count = scatter_plus(count if include_self else scatter_write(count, d, i, 0), d, i, 1).clamp(min=1)
         result = result / count if x.is_floating_point() else result // count
-    return reshape(result, input.shape)
+    return _shaped(result, input)
 
 
 def _scatter_reduce_sample(draw: Any) -> Any:

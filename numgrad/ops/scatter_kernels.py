@@ -6,6 +6,7 @@ indices neither race nor depend on the number of threads; of several plain write
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from ..dtypes import INT64
 from ..jit import device, empty, kernel, launch, prange, zeros
 from ..jit.codegen import TILE
 from ..tensor import Tensor, wrap
-from .bounds import check_index, refuse
+from .bounds import check_index, refuse, unsigned
 from .creation import arange
 from .elementwise import collapse, copied, copy_into, span
 from .record import REGISTRY, op
@@ -23,11 +24,12 @@ from .record import REGISTRY, op
 # --- geometry -------------------------------------------------------------------------------------------------------
 
 
-def _three(x: np.ndarray, dim: int) -> tuple[int, int, int] | None:
+@functools.lru_cache(maxsize=2048)
+def _three(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int, dim: int) -> tuple[int, int, int] | None:
     """Steps, in elements, outside of `dim`, along it and inside of it; None where what is outside or inside is not as one."""
-    steps = [s // x.itemsize for s in x.strides]
-    outer, outer_steps = collapse(x.shape[:dim], [steps[:dim]])
-    inner, inner_steps = collapse(x.shape[dim + 1 :], [steps[dim + 1 :]])
+    steps = [s // itemsize for s in strides]
+    outer, outer_steps = collapse(shape[:dim], [steps[:dim]])
+    inner, inner_steps = collapse(shape[dim + 1 :], [steps[dim + 1 :]])
     if len(outer) > 1 or len(inner) > 1:
         return None
     return outer_steps[0][0], steps[dim], inner_steps[0][0]
@@ -35,17 +37,15 @@ def _three(x: np.ndarray, dim: int) -> tuple[int, int, int] | None:
 
 def _readable(x: np.ndarray, dim: int) -> tuple[np.ndarray, tuple[int, int, int]]:
     """The array, or if need be a copy, as one dimension with three steps."""
-    steps = _three(x, dim)
+    steps = _three(x.shape, x.strides, x.itemsize, dim)
     if steps is None:
-        x = copied(x)
-        steps = _three(x, dim)
-        assert steps is not None
+        return _readable(copied(x), dim)
     return span(x), steps
 
 
 def _within(x: np.ndarray, shape: tuple[int, ...], dim: int | None) -> np.ndarray:
     """The part of an array that an index of this shape reaches; all of `dim`."""
-    if all(n == m or d == dim for d, (n, m) in enumerate(zip(x.shape, shape, strict=True))):
+    if x.shape == shape or all(n == m or d == dim for d, (n, m) in enumerate(zip(x.shape, shape, strict=True))):
         return x
     return x[tuple([slice(None if d == dim else n) for d, n in enumerate(shape)])]
 
@@ -69,13 +69,13 @@ def _index64(index: np.ndarray) -> np.ndarray:
 @device
 def _gather_tile(y, x, index, y_at, x_at, index_at, x_along, x_step, index_step, size, first, last):  # type: ignore[no-untyped-def]
     out = y[y_at + first : y_at + last]
+    at, end = index_at + first * index_step, unsigned(size)
     bad = -1
     for b in range(last - first):
-        at = index_at + (first + b) * index_step
-        i = index[at]
-        if i < 0 or i >= size:
-            i, bad = 0, at
-        out[b] = x[x_at + i * x_along + (first + b) * x_step]
+        i = index[unsigned(at + b * index_step)]
+        if unsigned(i) >= end:
+            i, bad = 0, at + b * index_step
+        out[b] = x[unsigned(x_at + i * x_along + (first + b) * x_step)]
     return bad
 
 
@@ -139,22 +139,36 @@ WRITE, ADD, MULTIPLY, MAXIMUM, MINIMUM = range(5)
 
 @device
 def _scatter_tile(  # type: ignore[no-untyped-def]
-    y, x, index, y_at, x_at, index_at, y_along, y_step, x_step, index_step, first, last, mode
+    y, x, index, y_at, x_at, index_at, y_along, y_step, x_along, x_step, index_along, index_step, count, width, mode
 ):
-    for b in range(first, last):
-        at = y_at + index[index_at + b * index_step] * y_along + b * y_step
-        v = x[x_at + b * x_step]
-        if mode == 0:
-            y[at] = v
-        elif mode == 1:
-            y[at] += v
-        elif mode == 2:
-            y[at] *= v
-        elif mode == 3:
-            if not v <= y[at] and y[at] == y[at]:
+    for i in range(count):
+        for b in range(width):
+            at = unsigned(y_at + index[unsigned(index_at + i * index_along + b * index_step)] * y_along + b * y_step)
+            v = x[unsigned(x_at + i * x_along + b * x_step)]
+            if mode == 0:
                 y[at] = v
-        elif not v >= y[at] and y[at] == y[at]:
-            y[at] = v
+            elif mode == 2:
+                y[at] *= v
+            elif mode == 3:
+                if not v <= y[at] and y[at] == y[at]:
+                    y[at] = v
+            elif not v >= y[at] and y[at] == y[at]:
+                y[at] = v
+
+
+@device
+def _scatter_add_tile(  # type: ignore[no-untyped-def]
+    y, x, index, y_at, x_at, index_at, y_along, y_step, x_along, x_step, index_along, index_step, count, width
+):
+    if width == 1:  # one loop, not a loop of loops of one
+        for i in range(count):
+            at = y_at + index[unsigned(index_at + i * index_along)] * y_along
+            y[unsigned(at)] += x[unsigned(x_at + i * x_along)]
+        return
+    for i in range(count):
+        for b in range(width):
+            at = y_at + index[unsigned(index_at + i * index_along + b * index_step)] * y_along + b * y_step
+            y[unsigned(at)] += x[unsigned(x_at + i * x_along + b * x_step)]
 
 
 @kernel
@@ -164,11 +178,12 @@ def _scatter_kernel(  # type: ignore[no-untyped-def]
     blocks = (inner + columns - 1) // columns
     for unit in prange(outer * blocks):
         a, first = unit // blocks, unit % blocks * columns
-        for i in range(count):
-            _scatter_tile(
-                y, x, index, a * y_outer, a * x_outer + i * x_along, a * index_outer + i * index_along, y_along, y_step, x_step,
-                index_step, first, min(inner, first + columns), mode,
-            )  # fmt: skip
+        y_at, x_at, index_at = a * y_outer + first * y_step, a * x_outer + first * x_step, a * index_outer + first * index_step
+        width = min(columns, inner - first)
+        if mode == 1:
+            _scatter_add_tile(y, x, index, y_at, x_at, index_at, y_along, y_step, x_along, x_step, index_along, index_step, count, width)
+        else:
+            _scatter_tile(y, x, index, y_at, x_at, index_at, y_along, y_step, x_along, x_step, index_along, index_step, count, width, mode)
 
 
 def _scatter_into(out: np.ndarray, dim: int, index: np.ndarray, src: Any, mode: int) -> None:
@@ -178,7 +193,7 @@ def _scatter_into(out: np.ndarray, dim: int, index: np.ndarray, src: Any, mode: 
     index = _index64(index)
     check_index(index, "gather", dim, out.shape[dim])
     target = _within(out, index.shape, dim)
-    steps = _three(target, dim)
+    steps = _three(target.shape, target.strides, target.itemsize, dim)
     if steps is None:
         temporary = copied(target)
         _scatter_into(temporary, dim, index, src, mode)
@@ -188,9 +203,9 @@ def _scatter_into(out: np.ndarray, dim: int, index: np.ndarray, src: Any, mode: 
         src = _within(src, index.shape, None)
         if np.may_share_memory(src, out) or src.dtype != out.dtype:
             src = copied(src, out.dtype)
+        x, x_steps = _readable(src, dim)
     else:
-        src = np.broadcast_to(np.array(src).astype(out.dtype), index.shape)
-    x, x_steps = _readable(src, dim)
+        x, x_steps = np.array([src]).astype(out.dtype), (0, 0, 0)
     flat, index_steps = _readable(index, dim)
     outer, count, inner = _sides(index.shape, dim)
     launch(
