@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,8 +12,13 @@ from . import autograd, dtypes
 from .autograd import RemovableHandle
 from .dtypes import CPU, FROM_NUMPY, Size
 
+if TYPE_CHECKING:
+    from .attached import Attached
+else:
+    Attached = object
 
-class Tensor:
+
+class Tensor(Attached):
     """An n-dimensional array of one dtype that remembers what it was computed from.
 
     `Tensor(sizes...)` is uninitialised, `Tensor(data)` copies a list or array as the default dtype; prefer `numgrad.tensor`.

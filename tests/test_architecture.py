@@ -22,8 +22,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "numgrad"
 FILES = sorted(PACKAGE.rglob("*.py"))
 LONGEST = 400
-#: Optional extras and what only some users need: never loaded by `import numgrad`.
-OPTIONAL = {"hypothesis", "pytest", "torch", "jax", "tqdm", "matplotlib", "sklearn", "scipy", "PIL", "safetensors", "mpmath", "mpi4py"}
+#: Optional extras and what only some users need: never loaded by `import numgrad`. (Numba loads SciPy where it is installed.)
+OPTIONAL = {"hypothesis", "pytest", "torch", "jax", "tqdm", "matplotlib", "sklearn", "PIL", "safetensors", "mpmath", "mpi4py"}
 
 
 def name_of(path: Path) -> str:
@@ -60,7 +60,7 @@ def at_start(body: list[ast.stmt]) -> Iterator[ast.stmt]:
 
 def test_imports_are_read_right() -> None:
     found = set(imports(PACKAGE / "ops" / "record.py"))
-    assert "numgrad.autograd" in found and "numgrad.jit.zeros" in found and "numpy" in found
+    assert "numgrad.autograd.Node" in found and "numgrad.jit.zeros" in found and "numpy" in found
 
 
 # --- who imports whom -----------------------------------------------------------------------------------------------
