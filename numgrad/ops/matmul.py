@@ -299,3 +299,88 @@ linear = composite("linear", _linear_function, public=False, method=False, refer
     ((_one((2, 3)), _one((4, 3)), _one(5)), RuntimeError, "must match the existing size"),
     ((_one((2, 3)), _one((4, 3), np.float32)), RuntimeError, "same dtype"),
 ])  # fmt: skip
+
+
+def _check_matrices(**arguments: Any) -> None:
+    for name, (x, dims) in arguments.items():
+        if not isinstance(x, Tensor):
+            raise TypeError(f"argument '{name}' must be Tensor, not {type(x).__name__}")
+        if x.dim() != dims:
+            raise RuntimeError(f"{name} must be a {['scalar', 'vector', 'matrix', 'batch of matrices'][dims]}, got {x.dim()}-D tensor")
+
+
+def _add(input: Tensor, result: Tensor, beta: Any, alpha: Any) -> Tensor:
+    """beta * input + alpha * result; with beta 0 what is in input, NaN even, does not count."""
+    if input.dtype != result.dtype:
+        raise RuntimeError(f"self and mat2 must have the same dtype, but got {scalar_name(input.dtype.numpy)} and {scalar_name(result.dtype.numpy)}")
+    if not result.is_floating_point():
+        beta, alpha = int(beta), int(alpha)
+    input = expand(input, result.shape)
+    result = result if alpha == 1 else result * alpha  # type: ignore[operator]
+    if beta == 0:
+        return result
+    return REGISTRY["plus"](input if beta == 1 else input * beta, result)  # type: ignore[operator]
+
+
+def _addmm_function(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """beta * input + alpha * (mat1 @ mat2); input broadcasts."""
+    _check_matrices(mat1=(mat1, 2), mat2=(mat2, 2))
+    if beta == alpha == 1 and input.shape == mat2.shape[1:] and input.dtype == mat1.dtype == mat2.dtype and mat1.shape[1] == mat2.shape[0]:
+        return _linear(mat1, transpose(mat2, 0, 1), input)
+    return _add(input, product(mat1, mat2), beta, alpha)
+
+
+def _addmv_function(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """beta * input + alpha * (mat @ vec); input broadcasts."""
+    _check_matrices(mat=(mat, 2), vec=(vec, 1))
+    return _add(input, _mv(mat, vec), beta, alpha)
+
+
+def _addr_function(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """beta * input + alpha * outer(vec1, vec2); input broadcasts."""
+    return _add(input, outer(vec1, vec2), beta, alpha)
+
+
+def _baddbmm_function(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """beta * input + alpha * (batch1 @ batch2), for each matrix of two batches; input broadcasts."""
+    _check_batches(batch1, batch2)
+    return _add(input, product(batch1, batch2), beta, alpha)
+
+
+def _addbmm_function(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """beta * input + alpha * the sum of batch1 @ batch2 over the batch; input broadcasts."""
+    _check_batches(batch1, batch2)
+    b, m, k = batch1.shape
+    wide = reshape(transpose(batch1, 0, 1), (m, b * k))
+    return _add(input, product(wide, reshape(batch2, (b * k, batch2.shape[2]))), beta, alpha)
+
+
+def _added(reference: Any) -> Any:
+    def added(input: Any, left: Any, right: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+        found = reference(left, right)
+        if found.dtype.kind != "f":  # PyTorch's: factors become integers first
+            beta, alpha = int(beta), int(alpha)
+        return (alpha * found + (0 if beta == 0 else beta * input) * np.ones_like(found)).astype(found.dtype)
+
+    return added
+
+
+def _added_sample(operands: Any, shape: Any) -> Any:
+    def sample(draw: Any) -> Any:
+        (left, right), _ = operands(draw)
+        options = {"beta": draw.choice([1, 0.5, -2]), "alpha": draw.choice([1, 0.5, 3])} if draw.boolean() else {}
+        return (draw.array(draw.broadcastable(shape(left, right))), left, right), options
+
+    return sample
+
+
+_addition: Any
+for _name, _function, _plain, _operands, _shape, _bad in (
+    ("addmm", _addmm_function, np.matmul, _mm_sample, lambda a, b: (a.shape[0], b.shape[1]), (_one((3, 3)), _one((2, 3)), _one((3, 4)))),
+    ("addmv", _addmv_function, np.matmul, _mv_sample, lambda a, b: a.shape[:1], (_one(3), _one((2, 3)), _one(3))),
+    ("addr", _addr_function, np.outer, _outer_sample, lambda a, b: (a.shape[0], b.shape[0]), (_one((2, 4)), _one(2), _one(3))),
+    ("baddbmm", _baddbmm_function, np.matmul, _bmm_sample, lambda a, b: (*a.shape[:2], b.shape[2]), (_one((3, 3)), _one((5, 2, 3)), _one((5, 3, 4)))),
+    ("addbmm", _addbmm_function, lambda a, b: (a @ b).sum(0), _bmm_sample, lambda a, b: (a.shape[1], b.shape[2]), (_one((3, 3)), _one((5, 2, 3)), _one((5, 3, 4)))),
+):  # fmt: skip
+    composite(_name, _function, inplace=True, reference=_added(_plain), sample=_added_sample(_operands, _shape),
+              errors=[(_bad, RuntimeError, "must match the existing size")])  # fmt: skip
