@@ -293,7 +293,16 @@ unsqueeze = composite("unsqueeze", _unsqueeze_function, reference=np.expand_dims
 
 # --- repetition without memory --------------------------------------------------------------------------------------
 
-_expand = op("expand_view", lambda input, shape: np.broadcast_to(input, shape), view=True, public=False, method=False,
+
+
+def _expand_forward(input: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """As `np.broadcast_to`, but not read-only: what may not be written to is found by `check_writeable`."""
+    extra = len(shape) - input.ndim
+    strides = [0 if n == 1 != m else s for n, m, s in zip(input.shape, shape[extra:], input.strides, strict=True)]
+    return np.lib.stride_tricks.as_strided(input, shape, (0,) * extra + tuple(strides), writeable=input.flags.writeable)
+
+
+_expand = op("expand_view", _expand_forward, view=True, public=False, method=False,
              vjp=(lambda g, input_shape: REGISTRY["sum_to_size"](g, input_shape),))  # fmt: skip
 
 
