@@ -106,6 +106,11 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
+def _no_bytes() -> bytes:
+    """How Python 3 writes empty bytes for Python 2."""
+    return b""
+
+
 class _PlainUnpickler(pickle.Unpickler):
     _allowed = {
         (f"numpy.{core}.{module}", name): stand_in
@@ -115,7 +120,7 @@ class _PlainUnpickler(pickle.Unpickler):
             ("multiarray", "scalar", _scalar),
             ("numeric", "_frombuffer", _from_buffer),
         )
-    } | {("numpy", "ndarray"): None, ("numpy", "dtype"): _Dtype, ("_codecs", "encode"): _encode}
+    } | {("numpy", "ndarray"): None, ("numpy", "dtype"): _Dtype, ("_codecs", "encode"): _encode, ("__builtin__", "bytes"): _no_bytes}
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self._allowed:

@@ -1,0 +1,92 @@
+"""Every example runs, with small settings, and reaches what it should."""
+
+import os
+import pickle
+import re
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def run(name, *arguments, cwd):
+    """What an example prints; its failure is this test's."""
+    path = os.pathsep.join([str(EXAMPLES.parent), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-W", "error", str(EXAMPLES / name), *arguments]
+    done = subprocess.run(command, cwd=cwd, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_digits_cnn_learns(tmp_path):
+    """Four of its fifteen epochs; the full run ends above 98 %."""
+    out = run("digits_cnn.py", "--quiet", "--epochs", "4", cwd=tmp_path)
+    accuracy = float(re.search(r"test accuracy ([\d.]+)%  precision", out)[1])
+    assert accuracy > 95 and "recall" in out and "f1" in out
+
+
+def test_digits_cnn_plots_and_shows_progress(tmp_path):
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("tqdm")
+    run("digits_cnn.py", "--epochs", "1", "--plot", "curves.png", cwd=tmp_path)
+    assert (tmp_path / "curves.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def write_mnist(folder):
+    """Squares in one of ten places, in MNIST's format."""
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 2000), ("t10k", 200)):
+        labels = rng.integers(0, 10, count).astype(np.uint8)
+        images = rng.integers(0, 60, (count, 28, 28)).astype(np.uint8)
+        for image, label in zip(images, labels, strict=True):
+            row, column = divmod(int(label), 5)
+            image[4 + 12 * row : 12 + 12 * row, 1 + 5 * column : 6 + 5 * column] += 180
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(struct.pack(">IIII", 0x803, count, 28, 28) + images.tobytes())
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 0x801, count) + labels.tobytes())
+
+
+def test_digits_cnn_and_the_multilayer_perceptron_read_mnist_files(tmp_path):
+    write_mnist(tmp_path)
+    out = run("digits_cnn.py", "--quiet", "--dataset", "mnist", "--data", str(tmp_path), "--epochs", "1", cwd=tmp_path)
+    assert float(re.search(r"test accuracy ([\d.]+)%  precision", out)[1]) > 90
+    out = run("seed_000_mlp.py", "--data", str(tmp_path), "--epochs", "2", cwd=tmp_path)
+    assert float(re.findall(r"([\d.]+) %", out)[-1]) > 90
+
+
+def test_multilayer_perceptron_on_digits(tmp_path):
+    out = run("seed_000_mlp.py", "--epochs", "6", cwd=tmp_path)
+    assert float(re.findall(r"([\d.]+) %", out)[-1]) > 93
+
+
+def write_cifar(folder):
+    """Ten colours under noise, in CIFAR-10's pickled format."""
+    rng = np.random.default_rng(0)
+    colours = np.array([[r, g, b] for r in (40, 215) for g in (40, 215) for b in (40, 215)] + [[128, 128, 0], [0, 128, 128]])
+    folder.mkdir(parents=True)
+    for name, count in [(f"data_batch_{i}", 400) for i in range(1, 6)] + [("test_batch", 200)]:
+        labels = rng.integers(0, 10, count)
+        noise = rng.integers(-40, 41, (count, 3, 1024))
+        data = np.clip(colours[labels][:, :, None] + noise, 0, 255).astype(np.uint8).reshape(count, 3072)
+        content = {b"batch_label": name.encode(), b"labels": labels.tolist(), b"data": data, b"filenames": [b""] * count}
+        (folder / name).write_bytes(pickle.dumps(content, protocol=2))
+
+
+def test_convnet_learns_cifar_with_two_workers(tmp_path):
+    write_cifar(tmp_path / "data" / "cifar-10-batches-py")
+    out = run("seed_001_convnet.py", cwd=tmp_path)
+    assert int(re.search(r"images: (\d+) %", out)[1]) >= 50
+
+
+@pytest.mark.parametrize(("name", "pattern"), [("seed_002_log_softmax.py", r"Loss: ([\d.]+)"), ("seed_003_binary.py", r"loss ([\d.]+)"), ("seed_004_regression.py", r"Loss: ([\d.]+)")])
+def test_losses_fall(tmp_path, name, pattern):
+    losses = [float(v) for v in re.findall(pattern, run(name, cwd=tmp_path))]
+    assert losses[-1] < 0.95 * losses[0]
+
+
+def test_custom_op_proves_its_gradient(tmp_path):
+    assert "proved" in run("custom_op.py", cwd=tmp_path)
