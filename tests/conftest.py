@@ -10,6 +10,6 @@ os.environ.setdefault("NUMGRAD_CACHE_DIR", str(Path(__file__).parent.parent / ".
 # A pool of four, so that results can be compared for one to four threads; the tests run on as many as there are CPUs.
 os.environ.setdefault("NUMBA_NUM_THREADS", "4")
 
-import numgrad.jit.threads as threads  # noqa: E402
+import numgrad.jit.threads as threads
 
 threads.set_num_threads(min(threads.available_cpus(), threads.numba.config.NUMBA_NUM_THREADS))

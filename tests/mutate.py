@@ -18,13 +18,13 @@ from typing import Any, NamedTuple
 
 os.environ["NUMBA_DISABLE_JIT"] = "1"  # nothing to compile, so a mutant costs milliseconds
 
-import numpy as np  # noqa: E402
+import numpy as np
 
-from numgrad.ops import REGISTRY  # noqa: E402
-from numgrad.ops.elementwise import Pointwise  # noqa: E402
-from numgrad.ops.record import Op, OpNode, rule_arguments  # noqa: E402
-from numgrad.testing import checks, numpy_draw  # noqa: E402
-from numgrad.testing.case import Case  # noqa: E402
+from numgrad.ops import REGISTRY
+from numgrad.ops.elementwise import Pointwise
+from numgrad.ops.record import Op, OpNode, rule_arguments
+from numgrad.testing import checks, numpy_draw
+from numgrad.testing.case import Case
 
 SEEDS = 8
 #: Calls tried on a mutant before it counts as a survivor.

@@ -23,7 +23,19 @@ PACKAGE = ROOT / "numgrad"
 FILES = sorted(PACKAGE.rglob("*.py"))
 LONGEST = 400
 #: Optional extras and what only some users need: never loaded by `import numgrad`. (Numba loads SciPy where it is installed.)
-OPTIONAL = {"hypothesis", "pytest", "torch", "jax", "tqdm", "matplotlib", "sklearn", "PIL", "safetensors", "mpmath", "mpi4py"}
+OPTIONAL = {
+    "hypothesis",
+    "pytest",
+    "torch",
+    "jax",
+    "tqdm",
+    "matplotlib",
+    "sklearn",
+    "PIL",
+    "safetensors",
+    "mpmath",
+    "mpi4py",
+}
 
 
 def name_of(path: Path) -> str:
@@ -103,14 +115,27 @@ def test_parts_import_downwards(part: str) -> None:
 
 
 #: Files outside of jit and ops that handle data on its way in or out, with NumPy; the rest computes with ops only.
-ON_THE_HOST = ("testing/", "vision/", "utils/data/", "serialization", "printing.py", "metrics.py", "tensor.py", "function.py", "text/", "audio/")
+ON_THE_HOST = (
+    "testing/",
+    "vision/",
+    "utils/data/",
+    "serialization",
+    "printing.py",
+    "metrics.py",
+    "tensor.py",
+    "function.py",
+    "text/",
+    "audio/",
+)
 ARITHMETIC = {
     "add", "subtract", "multiply", "divide", "power", "exp", "log", "sqrt", "sum", "mean", "dot", "matmul", "einsum", "maximum", "minimum",
     "max", "min", "where", "tanh", "sin", "cos", "abs", "clip", "prod", "cumsum", "argmax", "argmin", "sort", "argsort", "std", "var",
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if p.relative_to(PACKAGE).parts[0] not in ("jit", "ops")], ids=name_of)
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if p.relative_to(PACKAGE).parts[0] not in ("jit", "ops")], ids=name_of
+)
 def test_arithmetic_happens_in_ops(path: Path) -> None:
     """What NumPy computes, the recorder of launches cannot see."""
     if path.relative_to(PACKAGE).as_posix().startswith(ON_THE_HOST):
@@ -132,7 +157,14 @@ def test_files_stay_short(path: Path) -> None:
 
 def public_names() -> Iterator[tuple[str, Any]]:
     """Functions and classes of every public module that are numgrad's own, and their public methods."""
-    modules = [numgrad, *(importlib.import_module(m.name) for m in pkgutil.walk_packages(numgrad.__path__, "numgrad.") if _importable(m.name))]
+    modules = [
+        numgrad,
+        *(
+            importlib.import_module(m.name)
+            for m in pkgutil.walk_packages(numgrad.__path__, "numgrad.")
+            if _importable(m.name)
+        ),
+    ]
     for module in modules:
         for name, value in vars(module).items():
             if name.startswith("_") or getattr(value, "__module__", None) != module.__name__ or not callable(value):
@@ -142,7 +174,8 @@ def public_names() -> Iterator[tuple[str, Any]]:
                 yield from (
                     (f"{module.__name__}.{name}.{method}", found)
                     for method, found in vars(value).items()
-                    if not method.startswith("_") and (inspect.isfunction(found) or isinstance(found, (property, classmethod, staticmethod)))
+                    if not method.startswith("_")
+                    and (inspect.isfunction(found) or isinstance(found, (property, classmethod, staticmethod)))
                 )
 
 
@@ -151,7 +184,9 @@ def _importable(name: str) -> bool:
 
 
 def test_every_public_name_has_a_docstring() -> None:
-    without = [name for name, value in public_names() if not inspect.getdoc(value) and not name.startswith("numgrad.jit.vmath")]
+    without = [
+        name for name, value in public_names() if not inspect.getdoc(value) and not name.startswith("numgrad.jit.vmath")
+    ]
     assert without == []
 
 
@@ -165,7 +200,9 @@ def test_every_op_says_what_it_does() -> None:
 def in_a_new_process(code: str, **settings: str) -> str:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("NUMBA_", "NUMGRAD_"))}
     environment |= {"PYTHONPATH": str(ROOT)} | settings
-    result = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, env=environment, check=False)
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, env=environment, check=False
+    )
     assert result.returncode == 0, result.stderr
     return result.stdout.strip()
 
@@ -207,7 +244,11 @@ def test_reading_annotations_needs_nothing_else() -> None:
 
 def blocks(language: str) -> list[str]:
     readme = ROOT / "README.md"
-    return re.findall(rf"^```{language}\n(.*?)^```", readme.read_text(), re.M | re.S) if readme.exists() else []
+    return (
+        re.findall(rf"^```{language}\n(.*?)^```", readme.read_text(), re.MULTILINE | re.DOTALL)
+        if readme.exists()
+        else []
+    )
 
 
 @pytest.mark.parametrize("code", blocks("python"), ids=lambda code: code.strip().splitlines()[0][:40])
@@ -222,4 +263,6 @@ def test_readme_names_what_exists() -> None:
         assert (ROOT / path).exists() or list(ROOT.glob(path)), f"README names {path}"
     for extra in re.findall(r"\.\[([\w,]+)\]", readme):
         declared = (ROOT / "pyproject.toml").read_text()
-        assert all(re.search(rf"^{e} = \[", declared, re.M) for e in extra.split(",")), f"README installs the extra {extra}"
+        assert all(re.search(rf"^{e} = \[", declared, re.MULTILINE) for e in extra.split(",")), (
+            f"README installs the extra {extra}"
+        )

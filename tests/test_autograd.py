@@ -24,7 +24,12 @@ def leaf(*values: Any) -> Any:
 
 
 def same(actual: Any, *expected: float) -> None:
-    assert_close(actual, numgrad.tensor(list(expected) if len(expected) > 1 else expected[0], dtype=numgrad.float64), rtol=1e-12, atol=1e-12)
+    assert_close(
+        actual,
+        numgrad.tensor(list(expected) if len(expected) > 1 else expected[0], dtype=numgrad.float64),
+        rtol=1e-12,
+        atol=1e-12,
+    )
 
 
 @pytest.fixture
@@ -118,7 +123,9 @@ def test_accumulating_in_place_keeps_the_tensor() -> None:
 
 def test_several_roots_and_given_gradients() -> None:
     x = leaf(1.0, 2.0)
-    autograd.backward([x * 2.0, x * x], [numgrad.tensor([1.0, 10.0]).double(), numgrad.tensor([100.0, 1000.0]).double()])
+    autograd.backward(
+        [x * 2.0, x * x], [numgrad.tensor([1.0, 10.0]).double(), numgrad.tensor([100.0, 1000.0]).double()]
+    )
     same(x.grad, 2.0 + 200.0, 20.0 + 4000.0)
 
 
@@ -575,7 +582,15 @@ def test_modes_are_restored_after_an_exception() -> None:
     assert numgrad.is_grad_enabled() and not numgrad.is_inference_mode_enabled()
 
 
-@pytest.mark.parametrize("decorate", [lambda f: numgrad.no_grad()(f), lambda f: numgrad.no_grad(f), lambda f: numgrad.inference_mode()(f), lambda f: numgrad.set_grad_enabled(False)(f)])
+@pytest.mark.parametrize(
+    "decorate",
+    [
+        lambda f: numgrad.no_grad()(f),
+        lambda f: numgrad.no_grad(f),
+        lambda f: numgrad.inference_mode()(f),
+        lambda f: numgrad.set_grad_enabled(False)(f),
+    ],
+)
 def test_modes_as_decorators(decorate: Any) -> None:
     x = leaf(1.0)
 
@@ -598,7 +613,7 @@ def test_a_decorated_generator_holds_its_mode_only_while_it_runs() -> None:
         received = yield x * 2.0
         assert received == "sent"
         yield x * 3.0
-        return "returned"  # noqa: B901 - what `yield from` gets
+        return "returned"
 
     generator = values()
     assert not next(generator).requires_grad

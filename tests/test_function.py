@@ -21,7 +21,12 @@ def leaf(*values: Any) -> Any:
 
 
 def same(actual: Any, *expected: float) -> None:
-    assert_close(actual, numgrad.tensor(list(expected) if len(expected) > 1 else expected[0], dtype=numgrad.float64), rtol=1e-12, atol=1e-12)
+    assert_close(
+        actual,
+        numgrad.tensor(list(expected) if len(expected) > 1 else expected[0], dtype=numgrad.float64),
+        rtol=1e-12,
+        atol=1e-12,
+    )
 
 
 @pytest.fixture
@@ -95,7 +100,7 @@ def test_function_with_several_inputs_and_outputs() -> None:
 
     seen: list[Any] = []
     a, b = leaf(2.0), leaf(5.0)
-    product, total, mask = Both.apply(a, b)
+    product, _, mask = Both.apply(a, b)
     assert not mask.requires_grad
     product.backward(retain_graph=True)  # nothing came for the sum: backward gets zeros
     same(a.grad, 5.0)

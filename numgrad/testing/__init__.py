@@ -1,10 +1,10 @@
 """Checking gradients and ops, ours and yours: the tools numgrad tests itself with.
 
-    numgrad.testing.gradcheck(function, inputs)          PyTorch's check, at points of your own
-    numgrad.testing.check_gradients(function, arrays)    ours: stricter, cheaper, chooses its own tolerance
-    numgrad.testing.check_op(op)                         everything that should be true of an op, by its sample
-    numgrad.testing.assert_close(actual, expected)       PyTorch's comparison
-    numgrad.testing.strategies                           inputs from hypothesis (which must be installed)
+numgrad.testing.gradcheck(function, inputs)          PyTorch's check, at points of your own
+numgrad.testing.check_gradients(function, arrays)    ours: stricter, cheaper, chooses its own tolerance
+numgrad.testing.check_op(op)                         everything that should be true of an op, by its sample
+numgrad.testing.assert_close(actual, expected)       PyTorch's comparison
+numgrad.testing.strategies                           inputs from hypothesis (which must be installed)
 """
 
 from .case import Case

@@ -15,8 +15,8 @@ from ..jit import DISABLED, get_num_threads, set_num_threads
 from ..ops.record import Op
 from ..tensor import Tensor, wrap
 from .case import Case, _leaves, quiet
-from .draw import Draw, numpy_draw
-from .gradients import check_gradients, check_second_gradients, direction, gradients, outputs_of
+from .draw import numpy_draw
+from .gradients import check_gradients, check_second_gradients, direction, outputs_of
 
 #: Roundings an op may be away from the exact result, in units of what one rounding of its inputs or output changes.
 ROUNDINGS = 16
@@ -39,7 +39,9 @@ def check_value(case: Case) -> None:
     doubles = case.astype(np.float64)
     exact = doubles.expected() if case.op.reference else doubles.results()
     eps = _eps(case)
-    slack = _slack(doubles, exact, eps) if case.op.reference else [eps * float(np.max(np.abs(e), initial=0)) for e in exact]
+    slack = (
+        _slack(doubles, exact, eps) if case.op.reference else [eps * float(np.max(np.abs(e), initial=0)) for e in exact]
+    )
     kinds = case.expected() if case.op.reference else exact
     assert len(actual) == len(exact), f"{case!r} returns {len(actual)} results instead of {len(exact)}"
     for i, (a, e, s, k) in enumerate(zip(actual, exact, slack, kinds, strict=True)):
@@ -63,7 +65,10 @@ def _slack(case: Case, exact: list[np.ndarray], eps: float) -> list[np.ndarray]:
     rng = np.random.default_rng(0)
     slack = [np.zeros(e.shape) for e in exact]
     for _ in range(4 if case.floats else 0):
-        moved = [np.asarray(a * (1 + eps * rng.choice([-1.0, 1.0], a.shape))) if a.dtype.kind == "f" else a for a in case.arrays]
+        moved = [
+            np.asarray(a * (1 + eps * rng.choice([-1.0, 1.0], a.shape))) if a.dtype.kind == "f" else a
+            for a in case.arrays
+        ]
         try:
             results = case.with_arrays(moved).expected()
         except Exception:  # a reference may insist on exact structure
@@ -79,7 +84,9 @@ def _check_dtype(case: Case, found: np.dtype, reference: np.dtype, where: str) -
     given = [a.dtype for a in case.arrays if a.dtype.kind == "f"]
     asked = any(isinstance(leaf, dtypes.dtype) for leaf in _leaves((case.args, case.kwargs)))
     if reference.kind == "f" and not asked:
-        wanted = {reference} if np.dtype(np.float64) in given else {reference, FLOAT32}  # NumPy widens more often than PyTorch
+        wanted = (
+            {reference} if np.dtype(np.float64) in given else {reference, FLOAT32}
+        )  # NumPy widens more often than PyTorch
     elif reference.kind in "iu":
         wanted = {reference, np.dtype(np.int64)}
     else:
@@ -96,11 +103,17 @@ def _check_close(actual: np.ndarray, expected: np.ndarray, bound: Any, where: st
             tiny = np.finfo(actual.dtype).tiny
             close = (actual == expected) | (difference <= bound + tiny) | (np.isnan(actual) & np.isnan(expected))
             # what overflows the narrower type is an infinity there
-            close |= np.isinf(actual) & (np.abs(expected) >= 0.999 * np.finfo(actual.dtype).max) & (np.sign(actual) == np.sign(expected))
+            close |= (
+                np.isinf(actual)
+                & (np.abs(expected) >= 0.999 * np.finfo(actual.dtype).max)
+                & (np.sign(actual) == np.sign(expected))
+            )
     if not np.all(close):
         at = tuple(int(i) for i in np.argwhere(~np.asarray(close))[0])
         allowed = np.broadcast_to(bound, expected.shape)[at]
-        raise AssertionError(f"{where}{list(at) if at else ''}: {actual[at]} instead of {expected[at]} (allowed: {allowed:.2g})")
+        raise AssertionError(
+            f"{where}{list(at) if at else ''}: {actual[at]} instead of {expected[at]} (allowed: {allowed:.2g})"
+        )
 
 
 # --- gradients ------------------------------------------------------------------------------------------------------
@@ -119,7 +132,9 @@ def check_gradient(case: Case, projections: int = 2) -> None:
     if case.floats and _has_gradient(case):
         with case.untouched() as own:
             floats = [own.arrays[i] for i in case.floats]
-            check_gradients(own.function(case.floats), floats, projections=projections, precision=1e-9 * case.op.tolerance)
+            check_gradients(
+                own.function(case.floats), floats, projections=projections, precision=1e-9 * case.op.tolerance
+            )
 
 
 def check_second_gradient(case: Case) -> None:
@@ -146,7 +161,13 @@ def check_gradient_of_reference(case: Case) -> None:
 
     with case.untouched() as own:
         floats = [own.arrays[i] for i in case.floats]
-        check_gradients(own.function(case.floats), floats, projections=1, precision=4 * ROUNDINGS * case.op.tolerance * _eps(case), compute=compute)
+        check_gradients(
+            own.function(case.floats),
+            floats,
+            projections=1,
+            precision=4 * ROUNDINGS * case.op.tolerance * _eps(case),
+            compute=compute,
+        )
 
 
 # --- layouts --------------------------------------------------------------------------------------------------------
@@ -170,7 +191,11 @@ def _expanded(x: np.ndarray) -> np.ndarray:
     return np.broadcast_to(x[index], x.shape)
 
 
-LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"transposed": _transposed, "strided": _strided, "expanded": _expanded}
+LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "transposed": _transposed,
+    "strided": _strided,
+    "expanded": _expanded,
+}
 
 
 def check_layouts(case: Case) -> None:
@@ -179,7 +204,7 @@ def check_layouts(case: Case) -> None:
         changed = case.with_arrays([change(a) for a in case.arrays])
         plain = changed.with_arrays([np.ascontiguousarray(a).reshape(a.shape) for a in changed.arrays])
         try:
-            expected = _everything(plain, lambda u: np.array(change(u)))
+            expected = _everything(plain, lambda u, change=change: np.array(change(u)))
         except Exception:
             if name != "expanded":  # repeated values may lie outside the op's domain
                 raise
@@ -203,9 +228,12 @@ def _everything(case: Case, change: Callable[[np.ndarray], np.ndarray] = lambda 
     found = [np.array(r.detach()._data if isinstance(r, Tensor) else r) for r in _leaves(result)]
     outputs = [o for o in outputs_of(result) if o.requires_grad]
     if outputs:
-        weights = [wrap(change(direction(rng, o._data.reshape(-1)).reshape(o._data.shape).astype(o._data.dtype))) for o in outputs]
-        for grad in autograd.grad(outputs, inputs, weights, allow_unused=True):
-            found.append(np.zeros(()) if grad is None else grad.detach()._data)
+        weights = [
+            wrap(change(direction(rng, o._data.reshape(-1)).reshape(o._data.shape).astype(o._data.dtype)))
+            for o in outputs
+        ]
+        received = autograd.grad(outputs, inputs, weights, allow_unused=True)
+        found += [np.zeros(()) if grad is None else grad.detach()._data for grad in received]
     return found
 
 
@@ -231,7 +259,9 @@ def check_threads(case: Case, counts: Sequence[int] = (2, 3, 4)) -> None:
             with _threads(count, grain=0):
                 actual = _everything(case)
             for i, (a, e) in enumerate(zip(actual, expected, strict=True)):
-                assert a.tobytes() == e.tobytes(), f"{case!r}, result or gradient {i}: {count} threads give other bits than the serial kernel"
+                assert a.tobytes() == e.tobytes(), (
+                    f"{case!r}, result or gradient {i}: {count} threads give other bits than the serial kernel"
+                )
 
 
 def _pool() -> int:
@@ -335,7 +365,9 @@ def _check_raises(call: Callable[[], Any], kind: type[BaseException], pattern: s
     try:
         call()
     except kind as error:
-        assert re.search(pattern, str(error)), f"{where} raises {type(error).__name__}({str(error)!r}), which does not match {pattern!r}"
+        assert re.search(pattern, str(error)), (
+            f"{where} raises {type(error).__name__}({str(error)!r}), which does not match {pattern!r}"
+        )
         return
     except Exception as error:
         raise AssertionError(f"{where} raises {type(error).__name__}: {error}; expected {kind.__name__}") from error
@@ -365,5 +397,3 @@ def check_op(op: Op, *, examples: int = 10, seed: int = 0) -> None:
         if not DISABLED:
             check_threads(single)
     check_errors(op)
-
-

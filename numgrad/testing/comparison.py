@@ -29,9 +29,17 @@ def assert_close(
     if (rtol is None) != (atol is None):
         given, missing = ("atol", "rtol") if rtol is None else ("rtol", "atol")
         raise ValueError(f"rtol and atol must both be specified or both unspecified, but got {given} without {missing}")
-    options = {"rtol": rtol, "atol": atol, "equal_nan": equal_nan, "check_dtype": check_dtype, "check_stride": check_stride}
+    options = {
+        "rtol": rtol,
+        "atol": atol,
+        "equal_nan": equal_nan,
+        "check_dtype": check_dtype,
+        "check_stride": check_stride,
+    }
     if not allow_subclasses and type(actual) is not type(expected):
-        raise TypeError(f"with allow_subclasses=False both must be of one type, but got {type(actual).__name__} and {type(expected).__name__}")
+        raise TypeError(
+            f"with allow_subclasses=False both must be of one type, but got {type(actual).__name__} and {type(expected).__name__}"
+        )
     try:
         _compare(actual, expected, "", options)
     except AssertionError as error:
@@ -43,7 +51,9 @@ def assert_close(
 def _compare(actual: Any, expected: Any, where: str, options: dict[str, Any]) -> None:
     if isinstance(actual, Mapping) and isinstance(expected, Mapping):
         if set(actual) != set(expected):
-            raise AssertionError(f"The keys of the mappings do not match{where}: {sorted(map(str, set(actual) ^ set(expected)))} are in one only")
+            raise AssertionError(
+                f"The keys of the mappings do not match{where}: {sorted(map(str, set(actual) ^ set(expected)))} are in one only"
+            )
         for key in actual:
             _compare(actual[key], expected[key], f"{where} at key {key!r}", options)
     elif _is_sequence(actual) and _is_sequence(expected):
@@ -65,7 +75,13 @@ def _is_sequence(value: Any) -> bool:
 def _arrays(actual: Any, expected: Any) -> tuple[np.ndarray, np.ndarray]:
     """Both as ndarrays; TypeError where they are not comparable."""
     kinds = [
-        "Tensor" if isinstance(v, Tensor) else "array" if isinstance(v, (np.ndarray, np.generic)) else "number" if isinstance(v, (int, float)) else None
+        "Tensor"
+        if isinstance(v, Tensor)
+        else "array"
+        if isinstance(v, (np.ndarray, np.generic))
+        else "number"
+        if isinstance(v, (int, float))
+        else None
         for v in (actual, expected)
     ]
     if None in kinds or kinds[0] != kinds[1]:
@@ -76,9 +92,13 @@ def _arrays(actual: Any, expected: Any) -> tuple[np.ndarray, np.ndarray]:
 
 def _compare_arrays(actual: np.ndarray, expected: np.ndarray, where: str, options: dict[str, Any]) -> None:
     if actual.shape != expected.shape:
-        raise AssertionError(f"The values for attribute 'shape' do not match{where}: {list(actual.shape)} != {list(expected.shape)}.")
+        raise AssertionError(
+            f"The values for attribute 'shape' do not match{where}: {list(actual.shape)} != {list(expected.shape)}."
+        )
     if options["check_dtype"] and actual.dtype != expected.dtype:
-        raise AssertionError(f"The values for attribute 'dtype' do not match{where}: {_name(actual)} != {_name(expected)}.")
+        raise AssertionError(
+            f"The values for attribute 'dtype' do not match{where}: {_name(actual)} != {_name(expected)}."
+        )
     if options["check_stride"] and actual.strides != expected.strides:
         steps = [[s // a.itemsize for s in a.strides] for a in (actual, expected)]
         raise AssertionError(f"The values for attribute 'stride()' do not match{where}: {steps[0]} != {steps[1]}.")
@@ -98,7 +118,9 @@ def _name(array: np.ndarray) -> str:
     return str(dtypes.FROM_NUMPY.get(array.dtype, array.dtype))
 
 
-def _far(actual: np.ndarray, expected: np.ndarray, rtol: float, atol: float, equal_nan: bool) -> tuple[np.ndarray, np.ndarray]:
+def _far(
+    actual: np.ndarray, expected: np.ndarray, rtol: float, atol: float, equal_nan: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """Where two arrays are not close, and how far apart they are."""
     a, b = actual.astype(np.float64), expected.astype(np.float64)
     with np.errstate(all="ignore"):
@@ -109,7 +131,9 @@ def _far(actual: np.ndarray, expected: np.ndarray, rtol: float, atol: float, equ
     return ~close, difference
 
 
-def _message(actual: np.ndarray, expected: np.ndarray, wrong: Any, difference: np.ndarray, where: str, rtol: float, atol: float) -> str:
+def _message(
+    actual: np.ndarray, expected: np.ndarray, wrong: Any, difference: np.ndarray, where: str, rtol: float, atol: float
+) -> str:
     kind = "Tensor-likes" if rtol or atol or actual.dtype.kind == "f" else "Tensor-likes (exactly)"
     if actual.ndim == 0:
         head = f"Scalars are not close{where}!\n\nExpected {expected.item()!r} but got {actual.item()!r}."
@@ -142,7 +166,9 @@ def make_tensor(
     sizes = tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else tuple(shape)
     kind = dtypes.to_numpy(dtype)
     if requires_grad and kind.kind != "f":
-        raise ValueError(f"requires_grad=True is not supported for {dtype}; only floating-point tensors can require grad")
+        raise ValueError(
+            f"requires_grad=True is not supported for {dtype}; only floating-point tensors can require grad"
+        )
     rng = np.random.default_rng(_seed())
     values = _uniform(rng, (*sizes[:-1], 2 * sizes[-1]) if noncontiguous and sizes else sizes, kind, low, high)
     if exclude_zero:
@@ -152,7 +178,9 @@ def make_tensor(
     return wrap(values).requires_grad_(requires_grad)
 
 
-def _uniform(rng: np.random.Generator, sizes: tuple[int, ...], kind: np.dtype, low: float | None, high: float | None) -> np.ndarray:
+def _uniform(
+    rng: np.random.Generator, sizes: tuple[int, ...], kind: np.dtype, low: float | None, high: float | None
+) -> np.ndarray:
     if kind.kind == "b":
         return rng.integers(0, 2, sizes).astype(kind)
     low = (0 if kind.kind == "u" else -9) if low is None else low

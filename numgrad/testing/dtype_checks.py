@@ -32,11 +32,17 @@ def check_dtypes(op: Op, draw: Draw) -> None:
 
 
 def _check_integers(case: Case, kind: Any) -> None:
-    arrays = [np.asarray(np.nan_to_num(np.abs(np.round(a)), posinf=9)).astype(kind) if a.dtype.kind == "f" else a for a in case.arrays]
+    arrays = [
+        np.asarray(np.nan_to_num(np.abs(np.round(a)), posinf=9)).astype(kind) if a.dtype.kind == "f" else a
+        for a in case.arrays
+    ]
     whole = case.with_arrays(arrays)
     try:
         # NumPy's exp of uint8 is float16: what the reference gives for the same numbers as floats is as good
-        own, floating = whole.expected(), whole.with_arrays([a.astype(np.float64) if a.dtype == kind else a for a in arrays]).expected()
+        own, floating = (
+            whole.expected(),
+            whole.with_arrays([a.astype(np.float64) if a.dtype == kind else a for a in arrays]).expected(),
+        )
     except Exception:  # the reference, or the op, has no meaning for these numbers
         return
     try:
@@ -50,7 +56,9 @@ def _check_integers(case: Case, kind: Any) -> None:
         assert a.dtype.kind != "f" or e.dtype.kind == "f", f"{where} is {a.dtype}, but the reference gives {e.dtype}"
         best = f if a.dtype.kind == "f" and f.shape == e.shape else e
         eps = float(np.finfo(a.dtype).eps) if a.dtype.kind == "f" else 0.0
-        scale = float(np.max(np.abs(np.where(np.isfinite(best), best, 0)), initial=0)) if best.dtype.kind == "f" else 0.0
+        scale = (
+            float(np.max(np.abs(np.where(np.isfinite(best), best, 0)), initial=0)) if best.dtype.kind == "f" else 0.0
+        )
         _check_close(a, best, ROUNDINGS * case.op.tolerance * eps * scale, where)
 
 
@@ -77,9 +85,13 @@ def _rank(operand: Any) -> tuple[int, int, np.dtype]:
 
 def _operand(op: Pointwise, draw: Draw, shape: tuple[int, ...]) -> Any:
     """A tensor of any dtype, or a number, inside the formula's domain."""
-    kind = draw.choice([np.float32, np.float64, np.int64, np.int32, np.int16, np.int8, np.uint8, np.bool_, int, float, bool])
+    kind = draw.choice(
+        [np.float32, np.float64, np.int64, np.int32, np.int16, np.int8, np.uint8, np.bool_, int, float, bool]
+    )
     if kind in (float, np.float32, np.float64):
-        return draw.number(op.low, op.high) if kind is float else draw.array(shape, op.low, op.high, op.avoid, dtype=kind)
+        return (
+            draw.number(op.low, op.high) if kind is float else draw.array(shape, op.low, op.high, op.avoid, dtype=kind)
+        )
     low = 0 if kind in (np.uint8, np.bool_, bool) else math.ceil(op.low)
     whole = [n for n in range(low, min(math.floor(op.high), 127) + 1) if n not in op.avoid and op.low <= n <= op.high]
     whole = whole if kind not in (bool, np.bool_) else [n for n in whole if n < 2]
@@ -116,8 +128,16 @@ def _check_promotion(op: Pointwise, draw: Draw) -> None:
     actual = case.results()[0]
     assert actual.dtype == result, f"{case!r} is {actual.dtype} instead of {result}"
     eps = float(np.finfo(compute).eps) if compute.kind == "f" else 0.0
-    bound = ROUNDINGS * op.tolerance * (eps * np.abs(np.where(np.isfinite(expected), expected, 0)) + _slack(exact, [expected], eps)[0]) if eps else 0.0
-    _check_close(actual, expected.astype(np.float64) if result.kind == "f" else expected.astype(result), bound, repr(case))
+    bound = (
+        ROUNDINGS
+        * op.tolerance
+        * (eps * np.abs(np.where(np.isfinite(expected), expected, 0)) + _slack(exact, [expected], eps)[0])
+        if eps
+        else 0.0
+    )
+    _check_close(
+        actual, expected.astype(np.float64) if result.kind == "f" else expected.astype(result), bound, repr(case)
+    )
 
 
 def _check_refused(case: Case, compute: np.dtype) -> None:

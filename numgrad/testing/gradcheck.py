@@ -31,7 +31,9 @@ def gradcheck(
     is compared; `fast_mode` compares one random projection of it instead. GradcheckError, or False without `raise_exception`.
     """
     if check_batched_grad or check_batched_forward_grad or check_forward_ad:
-        raise NotImplementedError("gradcheck: numgrad checks backward only; batched gradients and forward mode are not supported")
+        raise NotImplementedError(
+            "gradcheck: numgrad checks backward only; batched gradients and forward mode are not supported"
+        )
     tensors = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
     try:
         checked = _checked_inputs(tensors)
@@ -58,7 +60,9 @@ def gradgradcheck(
 ) -> bool:  # fmt: skip
     """`gradcheck` of the backward of `func`: gradients of gradients, with respect to the inputs and to `grad_outputs`."""
     if check_fwd_over_rev:
-        raise NotImplementedError("gradgradcheck: numgrad checks reverse over reverse only; forward mode is not supported")
+        raise NotImplementedError(
+            "gradgradcheck: numgrad checks reverse over reverse only; forward mode is not supported"
+        )
     tensors = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
     if grad_outputs is None:
         weights = tuple(_random_like(o, gen_non_contig_grad_outputs) for o in _outputs(func, tensors))
@@ -69,7 +73,9 @@ def gradgradcheck(
         own, upstream = both[: len(tensors)], both[len(tensors) :]
         outputs = _outputs(func, own)
         wanted = [t for t in own if isinstance(t, Tensor) and t.requires_grad]
-        return tuple(g for g in autograd.grad(outputs, wanted, upstream, create_graph=True, allow_unused=True) if g is not None)
+        return tuple(
+            g for g in autograd.grad(outputs, wanted, upstream, create_graph=True, allow_unused=True) if g is not None
+        )
 
     return gradcheck(
         backward, (*tensors, *weights), eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception, nondet_tol=nondet_tol,
@@ -82,13 +88,20 @@ def _checked_inputs(tensors: Sequence[Any]) -> list[int]:
     """Which inputs are checked; ValueError where none can be."""
     checked = [i for i, t in enumerate(tensors) if isinstance(t, Tensor) and t.requires_grad]
     if not checked:
-        raise ValueError("gradcheck expects at least one input tensor to require gradient, but none of them have requires_grad=True.")
+        raise ValueError(
+            "gradcheck expects at least one input tensor to require gradient, but none of them have requires_grad=True."
+        )
     for i in checked:
         data = tensors[i]._data
         if data.dtype != np.float64:
-            warnings.warn(f"Input #{i} requires gradient and is not a double precision floating point. This check will likely fail if all the inputs are not of double precision floating point.", stacklevel=3)
+            warnings.warn(
+                f"Input #{i} requires gradient and is not a double precision floating point. This check will likely fail if all the inputs are not of double precision floating point.",
+                stacklevel=3,
+            )
         if any(s == 0 and n > 1 for s, n in zip(data.strides, data.shape, strict=True)):
-            raise RuntimeError(f"The {i}th input has a dimension with stride 0. gradcheck only supports inputs that are non-overlapping; use .contiguous() first.")
+            raise RuntimeError(
+                f"The {i}th input has a dimension with stride 0. gradcheck only supports inputs that are non-overlapping; use .contiguous() first."
+            )
     return checked
 
 
@@ -103,7 +116,9 @@ def _values(func: Callable[..., Any], tensors: Sequence[Any], index: int) -> np.
     return _outputs(func, tensors)[index].detach().numpy().astype(np.float64)
 
 
-def _moved(func: Callable[..., Any], tensors: Sequence[Any], place: tuple[Any, Any], change: Any, index: int) -> np.ndarray:
+def _moved(
+    func: Callable[..., Any], tensors: Sequence[Any], place: tuple[Any, Any], change: Any, index: int
+) -> np.ndarray:
     """An output with `change` added to part of an input: in its memory, so that a function that closes over it sees it too."""
     data, where = place
     before = data[where].copy() if isinstance(data[where], np.ndarray) else data[where]
@@ -114,7 +129,9 @@ def _moved(func: Callable[..., Any], tensors: Sequence[Any], place: tuple[Any, A
         data[where] = before
 
 
-def _compare_jacobian(func: Any, tensors: Any, checked: list[int], index: int, output: Tensor, limits: tuple[float, float, float]) -> None:
+def _compare_jacobian(
+    func: Any, tensors: Any, checked: list[int], index: int, output: Tensor, limits: tuple[float, float, float]
+) -> None:
     eps, atol, rtol = limits
     shape = output._data.shape
     analytic = {i: np.zeros((tensors[i].numel(), output.numel())) for i in checked}
@@ -135,7 +152,9 @@ def _compare_jacobian(func: Any, tensors: Any, checked: list[int], index: int, o
             )
 
 
-def _compare_projection(func: Any, tensors: Any, checked: list[int], index: int, output: Tensor, limits: tuple[float, float, float]) -> None:
+def _compare_projection(
+    func: Any, tensors: Any, checked: list[int], index: int, output: Tensor, limits: tuple[float, float, float]
+) -> None:
     eps, atol, rtol = limits
     rng = np.random.default_rng(0)
     u = rng.standard_normal(output._data.shape)
@@ -148,7 +167,9 @@ def _compare_projection(func: Any, tensors: Any, checked: list[int], index: int,
         inner = np.zeros(1) if g is None else g._data * v
         # a projection adds up as many errors as it has terms
         if not abs(numeric - float(np.sum(inner))) <= atol * max(data.size, 1) ** 0.5 + rtol * abs(numeric):
-            raise GradcheckError(f"Jacobian mismatch for output {index} with respect to input {i}, in a random projection: numerical:{numeric}, analytical:{float(np.sum(inner))}")
+            raise GradcheckError(
+                f"Jacobian mismatch for output {index} with respect to input {i}, in a random projection: numerical:{numeric}, analytical:{float(np.sum(inner))}"
+            )
 
 
 def _backward(output: Tensor, inputs: Sequence[Tensor], u: np.ndarray) -> tuple[Any, ...]:
@@ -160,7 +181,9 @@ def _check_run_twice(output: Tensor, inputs: Sequence[Tensor], tolerance: float,
     u = np.ones(output._data.shape, output._data.dtype)
     for i, (a, b, x) in enumerate(zip(_backward(output, inputs, u), _backward(output, inputs, u), inputs, strict=True)):
         if a is not None and not np.all((np.abs(a._data - b._data) <= tolerance) | (a._data == b._data)):
-            raise GradcheckError(f"Backward is not reentrant, i.e., running backward with same input and grad_output multiple times gives different values for input {i}, although analytical gradient matches numerical gradient.")
+            raise GradcheckError(
+                f"Backward is not reentrant, i.e., running backward with same input and grad_output multiple times gives different values for input {i}, although analytical gradient matches numerical gradient."
+            )
         if dtypes and a is not None and a.dtype is not x.dtype:
             raise GradcheckError(f"Gradient has dtype mismatch: {a.dtype} for input {i} of {x.dtype}")
 
@@ -177,7 +200,9 @@ def _check_undefined(outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> Non
         for i, (a, b) in enumerate(zip(alone, among, strict=True)):
             first, second = (np.zeros(1) if g is None else g._data for g in (a, b))
             if not np.allclose(first, second, equal_nan=True):
-                raise GradcheckError(f"Expected backward function to handle undefined output grads: output {k} alone gives another gradient for input {i} than with zeros for the others")
+                raise GradcheckError(
+                    f"Expected backward function to handle undefined output grads: output {k} alone gives another gradient for input {i} than with zeros for the others"
+                )
 
 
 def _random_like(output: Tensor, strided: bool) -> Tensor:

@@ -41,13 +41,19 @@ def outputs_of(result: Any) -> list[Tensor]:
 def gradients(function: Callable[..., Any], arrays: Arrays, weights: Arrays) -> list[np.ndarray | None]:
     """What backward gives for each input, None where no gradient arrives."""
     inputs = [wrap(x).requires_grad_() for x in arrays]
-    outputs = [(o, wrap(u.astype(o._data.dtype))) for o, u in zip(outputs_of(function(*inputs)), weights, strict=True) if o.requires_grad]
+    outputs = [
+        (o, wrap(u.astype(o._data.dtype)))
+        for o, u in zip(outputs_of(function(*inputs)), weights, strict=True)
+        if o.requires_grad
+    ]
     if not outputs:
         return [None] * len(inputs)
     found = autograd.grad([o for o, _ in outputs], inputs, [u for _, u in outputs], allow_unused=True)
     for i, (x, grad) in enumerate(zip(arrays, found, strict=True)):
         if grad is not None and (tuple(grad.shape) != x.shape or grad.dtype.numpy != x.dtype):
-            raise GradientError(f"the gradient of input {i} is {grad.dtype} of shape {list(grad.shape)}, but the input {x.dtype} of {list(x.shape)}")
+            raise GradientError(
+                f"the gradient of input {i} is {grad.dtype} of shape {list(grad.shape)}, but the input {x.dtype} of {list(x.shape)}"
+            )
     return [None if grad is None else grad.detach().numpy() for grad in found]
 
 
@@ -69,7 +75,9 @@ def _weights(rng: np.random.Generator, y: np.ndarray) -> np.ndarray:
     return direction(rng, y.reshape(-1)).reshape(y.shape).astype(np.float32).astype(np.float64)
 
 
-def _difference(compute: Compute, arrays: Arrays, index: int, v: np.ndarray, weights: Arrays, h: float) -> tuple[float, float]:
+def _difference(
+    compute: Compute, arrays: Arrays, index: int, v: np.ndarray, weights: Arrays, h: float
+) -> tuple[float, float]:
     """The central difference of <weights, f> at step h, and the sum of |weights| |f|."""
     ends = []
     for step in (h, -h):
@@ -95,7 +103,13 @@ class Numeric(NamedTuple):
 
 
 def directional(
-    compute: Compute, arrays: Arrays, index: int, v: np.ndarray, weights: Arrays, scale: float, eps: float = np.finfo(np.float64).eps
+    compute: Compute,
+    arrays: Arrays,
+    index: int,
+    v: np.ndarray,
+    weights: Arrays,
+    scale: float,
+    eps: float = np.finfo(np.float64).eps,
 ) -> Numeric:
     """d/de <weights, f(arrays with e v added to one)>, with steps small enough to tell 1.001 from 1 in what is about `scale`.
 
@@ -149,7 +163,9 @@ def _length(vectors: Arrays) -> float:
 def _compare(analytic: float, scale: float, numeric: Numeric, bound: float, where: str, missing: bool) -> None:
     if not abs(analytic - numeric.value) <= bound:
         reason = "; no gradient arrives there" if missing else ""
-        raise GradientError(f"{where}: backward gives {analytic:.10g}, central differences {numeric.value:.10g} +- {bound:.1g}{reason}")
+        raise GradientError(
+            f"{where}: backward gives {analytic:.10g}, central differences {numeric.value:.10g} +- {bound:.1g}{reason}"
+        )
     if numeric.truncation > max(UNCERTAIN * scale, 10 * numeric.noise):
         raise GradientError(
             f"{where}: the numeric derivative {numeric.value:.6g} is uncertain by {numeric.truncation:.2g}: "
@@ -157,11 +173,15 @@ def _compare(analytic: float, scale: float, numeric: Numeric, bound: float, wher
         )
 
 
-def check_second_gradients(function: Callable[..., Any], arrays: Arrays, *, projections: int = 1, seed: int = 0, precision: float = 1e-9) -> None:
+def check_second_gradients(
+    function: Callable[..., Any], arrays: Arrays, *, projections: int = 1, seed: int = 0, precision: float = 1e-9
+) -> None:
     """Check the gradient of backward itself, with respect to the inputs and to the gradient it starts from."""
     rng = np.random.default_rng(seed + 1)
     weights = [_weights(rng, y) for y in evaluate(function, arrays)]
-    check_gradients(backward_of(function, len(arrays)), [*arrays, *weights], projections=projections, seed=seed, precision=precision)
+    check_gradients(
+        backward_of(function, len(arrays)), [*arrays, *weights], projections=projections, seed=seed, precision=precision
+    )
 
 
 def backward_of(function: Callable[..., Any], count: int) -> Callable[..., Any]:
@@ -170,7 +190,11 @@ def backward_of(function: Callable[..., Any], count: int) -> Callable[..., Any]:
     def backward(*tensors: Tensor) -> list[Tensor]:
         # numeric evaluations come without requires_grad, and backward needs it
         inputs = [t if t.requires_grad else t.detach().requires_grad_() for t in tensors[:count]]
-        pairs = [(o, u.to(o.dtype)) for o, u in zip(outputs_of(function(*inputs)), tensors[count:], strict=True) if o.requires_grad]
+        pairs = [
+            (o, u.to(o.dtype))
+            for o, u in zip(outputs_of(function(*inputs)), tensors[count:], strict=True)
+            if o.requires_grad
+        ]
         if not pairs:
             return []
         outputs, weights = zip(*pairs, strict=True)

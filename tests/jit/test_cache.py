@@ -66,7 +66,9 @@ def scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tupl
         exec(compile(text, str(path), "exec"), module.__dict__)
         return module
 
-    def run(factor: str = "2", shift: str = "value * 0", options: str = "", parallel: bool = False, dtype: Any = np.float64) -> tuple[list[float], bool]:
+    def run(
+        factor: str = "2", shift: str = "value * 0", options: str = "", parallel: bool = False, dtype: Any = np.float64
+    ) -> tuple[list[float], bool]:
         load("cached_helper", HELPER.format(shift=shift))
         made = load("cached_module", SOURCE.format(factor=factor, options=options)).scale
         twin = made.parallel if parallel else made.serial
@@ -192,7 +194,9 @@ def test_the_users_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_readers_see_all_of_a_file_or_nothing(tmp_path: Path) -> None:
     """Writers that overtake one another leave one of the contents, whole."""
     path, contents = tmp_path / "file", [bytes([i]) * 200_000 for i in range(4)]
-    writers = [threading.Thread(target=lambda c=c: [cache.write_atomically(path, c) for _ in range(20)]) for c in contents]
+    writers = [
+        threading.Thread(target=lambda c=c: [cache.write_atomically(path, c) for _ in range(20)]) for c in contents
+    ]
     for writer in writers:
         writer.start()
     while any(w.is_alive() for w in writers):

@@ -46,7 +46,9 @@ def check_derivative(tree: ast.expr, name: str, variables: dict[str, float]) -> 
     numeric = mpmath.diff(lambda v: value(tree, **variables | {name: v}), variables[name], h=mpmath.mpf(10) ** -10)
     exact = value(formula.derivative(tree, name), **variables)
     # constants in the rules are written with 16 digits
-    assert abs(exact - numeric) <= 1e-13 * (1 + abs(numeric)), f"d/d{name} {ast.unparse(tree)} = {ast.unparse(formula.derivative(tree, name))}"
+    assert abs(exact - numeric) <= 1e-13 * (1 + abs(numeric)), (
+        f"d/d{name} {ast.unparse(tree)} = {ast.unparse(formula.derivative(tree, name))}"
+    )
 
 
 @pytest.mark.parametrize("function", formula.DERIVATIVES)
@@ -100,7 +102,10 @@ def test_steps_have_no_slope(step: str) -> None:
 
 def test_derivatives_are_short() -> None:
     """Zeros and ones leave no trace."""
-    shown = {t: ast.unparse(formula.derivative(formula.parse(t), "x")) for t in ("x * z", "x + 3", "z / 2", "3 * x", "exp(x)", "-x")}
+    shown = {
+        t: ast.unparse(formula.derivative(formula.parse(t), "x"))
+        for t in ("x * z", "x + 3", "z / 2", "3 * x", "exp(x)", "-x")
+    }
     assert shown == {"x * z": "z", "x + 3": "1", "z / 2": "0", "3 * x": "3", "exp(x)": "exp(x)", "-x": "-1"}
 
 

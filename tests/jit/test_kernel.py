@@ -12,7 +12,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from numgrad.jit import DISABLED, device, empty, get_num_threads, kernel, launch, observe, prange, set_num_threads, threads, zeros
+from numgrad.jit import (
+    DISABLED,
+    device,
+    empty,
+    get_num_threads,
+    kernel,
+    launch,
+    observe,
+    prange,
+    set_num_threads,
+    threads,
+    zeros,
+)
 
 ROOT = Path(__file__).parent.parent.parent
 native = pytest.mark.skipif(DISABLED, reason="needs real kernels")
@@ -139,7 +151,9 @@ def test_an_observer_leaves_also_after_an_exception() -> None:
     assert seen == []
 
 
-@pytest.mark.parametrize(("wrong", "error"), [(0, RuntimeError), (-1, RuntimeError), (1000, ValueError), (1.5, TypeError), (True, TypeError)])
+@pytest.mark.parametrize(
+    ("wrong", "error"), [(0, RuntimeError), (-1, RuntimeError), (1000, ValueError), (1.5, TypeError), (True, TypeError)]
+)
 def test_numbers_of_threads_that_cannot_be(wrong: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="set_num_threads"):
         set_num_threads(wrong)
@@ -149,7 +163,9 @@ def test_numbers_of_threads_that_cannot_be(wrong: Any, error: type[Exception]) -
 # --- the machine ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("content", "expected"), [("150000 100000", 2), ("max 100000", None), ("50000 100000", 1), ("nonsense", None)])
+@pytest.mark.parametrize(
+    ("content", "expected"), [("150000 100000", 2), ("max 100000", None), ("50000 100000", 1), ("nonsense", None)]
+)
 def test_cpus_are_those_of_the_cgroup(content: str, expected: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads.Path, "read_text", lambda path: content)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(64)), raising=False)
@@ -158,7 +174,9 @@ def test_cpus_are_those_of_the_cgroup(content: str, expected: int | None, monkey
 
 def run(code: str, **settings: str) -> str:
     environment = os.environ | {"PYTHONPATH": str(ROOT)} | settings
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=300, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=300, check=False
+    )
     assert result.returncode == 0, result.stderr
     return result.stdout.strip()
 
