@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-
 from . import dtypes, ops
-
 from .ops import creation
 from .tensor import Tensor, wrap
 

@@ -11,14 +11,12 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numba
 import numpy as np
+from numba import njit, prange
 
 from . import threads  # before Numba: it bounds the OpenMP spin time and the size of the pool
-
-import numba  # noqa: E402  isort: skip
-from numba import njit, prange  # noqa: E402  isort: skip
-
-from .cache import DiskCache  # noqa: E402
+from .cache import DiskCache
 
 __all__ = ["DISABLED", "Kernel", "device", "empty", "kernel", "launch", "observe", "prange", "zeros"]
 

@@ -10,8 +10,8 @@ import numpy as np
 from ..dtypes import scalar_name
 from ..tensor import Tensor
 from .elementwise import pointwise
-from .record import REGISTRY, composite
 from .parts import narrow
+from .record import REGISTRY, composite
 from .shape import dimension, reshape
 
 _floating: Any = {"kind": "floating"}

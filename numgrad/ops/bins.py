@@ -70,8 +70,13 @@ def _bincount_forward(input: np.ndarray, weights: np.ndarray | None, bins: int) 
     return total if weights.dtype != np.float32 else copied(total, weights.dtype)
 
 
-_bincount = op("bincount_of", _bincount_forward, public=False, method=False,
-               vjp=(None, lambda g, input: REGISTRY["index_select"](g, 0, input)))  # fmt: skip
+_bincount = op(
+    "bincount_of",
+    _bincount_forward,
+    public=False,
+    method=False,
+    vjp=(None, lambda g, input: REGISTRY["index_select"](g, 0, input)),
+)
 
 
 def _bincount_function(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
@@ -100,9 +105,18 @@ def _bincount_sample(draw: Any) -> Any:
     return (x, draw.choice([None, draw.array(x.shape)]), draw.choice([0, 9])), {}
 
 
-bincount = composite("bincount", _bincount_function, reference=_bincount_reference, sample=_bincount_sample,
-                     errors=[((np.array([1, -1]),), RuntimeError, "non-negative"), ((np.ones(3),), NotImplementedError, "Double"),
-                             ((np.array([1, 1]), np.ones(1)), RuntimeError, "same length"), ((np.array([1]), None, -1), RuntimeError, "minlength")])  # fmt: skip
+bincount = composite(
+    "bincount",
+    _bincount_function,
+    reference=_bincount_reference,
+    sample=_bincount_sample,
+    errors=[
+        ((np.array([1, -1]),), RuntimeError, "non-negative"),
+        ((np.ones(3),), NotImplementedError, "Double"),
+        ((np.array([1, 1]), np.ones(1)), RuntimeError, "same length"),
+        ((np.array([1]), None, -1), RuntimeError, "minlength"),
+    ],
+)
 
 
 @kernel
@@ -158,9 +172,18 @@ def _histc_sample(draw: Any) -> Any:
     return (x, 4, *draw.choice([(), (-2.0, 2.0)])) if x.size < 2 else (x, 4, -2.0, 2.0), {}
 
 
-histc = composite("histc", _histc_function, reference=_histc_reference, sample=_histc_sample,
-                  errors=[((np.ones(3), 0), RuntimeError, "bins"), ((np.ones(3), 2, 5, 1), RuntimeError, "larger"),
-                          ((np.array([1.0, np.inf]), 2), RuntimeError, "finite"), ((np.arange(3),), NotImplementedError, "Long")])  # fmt: skip
+histc = composite(
+    "histc",
+    _histc_function,
+    reference=_histc_reference,
+    sample=_histc_sample,
+    errors=[
+        ((np.ones(3), 0), RuntimeError, "bins"),
+        ((np.ones(3), 2, 5, 1), RuntimeError, "larger"),
+        ((np.array([1.0, np.inf]), 2), RuntimeError, "finite"),
+        ((np.arange(3),), NotImplementedError, "Long"),
+    ],
+)
 
 # --- finding the bin ------------------------------------------------------------------------------------------------
 
@@ -189,7 +212,9 @@ def _find_places(places, rows, values, sorter, right):
         places[row, column] = _place(rows[at], sorter[at if sorter.size else 0], values[row, column], right)
 
 
-def _search_forward(rows: np.ndarray, values: np.ndarray, sorter: np.ndarray | None, right: bool, dtype: np.dtype) -> np.ndarray:
+def _search_forward(
+    rows: np.ndarray, values: np.ndarray, sorter: np.ndarray | None, right: bool, dtype: np.dtype
+) -> np.ndarray:
     common = dtypes.promote_two(rows.dtype, values.dtype)
     columns = values.shape[-1] if values.ndim and rows.ndim > 1 else values.size
     places = empty(values.shape, dtype)
@@ -197,8 +222,15 @@ def _search_forward(rows: np.ndarray, values: np.ndarray, sorter: np.ndarray | N
         return places
     table = as_bytes(copied(rows, common)).reshape(-1, rows.shape[-1])
     order = np.empty((1, 0), np.int64) if sorter is None else copied(sorter).reshape(-1, sorter.shape[-1])
-    launch(_find_places, places.reshape(-1, columns), table, as_bytes(copied(values, common)).reshape(-1, columns), order, int(right),
-           work=16 * places.size)  # fmt: skip
+    launch(
+        _find_places,
+        places.reshape(-1, columns),
+        table,
+        as_bytes(copied(values, common)).reshape(-1, columns),
+        order,
+        int(right),
+        work=16 * places.size,
+    )
     return places
 
 
@@ -225,17 +257,29 @@ def _check_search(rows: Tensor, values: Tensor, right: bool, side: str | None, s
             f"{name} boundary and sorter must have the same size, but got boundary tensor {list(rows.shape)} and got sorter tensor {list(sorter.shape)}"
         )
     if sorter.dtype is not dtypes.int64:
-        raise RuntimeError(f"{name} sorter must be a tensor of long dtype but got dtype {scalar_name(sorter._data.dtype)}")
-    if sorter.numel() and not (0 <= int(sorter.min()) and int(sorter.max()) < rows.shape[-1]):
+        raise RuntimeError(
+            f"{name} sorter must be a tensor of long dtype but got dtype {scalar_name(sorter._data.dtype)}"
+        )
+    if sorter.numel() and not (int(sorter.min()) >= 0 and int(sorter.max()) < rows.shape[-1]):
         raise RuntimeError(f"{name} sorter index out of range")
 
 
 def _searchsorted_function(
-    sorted_sequence: Tensor, input: Any, *, out_int32: bool = False, right: bool = False, side: str | None = None, sorter: Tensor | None = None
+    sorted_sequence: Tensor,
+    input: Any,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    side: str | None = None,
+    sorter: Tensor | None = None,
 ) -> Tensor:
     """Where values would go into sorted rows to keep them sorted: before equals, or after them with `right`. One row serves all values,
     or each row those in the same place. `sorter` gives the order that sorts the rows. NaN goes to the end."""
-    values = input if isinstance(input, Tensor) else wrap(np.asarray(input, dtypes.default() if isinstance(input, float) else None))
+    values = (
+        input
+        if isinstance(input, Tensor)
+        else wrap(np.asarray(input, dtypes.default() if isinstance(input, float) else None))
+    )
     _check_search(sorted_sequence, values, right, side, sorter)
     wanted = np.dtype(np.int32) if out_int32 else INT64
     return _search(sorted_sequence.detach(), values.detach(), sorter, right or side == "right", wanted)
@@ -245,7 +289,10 @@ def _searchsorted_reference(rows: Any, values: Any, *, right: bool = False, out_
     side, dtype = "right" if right else "left", np.int32 if out_int32 else np.int64
     if rows.ndim == 1:
         return np.asarray(np.searchsorted(rows, values, side)).astype(dtype)
-    flat = [np.searchsorted(r, v, side) for r, v in zip(rows.reshape(-1, rows.shape[-1]), values.reshape(-1, values.shape[-1]), strict=True)]
+    flat = [
+        np.searchsorted(r, v, side)
+        for r, v in zip(rows.reshape(-1, rows.shape[-1]), values.reshape(-1, values.shape[-1]), strict=True)
+    ]
     return np.asarray(flat, dtype).reshape(values.shape)
 
 
@@ -257,9 +304,16 @@ def _searchsorted_sample(draw: Any) -> Any:
 
 
 searchsorted = composite(
-    "searchsorted", _searchsorted_function, method=False, reference=_searchsorted_reference, sample=_searchsorted_sample,
-    errors=[((np.ones((1, 3)), np.ones(1)), RuntimeError, "must match"), ((np.array(1.0), np.ones(1)), RuntimeError, "0 dimension")],
-)  # fmt: skip
+    "searchsorted",
+    _searchsorted_function,
+    method=False,
+    reference=_searchsorted_reference,
+    sample=_searchsorted_sample,
+    errors=[
+        ((np.ones((1, 3)), np.ones(1)), RuntimeError, "must match"),
+        ((np.array(1.0), np.ones(1)), RuntimeError, "0 dimension"),
+    ],
+)
 
 
 def _bucketize_function(input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
@@ -269,6 +323,11 @@ def _bucketize_function(input: Any, boundaries: Tensor, *, out_int32: bool = Fal
     return _searchsorted_function(boundaries, input, out_int32=out_int32, right=right)
 
 
-bucketize = composite("bucketize", _bucketize_function, method=False, errors=[((np.ones(2), np.ones((1, 3))), RuntimeError, "1 dimension")],
-                      reference=lambda x, boundaries, **options: _searchsorted_reference(boundaries, x, **options),
-                      sample=lambda draw: ((draw.array(draw.shape()), np.sort(draw.array((5,)))), {"right": draw.boolean()}))  # fmt: skip
+bucketize = composite(
+    "bucketize",
+    _bucketize_function,
+    method=False,
+    errors=[((np.ones(2), np.ones((1, 3))), RuntimeError, "1 dimension")],
+    reference=lambda x, boundaries, **options: _searchsorted_reference(boundaries, x, **options),
+    sample=lambda draw: ((draw.array(draw.shape()), np.sort(draw.array((5,)))), {"right": draw.boolean()}),
+)

@@ -18,7 +18,16 @@ from .elementwise import copied
 from .record import op
 from .shape import reshape
 from .softmax import (
-    COST, columns_log_sum_exp, columns_max, log_sum_exp, row_max, rows, softmax, softmax_backward, strip, units,
+    COST,
+    columns_log_sum_exp,
+    columns_max,
+    log_sum_exp,
+    row_max,
+    rows,
+    softmax,
+    softmax_backward,
+    strip,
+    units,
 )  # fmt: skip
 
 #: Targets of one unit of work, and elements of the rows of one.

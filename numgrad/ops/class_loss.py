@@ -10,8 +10,8 @@ import numpy as np
 from ..dtypes import INT64, scalar_name
 from ..tensor import Tensor
 from .class_kernels import class_dim, cross_entropy_of_classes, nll
-from .record import composite
 from .convert import to_dtype
+from .record import composite
 from .shape import reshape
 from .softmax import log_softmax
 

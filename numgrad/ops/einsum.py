@@ -10,10 +10,9 @@ import numpy as np
 
 from ..tensor import Tensor
 from .matmul import product
-from .record import REGISTRY, composite
 from .parts import diagonal
+from .record import REGISTRY, composite
 from .shape import dimensions, expand, movedim, permute, reshape
-
 
 # --- reading the equation -------------------------------------------------------------------------------------------
 

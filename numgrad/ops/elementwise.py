@@ -123,7 +123,7 @@ class Pointwise(Op):
         self.plans[key] = plan
         return plan
 
-    @functools.lru_cache(maxsize=None)  # noqa: B019 - ops live as long as the program
+    @functools.cache  # noqa: B019 - ops live as long as the program
     def kernel(self, layouts: str, compute: np.dtype, result: np.dtype) -> Kernel:
         """The kernel for these layouts and dtypes."""
         return codegen.pointwise(self.name, self.tree, self.variables, layouts, compute, result)

@@ -15,9 +15,9 @@ from ..dtypes import scalar_name, to_numpy
 from ..jit import Kernel, device, empty, kernel, launch, prange
 from ..jit.vmath import exp, log, maximum
 from ..tensor import Tensor
+from .convert import to_dtype
 from .elementwise import copied
 from .record import composite, op
-from .convert import to_dtype
 from .shape import dimension
 
 #: Columns that are done together where rows lie side by side; elements of a row that one number of its dtype sums.

@@ -68,7 +68,7 @@ class StackDataset(Dataset):
     def __init__(self, *args, **kwargs) -> None:
         if bool(args) == bool(kwargs):
             raise ValueError("StackDataset takes datasets either by position or by keyword, and at least one")
-        self.datasets = kwargs if kwargs else args
+        self.datasets = kwargs or args
         lengths = [len(dataset) for dataset in self._parts()]
         if len(set(lengths)) > 1:
             raise ValueError(f"StackDataset: the datasets differ in length: {lengths}")

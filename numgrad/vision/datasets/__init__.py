@@ -10,11 +10,11 @@ from .vision import VisionDataset
 __all__ = [
     "CIFAR10",
     "CIFAR100",
+    "MNIST",
     "DatasetFolder",
     "Digits",
     "FakeData",
     "FashionMNIST",
     "ImageFolder",
-    "MNIST",
     "VisionDataset",
 ]
