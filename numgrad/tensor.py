@@ -400,7 +400,7 @@ def wrap(data: np.ndarray) -> Tensor:
 
 def rebuild(cls: type, data: np.ndarray, requires_grad: bool, grad: Any, extra: dict[str, Any]) -> Any:
     """A tensor from its parts, as pickle and deepcopy make it."""
-    result = object.__new__(cls)
+    result: Any = object.__new__(cls)
     result._data = data
     result.__dict__.update(extra)
     if requires_grad:

@@ -75,7 +75,7 @@ def test_python_numbers_are_weak(shape):
 def test_result_dtypes(text):
     """A dash stands for an error."""
     for letter, expected in zip(LETTERS, OPERATIONS[text], strict=True):
-        x = ng.ones(2, dtype=LETTERS[letter])
+        x = ng.ones(2, dtype=LETTERS[letter])  # noqa: F841 - the text names it
         if expected == "-":
             with pytest.raises((RuntimeError, TypeError)):
                 eval(text)
