@@ -80,7 +80,9 @@ _bincount = op(
 
 
 def _bincount_function(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
-    """How often each of 0, 1, 2, ... occurs in a vector of integers, or the sum of its weights; at least `minlength` bins."""
+    """How often each of 0, 1, 2, ... occurs in a vector of integers, or the sum of its weights; at least
+    `minlength` bins.
+    """
     if input._data.dtype.kind not in "iu":
         raise NotImplementedError(f"\"bincount\" not implemented for '{scalar_name(input._data.dtype)}'")
     if minlength < 0:
@@ -89,7 +91,8 @@ def _bincount_function(input: Tensor, weights: Tensor | None = None, minlength: 
         raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
     if weights is not None and weights.shape != input.shape:
         raise RuntimeError(
-            f"weights should be 1-d and have the same length as input, but got {list(weights.shape)} for {list(input.shape)}"
+            "weights should be 1-d and have the same length as input, "
+            f"but got {list(weights.shape)} for {list(input.shape)}"
         )
     bins = max(minlength, int(input.max()) + 1 if input.numel() else 0)
     return _bincount(input, weights, bins)
@@ -147,7 +150,9 @@ _histc = op("histc_of", _histc_forward, public=False, method=False, vjp=None)
 
 
 def _histc_function(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
-    """How many elements fall into each of `bins` equal parts of [min, max] (both equal: of the range of the data); the rest are left out."""
+    """How many elements fall into each of `bins` equal parts of [min, max] (both equal: of the range of the data);
+    the rest are left out.
+    """
     if input._data.dtype.kind != "f":
         raise NotImplementedError(f"\"histc\" not implemented for '{scalar_name(input._data.dtype)}'")
     if bins <= 0:
@@ -247,14 +252,15 @@ def _check_search(rows: Tensor, values: Tensor, right: bool, side: str | None, s
         raise RuntimeError(f"{name} boundaries tensor should have positive dimension, but got 0 dimension")
     if rows.dim() > 1 and (rows.dim() != values.dim() or rows.shape[:-1] != values.shape[:-1]):
         raise RuntimeError(
-            f"{name} boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries tensor and input value tensor "
-            f"must match, but we got boundaries tensor {list(rows.shape)} and input value tensor {list(values.shape)}"
+            f"{name} boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries tensor and input "
+            f"value tensor must match, but we got boundaries tensor {list(rows.shape)} and input value tensor {list(values.shape)}"
         )
     if sorter is None:
         return
     if sorter.shape != rows.shape:
         raise RuntimeError(
-            f"{name} boundary and sorter must have the same size, but got boundary tensor {list(rows.shape)} and got sorter tensor {list(sorter.shape)}"
+            f"{name} boundary and sorter must have the same size, but got boundary tensor {list(rows.shape)} "
+            f"and got sorter tensor {list(sorter.shape)}"
         )
     if sorter.dtype is not dtypes.int64:
         raise RuntimeError(
@@ -273,8 +279,11 @@ def _searchsorted_function(
     side: str | None = None,
     sorter: Tensor | None = None,
 ) -> Tensor:
-    """Where values would go into sorted rows to keep them sorted: before equals, or after them with `right`. One row serves all values,
-    or each row those in the same place. `sorter` gives the order that sorts the rows. NaN goes to the end."""
+    """Where values would go into sorted rows to keep them sorted: before equals, or with `right` after them.
+
+    One row serves all values, or each row those in the same place. `sorter` gives the order that sorts the rows. NaN goes
+    to the end.
+    """
     values = (
         input
         if isinstance(input, Tensor)

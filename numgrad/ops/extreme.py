@@ -1,4 +1,6 @@
-"""Maxima and minima, and where they are. NaN counts as greater than everything for max and smaller for min; of equals the first is found."""
+"""Maxima and minima, and where they are. NaN counts as greater than everything for max and smaller for min; of
+equals the first is found.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from .compare import _apart
 from .elementwise import copied
 from .record import REGISTRY, composite, op
 from .reduce import bad_dims, numpy_reduction, reduced_dims, spread
-from .reduction import RUN, ROWS, Reduction, along, reduced_shape
+from .reduction import ROWS, RUN, Reduction, along, reduced_shape
 from .scan import add_at
 from .shape import dimension, reshape, unsqueeze
 
@@ -39,11 +41,14 @@ def as_bytes(x: np.ndarray) -> np.ndarray:
     return x.view(np.uint8) if x.dtype == BOOL else x
 
 
-def check_not_empty(name: str, shape: tuple[int, ...], dims: tuple[int, ...], everything: bool, error: type = RuntimeError) -> None:
+def check_not_empty(
+    name: str, shape: tuple[int, ...], dims: tuple[int, ...], everything: bool, error: type = RuntimeError
+) -> None:
     """Raise as PyTorch does where nothing would be reduced: there is no maximum of nothing."""
     if everything and 0 in shape:
         raise error(
-            f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument."
+            f"{name}(): Expected reduction dim to be specified for input.numel() == 0. "
+            "Specify the reduction dim with the 'dim' argument."
         )
     for d in dims:
         if shape and shape[d] == 0:
@@ -64,8 +69,13 @@ def share_among_equals(g: Tensor, y: Tensor, input: Tensor, dims: tuple[int, ...
     return spread(g / equal.sum(dims, keepdim=True).reshape(g.shape), shape, dims) * equal if dims else g
 
 
-_extreme = op("extreme_over", _extreme_forward, public=False, method=False,
-              vjp=(lambda g, y, input, dims: share_among_equals(g, y, input, dims),))  # fmt: skip
+_extreme = op(
+    "extreme_over",
+    _extreme_forward,
+    public=False,
+    method=False,
+    vjp=(lambda g, y, input, dims: share_among_equals(g, y, input, dims),),
+)
 
 
 def _values_function(name: str, which: str) -> Any:
@@ -85,8 +95,20 @@ def _distinct_sample(draw: Any) -> Any:
 
 _nothing = np.ones((0, 2))
 _no_elements: Any = [((_nothing,), RuntimeError, "specified"), ((_nothing, 0), IndexError, "non-zero size")]
-amax = composite("amax", _values_function("amax", "max"), reference=numpy_reduction(np.max), sample=_distinct_sample, errors=bad_dims + _no_elements)
-amin = composite("amin", _values_function("amin", "min"), reference=numpy_reduction(np.min), sample=_distinct_sample, errors=bad_dims + _no_elements)
+amax = composite(
+    "amax",
+    _values_function("amax", "max"),
+    reference=numpy_reduction(np.max),
+    sample=_distinct_sample,
+    errors=bad_dims + _no_elements,
+)
+amin = composite(
+    "amin",
+    _values_function("amin", "min"),
+    reference=numpy_reduction(np.min),
+    sample=_distinct_sample,
+    errors=bad_dims + _no_elements,
+)
 
 _Both = namedtuple("aminmax", ["min", "max"])
 
@@ -94,7 +116,9 @@ _Both = namedtuple("aminmax", ["min", "max"])
 def _aminmax_function(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Any:
     """(min, max) of all elements or over one dimension."""
     if dim is None and input.numel() == 0:
-        raise RuntimeError("aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.")
+        raise RuntimeError(
+            "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity."
+        )
     dims = reduced_dims(None if dim is None else dimension(dim, input.dim()), input.dim())
     check_not_empty("aminmax", input._data.shape, dims, False)
     return _Both(_extreme(input, "min", dims, keepdim), _extreme(input, "max", dims, keepdim))
@@ -105,8 +129,16 @@ def _aminmax_sample(draw: Any) -> Any:
     return (x,), {"dim": draw.choice([None, draw.dim(x.ndim)]), "keepdim": draw.boolean()}
 
 
-aminmax = composite("aminmax", _aminmax_function, sample=_aminmax_sample, errors=_no_elements[:0] + [((_nothing,), RuntimeError, "no identity")],
-                    reference=lambda x, *, dim=None, keepdim=False: (numpy_reduction(np.min)(x, dim, keepdim), numpy_reduction(np.max)(x, dim, keepdim)))  # fmt: skip
+aminmax = composite(
+    "aminmax",
+    _aminmax_function,
+    sample=_aminmax_sample,
+    errors=_no_elements[:0] + [((_nothing,), RuntimeError, "no identity")],
+    reference=lambda x, *, dim=None, keepdim=False: (
+        numpy_reduction(np.min)(x, dim, keepdim),
+        numpy_reduction(np.max)(x, dim, keepdim),
+    ),
+)
 
 # --- places ---------------------------------------------------------------------------------------------------------
 
@@ -199,8 +231,13 @@ def put(g: Tensor, at: Tensor, shape: tuple[int, ...], dim: int, keepdim: bool) 
     return add_at(g, at, shape, dim) if keepdim else add_at(unsqueeze(g, dim), unsqueeze(at, dim), shape, dim)
 
 
-_extreme_at = op("extreme_at", _extreme_at_forward, public=False, method=False,
-                 vjp=(lambda g, y, input_shape, dim, keepdim: put(g[0], y[1], input_shape, dim, keepdim),))  # fmt: skip
+_extreme_at = op(
+    "extreme_at",
+    _extreme_at_forward,
+    public=False,
+    method=False,
+    vjp=(lambda g, y, input_shape, dim, keepdim: put(g[0], y[1], input_shape, dim, keepdim),),
+)
 
 
 def _overloaded(name: str, pair: str) -> Any:
@@ -221,8 +258,8 @@ def _overloaded(name: str, pair: str) -> Any:
         return result(*_extreme_at(input, name, dim, keepdim))
 
     function.__doc__ = (
-        f"{name}(input): the {name}imum of all elements. {name}(input, dim, keepdim=False): (values, indices) along one dimension. "
-        f"{name}(input, other): the {name}imum of each pair."
+        f"{name}(input): the {name}imum of all elements. {name}(input, dim, keepdim=False): (values, indices) along one "
+        f"dimension. {name}(input, other): the {name}imum of each pair."
     )
     return function
 
@@ -247,10 +284,20 @@ def _overloaded_reference(best: Any, place: Any, pair: Any) -> Any:
     return reference
 
 
-composite("max", _overloaded("max", "maximum"), reference=_overloaded_reference(np.max, np.argmax, np.maximum),
-                sample=_overloaded_sample, errors=_no_elements + [((np.ones((2, 3)), (0, 1)), TypeError, "must be int")])  # fmt: skip
-composite("min", _overloaded("min", "minimum"), reference=_overloaded_reference(np.min, np.argmin, np.minimum),
-                sample=_overloaded_sample, errors=_no_elements + [((np.ones((2, 3)), (0, 1)), TypeError, "must be int")])  # fmt: skip
+composite(
+    "max",
+    _overloaded("max", "maximum"),
+    reference=_overloaded_reference(np.max, np.argmax, np.maximum),
+    sample=_overloaded_sample,
+    errors=_no_elements + [((np.ones((2, 3)), (0, 1)), TypeError, "must be int")],
+)
+composite(
+    "min",
+    _overloaded("min", "minimum"),
+    reference=_overloaded_reference(np.min, np.argmin, np.minimum),
+    sample=_overloaded_sample,
+    errors=_no_elements + [((np.ones((2, 3)), (0, 1)), TypeError, "must be int")],
+)
 
 
 def _place_function(name: str, which: str) -> Any:
@@ -265,7 +312,9 @@ def _place_function(name: str, which: str) -> Any:
         check_not_empty(name, input._data.shape, (dim,), False)
         return _extreme_at(input.detach(), which, dim, keepdim)[1]
 
-    function.__doc__ = f"Where the {which}imum is along `dim`, or in the flattened tensor; of equals the first, NaN before all."
+    function.__doc__ = (
+        f"Where the {which}imum is along `dim`, or in the flattened tensor; of equals the first, NaN before all."
+    )
     return function
 
 
@@ -274,7 +323,22 @@ def _place_sample(draw: Any) -> Any:
     return (x, draw.choice([None, draw.dim(x.ndim)]), draw.boolean()), {}
 
 
-_place_errors: Any = [((_nothing,), IndexError, "specified"), ((_nothing, 0), IndexError, "non-zero size"),
-                      ((np.ones(2, bool),), RuntimeError, "bool")]  # fmt: skip
-argmax = composite("argmax", _place_function("argmax", "max"), reference=numpy_reduction(np.argmax), sample=_place_sample, errors=_place_errors)
-argmin = composite("argmin", _place_function("argmin", "min"), reference=numpy_reduction(np.argmin), sample=_place_sample, errors=_place_errors)
+_place_errors: Any = [
+    ((_nothing,), IndexError, "specified"),
+    ((_nothing, 0), IndexError, "non-zero size"),
+    ((np.ones(2, bool),), RuntimeError, "bool"),
+]
+argmax = composite(
+    "argmax",
+    _place_function("argmax", "max"),
+    reference=numpy_reduction(np.argmax),
+    sample=_place_sample,
+    errors=_place_errors,
+)
+argmin = composite(
+    "argmin",
+    _place_function("argmin", "min"),
+    reference=numpy_reduction(np.argmin),
+    sample=_place_sample,
+    errors=_place_errors,
+)

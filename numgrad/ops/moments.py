@@ -10,18 +10,20 @@ import numpy as np
 from .. import dtypes
 from ..dtypes import scalar_name, to_numpy
 from ..tensor import Tensor
+from .convert import to_dtype
 from .elementwise import copied, pointwise
 from .extreme import _extreme, _lowest
 from .pointwise import true_divide
 from .record import REGISTRY, composite, op
 from .reduce import axis, bad_dims, count, mean, numpy_reduction, reduced_dims, reduction_sample, spread, summed
 from .reduction import Reduction
-from .convert import to_dtype
 
 # --- variance -------------------------------------------------------------------------------------------------------
 
 _squares_about = Reduction("squares_about", "a + b", 0, "(x - m) * (x - m)", wide=True)
-_root = pointwise("root", "sqrt(x)", grad="where(y == 0, 0, g / (2 * y))", low=0.1, public=False, method=False)  # as std and norm at zero
+_root = pointwise(
+    "root", "sqrt(x)", grad="where(y == 0, 0, g / (2 * y))", low=0.1, public=False, method=False
+)  # as std and norm at zero
 
 
 def _quotient(x: np.ndarray, n: float) -> np.ndarray:
@@ -44,7 +46,9 @@ def _variance_backward(g: Tensor, input: Tensor, dims: tuple[int, ...], correcti
 _variance = op("variance", _variance_forward, public=False, method=False, vjp=(_variance_backward,))
 
 
-def _moment_arguments(name: str, input: Tensor, dim: Any, unbiased: Any, correction: Any) -> tuple[tuple[int, ...], float]:
+def _moment_arguments(
+    name: str, input: Tensor, dim: Any, unbiased: Any, correction: Any
+) -> tuple[tuple[int, ...], float]:
     """The dimensions and the correction, from either of the two ways PyTorch takes them."""
     if isinstance(dim, bool):  # var(x, unbiased)
         dim, unbiased = None, dim
@@ -59,7 +63,12 @@ def _moment_arguments(name: str, input: Tensor, dim: Any, unbiased: Any, correct
 
 def _moment(name: str, root: bool, with_mean: bool) -> Any:
     def function(
-        input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+        input: Tensor,
+        dim: Any = None,
+        unbiased: bool | None = None,
+        keepdim: bool = False,
+        *,
+        correction: float | None = None,
     ) -> Any:
         dims, by = _moment_arguments(name, input, dim, unbiased, correction)
         found = _variance(input, dims, by, keepdim)
@@ -67,20 +76,25 @@ def _moment(name: str, root: bool, with_mean: bool) -> Any:
         return (found, mean(input, dims, keepdim)) if with_mean else found
 
     function.__doc__ = (
-        f"The {'standard deviation' if root else 'variance'}{' and the mean' if with_mean else ''} over dimensions `dim` (None: all): "
+        f"The {'standard deviation' if root else 'variance'}{' and the mean' if with_mean else ''} over dimensions `dim` "
+        "(None: all): "
         "squares about the mean are summed and divided by n - correction (1 unless given; 0 if `unbiased` is False)."
     )
     return function
 
 
 def _moment_reference(root: bool, with_mean: bool) -> Any:
-    def reference(x: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None) -> Any:
+    def reference(
+        x: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
+    ) -> Any:
         correction = (1 if unbiased is None or unbiased else 0) if correction is None else correction
         where = axis(dim) if x.ndim else None
         center = np.mean(x, axis=where, keepdims=True)
         n = x.size // max(center.size, 1)
         with np.errstate(all="ignore"):
-            found = np.sum((x - center) ** 2, axis=where, keepdims=keepdim) / np.asarray(max(n - correction, 0), x.dtype)
+            found = np.sum((x - center) ** 2, axis=where, keepdims=keepdim) / np.asarray(
+                max(n - correction, 0), x.dtype
+            )
         found = np.sqrt(found) if root else found
         return (found, np.mean(x, axis=where, keepdims=keepdim)) if with_mean else found
 
@@ -91,13 +105,26 @@ def _moment_sample(draw: Any) -> Any:
     (x, dim, keepdim), _ = reduction_sample(draw, min_side=2)
     if x.ndim == 0:
         return (x, None, False), {}  # one number has no variance; without correction it is 0
-    return draw.choice([((x, dim, draw.boolean(), keepdim), {}), ((x, dim), {"correction": draw.integer(0, 1), "keepdim": keepdim})])
+    return draw.choice(
+        [((x, dim, draw.boolean(), keepdim), {}), ((x, dim), {"correction": draw.integer(0, 1), "keepdim": keepdim})]
+    )
 
 
 _moment_errors: Any = [((np.arange(3),), RuntimeError, "floating"), *bad_dims]
-for _name, _root_, _mean in (("var", False, False), ("std", True, False), ("var_mean", False, True), ("std_mean", True, True)):
-    composite(_name, _moment(_name, _root_, _mean), reference=_moment_reference(_root_, _mean), sample=_moment_sample,
-              errors=_moment_errors, method=not _mean)  # fmt: skip
+for _name, _root_, _mean in (
+    ("var", False, False),
+    ("std", True, False),
+    ("var_mean", False, True),
+    ("std_mean", True, True),
+):
+    composite(
+        _name,
+        _moment(_name, _root_, _mean),
+        reference=_moment_reference(_root_, _mean),
+        sample=_moment_sample,
+        errors=_moment_errors,
+        method=not _mean,
+    )
 
 # --- norms ----------------------------------------------------------------------------------------------------------
 
@@ -105,7 +132,14 @@ _absolute_sum = Reduction("sum_abs", "a + b", 0, "abs(x)", wide=True)
 _squares_sum = Reduction("sum_squares", "a + b", 0, "x * x", wide=True)
 _powers = pointwise("absolute_power", "pow(abs(x), power)", constants=("power",), low=0.3, public=False, method=False)
 _unit = pointwise("unit", "where(z == 0, 0, x / z)", public=False, method=False)
-_unit_power = pointwise("unit_power", "where(x == 0, 0, sign(x) * pow(abs(x) / z, power))", constants=("power",), low=0.3, public=False, method=False)
+_unit_power = pointwise(
+    "unit_power",
+    "where(x == 0, 0, sign(x) * pow(abs(x) / z, power))",
+    constants=("power",),
+    low=0.3,
+    public=False,
+    method=False,
+)
 
 
 def _norm_forward(input: np.ndarray, p: float, dims: tuple[int, ...], keepdim: bool) -> np.ndarray:
@@ -130,13 +164,18 @@ def _norm_backward(g: Tensor, y: Tensor, input: Tensor, p: float, dims: tuple[in
 _norm = op("norm_over", _norm_forward, public=False, method=False, vjp=(_norm_backward,))
 
 
-def _vector_norm_function(input: Tensor, ord: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-    """The `ord`-norm over dimensions `dim` (None: all): any number, inf (largest magnitude), -inf (smallest), 0 (how many are not zero)."""
+def _vector_norm_function(
+    input: Tensor, ord: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
+) -> Tensor:
+    """The `ord`-norm over dimensions `dim` (None: all): any number, inf (largest magnitude), -inf (smallest), 0
+    (how many are not zero).
+    """
     if not isinstance(ord, (int, float)):
         raise TypeError(f"linalg_vector_norm(): argument 'ord' (position 2) must be Number, not {type(ord).__name__}")
     if input._data.dtype.kind != "f":
         raise RuntimeError(
-            f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {scalar_name(input._data.dtype)}"
+            "linalg.vector_norm: Expected a floating point or complex tensor as input. "
+            f"Got {scalar_name(input._data.dtype)}"
         )
     if dtype is not None and to_numpy(dtype) != input._data.dtype:
         input = to_dtype(input, to_numpy(dtype))
@@ -151,12 +190,22 @@ def _vector_norm_function(input: Tensor, ord: float = 2, dim: Any = None, keepdi
 def _check_identity(shape: tuple[int, ...], ord: float, dim: Any, dims: tuple[int, ...]) -> None:
     empty = [d for d in dims if shape[d] == 0]
     if empty:
-        where = "an empty tensor because" if dim is None else f"the dimension {empty[0]} because this dimension is empty and"
-        raise RuntimeError(f"linalg.vector_norm cannot compute the {ord} norm on {where} the operation does not have an identity")
+        where = (
+            "an empty tensor because"
+            if dim is None
+            else f"the dimension {empty[0]} because this dimension is empty and"
+        )
+        raise RuntimeError(
+            f"linalg.vector_norm cannot compute the {ord} norm on {where} the operation does not have an identity"
+        )
 
 
-def _norm_function(input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, out: None = None, dtype: Any = None) -> Tensor:
-    """The p-norm over dimensions `dim` (None: all) as of one vector; "fro" is 2, "nuc" the sum of a matrix's singular values."""
+def _norm_function(
+    input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, out: None = None, dtype: Any = None
+) -> Tensor:
+    """The p-norm over dimensions `dim` (None: all) as of one vector; "fro" is 2, "nuc" the sum of a matrix's
+    singular values.
+    """
     if isinstance(p, str) and p != "fro":
         if p != "nuc":
             raise RuntimeError(f"linalg.matrix_norm: Order {p} not supported.")
@@ -190,11 +239,26 @@ def _number_sample(draw: Any) -> Any:
     return (x, 2 if p == "fro" else p, *rest), kwargs
 
 
-_norm_errors: Any = [((np.arange(3),), RuntimeError, "Got Long"), ((np.ones((0, 3)), math.inf, 0), RuntimeError, "identity")]
-norm = composite("norm", _norm_function, reference=_norm_reference, sample=_norm_sample,
-                 errors=[*_norm_errors, ((np.ones(3), "foo"), RuntimeError, "Order foo")])  # fmt: skip
-vector_norm = composite("linalg_vector_norm", _vector_norm_function, public=False, method=False, reference=_norm_reference, sample=_number_sample,
-                        errors=[*_norm_errors, ((np.ones(3), "fro"), TypeError, "must be Number")])  # fmt: skip
+_norm_errors: Any = [
+    ((np.arange(3),), RuntimeError, "Got Long"),
+    ((np.ones((0, 3)), math.inf, 0), RuntimeError, "identity"),
+]
+norm = composite(
+    "norm",
+    _norm_function,
+    reference=_norm_reference,
+    sample=_norm_sample,
+    errors=[*_norm_errors, ((np.ones(3), "foo"), RuntimeError, "Order foo")],
+)
+vector_norm = composite(
+    "linalg_vector_norm",
+    _vector_norm_function,
+    public=False,
+    method=False,
+    reference=_norm_reference,
+    sample=_number_sample,
+    errors=[*_norm_errors, ((np.ones(3), "fro"), TypeError, "must be Number")],
+)
 
 # --- logsumexp ------------------------------------------------------------------------------------------------------
 
@@ -219,13 +283,17 @@ _logsumexp = op("logsumexp_over", _logsumexp_forward, public=False, method=False
 
 
 def _logsumexp_function(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
-    """The logarithm of the sum of the exponentials over dimensions `dim`, without overflow; integers become the default dtype."""
+    """The logarithm of the sum of the exponentials over dimensions `dim`, without overflow; integers become the
+    default dtype.
+    """
     x = input if input._data.dtype.kind == "f" else to_dtype(input, dtypes.default())
     return _logsumexp(x, reduced_dims(dim, input.dim()), keepdim)
 
 
 def _logsumexp_reference(x: Any, dim: Any, keepdim: bool = False) -> Any:
-    return numpy_reduction(lambda a, axis, keepdims: np.log(np.sum(np.exp(a), axis=axis, keepdims=keepdims)))(x, dim, keepdim)
+    return numpy_reduction(lambda a, axis, keepdims: np.log(np.sum(np.exp(a), axis=axis, keepdims=keepdims)))(
+        x, dim, keepdim
+    )
 
 
 def _logsumexp_sample(draw: Any) -> Any:
@@ -233,5 +301,10 @@ def _logsumexp_sample(draw: Any) -> Any:
     return (x, draw.dim(x.ndim) if dim is None or dim == () else dim, keepdim), kwargs
 
 
-logsumexp = composite("logsumexp", _logsumexp_function, reference=_logsumexp_reference, sample=_logsumexp_sample,
-                      errors=[((np.ones((2, 3)), 2), IndexError, "range")])  # fmt: skip
+logsumexp = composite(
+    "logsumexp",
+    _logsumexp_function,
+    reference=_logsumexp_reference,
+    sample=_logsumexp_sample,
+    errors=[((np.ones((2, 3)), 2), IndexError, "range")],
+)

@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from .. import dtypes
 from ..dtypes import BOOL, INT64, scalar_name, to_numpy
 from ..tensor import Tensor
+from .convert import to_dtype
 from .elementwise import copied, pointwise
-from .record import composite, op
+from .record import REGISTRY, composite, op
 from .reduction import Reduction, reduced_shape
 from .scan import products_before
-from .convert import to_dtype
 from .shape import dimension, dimensions, expand, reshape
 
 # --- dimensions -----------------------------------------------------------------------------------------------------
@@ -49,7 +48,13 @@ def _sum_forward(input: np.ndarray, dims: tuple[int, ...], keepdim: bool, dtype:
     return summed(x, dims, keepdim)
 
 
-_sum = op("sum_over", _sum_forward, public=False, method=False, vjp=(lambda g, input_shape, dims: spread(g, input_shape, dims),))
+_sum = op(
+    "sum_over",
+    _sum_forward,
+    public=False,
+    method=False,
+    vjp=(lambda g, input_shape, dims: spread(g, input_shape, dims),),
+)
 
 
 def sum_dtype(input: Tensor, dtype: Any) -> np.dtype:
@@ -115,8 +120,14 @@ def _sum_to_size_sample(draw: Any) -> Any:
     return (draw.array(shape), draw.broadcastable(shape)), {}
 
 
-sum_to_size = composite("sum_to_size", _sum_to_size_function, public=False, reference=_sum_to_size_reference, sample=_sum_to_size_sample,
-                        errors=[((np.ones((2, 3)), (2,)), RuntimeError, "expandable")])  # fmt: skip
+sum_to_size = composite(
+    "sum_to_size",
+    _sum_to_size_function,
+    public=False,
+    reference=_sum_to_size_reference,
+    sample=_sum_to_size_sample,
+    errors=[((np.ones((2, 3)), (2,)), RuntimeError, "expandable")],
+)
 
 # --- made of sums ---------------------------------------------------------------------------------------------------
 
@@ -127,13 +138,16 @@ def float_dtype(input: Tensor, dtype: Any, name: str) -> np.dtype:
     if wanted.kind != "f":
         whose = "Input" if dtype is None else "Optional"
         raise RuntimeError(
-            f"{name}(): could not infer output dtype. {whose} dtype must be either a floating point or complex dtype. Got: {scalar_name(wanted)}"
+            f"{name}(): could not infer output dtype. {whose} dtype must be either a floating point or complex dtype. "
+            f"Got: {scalar_name(wanted)}"
         )
     return wanted
 
 
 def _mean_function(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-    """The mean over dimensions `dim` (None: all) of floating-point values, or of values cast to `dtype`; NaN of nothing."""
+    """The mean over dimensions `dim` (None: all) of floating-point values, or of values cast to `dtype`; NaN of
+    nothing.
+    """
     wanted = float_dtype(input, dtype, "mean")
     dims = reduced_dims(dim, input.dim())
     return _sum(input, dims, keepdim, wanted) / count(input._data.shape, dims)
@@ -145,8 +159,13 @@ def _mean_reference(x: Any, dim: Any = None, keepdim: bool = False, *, dtype: An
         return total / np.asarray(x.size // max(total.size, 1) if x.size else 0, total.dtype)
 
 
-mean = composite("mean", _mean_function, reference=_mean_reference, sample=lambda draw: reduction_sample(draw, min_side=1),
-                 errors=[((np.arange(3),), RuntimeError, "Got: Long"), *bad_dims])  # fmt: skip
+mean = composite(
+    "mean",
+    _mean_function,
+    reference=_mean_reference,
+    sample=lambda draw: reduction_sample(draw, min_side=1),
+    errors=[((np.arange(3),), RuntimeError, "Got: Long"), *bad_dims],
+)
 
 # --- products, counts and truth -------------------------------------------------------------------------------------
 
@@ -171,7 +190,9 @@ _prod = op("prod_over", _prod_forward, public=False, method=False, vjp=(_prod_ba
 
 
 def _prod_function(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-    """The product of all elements, or over one dimension; integers and bool multiply in int64 unless `dtype` says otherwise."""
+    """The product of all elements, or over one dimension; integers and bool multiply in int64 unless `dtype` says
+    otherwise.
+    """
     if dim is None:
         return _prod(reshape(input, (input.numel(),)), 0, False, sum_dtype(input, dtype))
     return _prod(input, dimension(dim, input.dim()), keepdim, sum_dtype(input, dtype))
@@ -185,13 +206,23 @@ def _prod_sample(draw: Any) -> Any:
     return draw.choice([((x,), {}), ((x, draw.dim(x.ndim), draw.boolean()), {})])
 
 
-prod = composite("prod", _prod_function, reference=numpy_reduction(np.prod), sample=_prod_sample,
-                 errors=[((np.ones((2, 3)), 2), IndexError, "range"), ((np.ones((2, 3)), (0, 1)), TypeError, "must be int")])  # fmt: skip
+prod = composite(
+    "prod",
+    _prod_function,
+    reference=numpy_reduction(np.prod),
+    sample=_prod_sample,
+    errors=[((np.ones((2, 3)), 2), IndexError, "range"), ((np.ones((2, 3)), (0, 1)), TypeError, "must be int")],
+)
 
 _numbers_summed = Reduction("nansum", "a + b", 0, "where(x != x, 0, x)", wide=True)
 _mask_numbers = pointwise("mask_numbers", "where(z != z, 0, x)", constants=("z",), public=False, method=False)
-_nansum = op("nansum_over", lambda input, dims, keepdim: _numbers_summed(input, dims, keepdim), public=False, method=False,
-             vjp=(lambda g, input, dims: _mask_numbers(spread(g, input._data.shape, dims), input),))  # fmt: skip
+_nansum = op(
+    "nansum_over",
+    lambda input, dims, keepdim: _numbers_summed(input, dims, keepdim),
+    public=False,
+    method=False,
+    vjp=(lambda g, input, dims: _mask_numbers(spread(g, input._data.shape, dims), input),),
+)
 
 
 def _nansum_function(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
@@ -210,19 +241,28 @@ def _holes_sample(draw: Any) -> Any:
     return args, kwargs
 
 
-nansum = composite("nansum", _nansum_function, reference=numpy_reduction(np.nansum), sample=_holes_sample, errors=bad_dims)
+nansum = composite(
+    "nansum", _nansum_function, reference=numpy_reduction(np.nansum), sample=_holes_sample, errors=bad_dims
+)
 
 
 def _nanmean_function(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The mean over dimensions `dim` (None: all) of what is not NaN; NaN where nothing is."""
     if input._data.dtype.kind != "f":
-        raise RuntimeError(f"nanmean(): expected input to have floating point or complex dtype but got {scalar_name(input._data.dtype)}")
-    return _nansum_function(input, dim, keepdim, dtype=dtype) / _sum_function(input == input, dim, keepdim)
+        raise RuntimeError(
+            "nanmean(): expected input to have floating point or complex dtype but got "
+            f"{scalar_name(input._data.dtype)}"
+        )
+    return _nansum_function(input, dim, keepdim, dtype=dtype) / _sum_function(
+        REGISTRY["isnan"](input).logical_not(), dim, keepdim
+    )
 
 
 def _nanmean_reference(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
     with np.errstate(all="ignore"):
-        return numpy_reduction(np.nansum)(x, dim, keepdim) / numpy_reduction(np.sum)(~np.isnan(x), dim, keepdim).astype(x.dtype)
+        return numpy_reduction(np.nansum)(x, dim, keepdim) / numpy_reduction(np.sum)(~np.isnan(x), dim, keepdim).astype(
+            x.dtype
+        )
 
 
 def _one_hole_sample(draw: Any) -> Any:
@@ -232,8 +272,13 @@ def _one_hole_sample(draw: Any) -> Any:
     return args, kwargs
 
 
-nanmean = composite("nanmean", _nanmean_function, reference=_nanmean_reference, sample=_one_hole_sample,
-                    errors=[((np.arange(3),), RuntimeError, "got Long"), *bad_dims])  # fmt: skip
+nanmean = composite(
+    "nanmean",
+    _nanmean_function,
+    reference=_nanmean_reference,
+    sample=_one_hole_sample,
+    errors=[((np.arange(3),), RuntimeError, "got Long"), *bad_dims],
+)
 
 _nonzero = {
     "count": Reduction("count_nonzero", "a + b", 0, "x != 0"),
@@ -262,9 +307,13 @@ def _zeros_sample(draw: Any) -> Any:
     return (np.asarray(x), *rest), kwargs
 
 
-count_nonzero = composite("count_nonzero", _count_nonzero_function, errors=bad_dims,
-                          sample=lambda draw: (_zeros_sample(draw)[0][:2], {}),
-                          reference=lambda x, dim=None: np.asarray(np.count_nonzero(x, axis=axis(dim) if x.ndim else None)))  # fmt: skip
+count_nonzero = composite(
+    "count_nonzero",
+    _count_nonzero_function,
+    errors=bad_dims,
+    sample=lambda draw: (_zeros_sample(draw)[0][:2], {}),
+    reference=lambda x, dim=None: np.asarray(np.count_nonzero(x, axis=axis(dim) if x.ndim else None)),
+)
 
 
 def _truth(what: str) -> Any:
@@ -272,7 +321,8 @@ def _truth(what: str) -> Any:
         dims = () if isinstance(dim, tuple) and not dim else reduced_dims(dim, input.dim())
         return _about_nonzero(input, what, dims, keepdim)
 
-    function.__doc__ = f"Whether {what} of the elements {'is' if what == 'any' else 'are'} not zero, over dimensions `dim` (None: all)."
+    verb = "is" if what == "any" else "are"
+    function.__doc__ = f"Whether {what} of the elements {verb} not zero, over dimensions `dim` (None: all)."
     return function
 
 

@@ -1,8 +1,8 @@
 """Reductions as two formulas: what becomes of each element, and how two results become one.
 
 A contiguous array is seen as (outer, n, inner), and n is reduced. Where inner is 1, a run of memory is folded into one
-number; else rows are folded into each other, element by element. Runs and rows are cut into pieces by shape alone; the
-results of pieces are reduced in turn, so that errors grow with the logarithm of n and the bits do not depend on threads.
+number; else rows are folded into each other, element by element. Runs and rows are cut into pieces by shape alone, and
+the results of pieces are reduced in turn: errors grow with the logarithm of n, and the bits do not depend on threads.
 """
 
 from __future__ import annotations
@@ -81,14 +81,15 @@ def fold_one(y, p{operand}):
 
 
 @device
-def fold_rows(y, x{operand}, o, p, first):
+def fold_rows(y, x{operand}, o, piece, first):
     last = min(first + {COLUMNS}, y.shape[2])
-    out = y[o, p, first:last]
+    out = y[o, piece, first:last]
     for j in range(last - first):
         out[j] = R({identity})
-    k, stop = p * {ROWS}, min(x.shape[1], (p + 1) * {ROWS})
+    k, stop = piece * {ROWS}, min(x.shape[1], (piece + 1) * {ROWS})
     while k + 4 <= stop:
-        fold_four(out, x[o, k, first:last], x[o, k + 1, first:last], x[o, k + 2, first:last], x[o, k + 3, first:last]{at_row})
+        p, q, r, s = x[o, k, first:last], x[o, k + 1, first:last], x[o, k + 2, first:last], x[o, k + 3, first:last]
+        fold_four(out, p, q, r, s{at_row})
         k += 4
     while k < stop:
         fold_one(out, x[o, k, first:last]{at_row})
@@ -108,7 +109,8 @@ def {name}(y, x{operand}):
 class Reduction:
     """`element` is a formula of x and, where a center is given, m; `combine` is an associative one of a and b.
 
-    `identity` is what an empty reduction gives: a number, or a function of the dtype. `wide`: runs accumulate in float64.
+    `identity` is what an empty reduction gives: a number, or a function of the dtype. `wide`: runs accumulate in
+    float64.
     """
 
     def __init__(self, name: str, combine: str, identity: Any, element: str = "x", wide: bool = False):
@@ -117,26 +119,38 @@ class Reduction:
         self.cost = formula.cost(self.element)
         self.plain = self if element == "x" else Reduction(name, combine, identity, "x", wide)
 
-    @functools.lru_cache(maxsize=None)  # noqa: B019 - reductions live as long as the program
+    @functools.cache  # noqa: B019 - reductions live as long as the program
     def kernel(self, layout: str, given: np.dtype, result: np.dtype) -> Kernel:
         """The kernel that reduces runs or rows of one dtype to another."""
         centered, runs = "m" in formula.names(self.element), layout == "runs"
         accumulator = np.dtype(np.float64) if self.wide and runs and result.kind == "f" else result
         name = f"{self.name}_{layout}"
         text = (_RUNS if runs else _ROWS).format(
-            name=name, title=f"{ast_text(self.element)}, combined by {ast_text(self.combine)}", T=given, R=result,
-            element=formula.source(self.element, given), combine=formula.source(self.combine, accumulator),
-            identity=literal(self.identity(accumulator)), RUN=RUN, ROWS=ROWS, COLUMNS=COLUMNS,
-            operand=", centers" if centered else "", parameter=", m" if centered else "", at_run=", T(centers[o])" if centered else "",
-            at_row=", centers[o, first:last]" if centered else "", center="m = T(centers[j])" if centered else "pass",
-        )  # fmt: skip
+            name=name,
+            title=f"{ast_text(self.element)}, combined by {ast_text(self.combine)}",
+            T=given,
+            R=result,
+            element=formula.source(self.element, given),
+            combine=formula.source(self.combine, accumulator),
+            identity=literal(self.identity(accumulator)),
+            RUN=RUN,
+            ROWS=ROWS,
+            COLUMNS=COLUMNS,
+            operand=", centers" if centered else "",
+            parameter=", m" if centered else "",
+            at_run=", T(centers[o])" if centered else "",
+            at_row=", centers[o, first:last]" if centered else "",
+            center="m = T(centers[j])" if centered else "pass",
+        )
         return codegen.load(name, text, {"T": given.type, "R": result.type, "A": accumulator.type, "inf": math.inf})
 
     def stage(self, x: np.ndarray, result: np.dtype, center: np.ndarray | None = None) -> np.ndarray:
         """Reduce (outer, n, inner) to (outer, 1, inner); `center` has (outer, inner) elements."""
         outer, n, inner = x.shape
         if center is None and (rows := together(n, inner)) > 1:
-            return self.plain.stage(self.pass_over(x.reshape(outer, n // rows, rows * inner), result).reshape(outer, -1, inner), result)
+            return self.plain.stage(
+                self.pass_over(x.reshape(outer, n // rows, rows * inner), result).reshape(outer, -1, inner), result
+            )
         y = self.pass_over(x, result, center)
         return y if y.shape[1] == 1 else self.plain.stage(y, result)
 
@@ -149,14 +163,25 @@ class Reduction:
             return y
         if inner == 1:
             centers = () if center is None else (center.reshape(outer),)
-            launch(self.kernel("runs", x.dtype, result), y.reshape(outer, pieces), x.reshape(outer, n), *centers, work=x.size * self.cost)
+            launch(
+                self.kernel("runs", x.dtype, result),
+                y.reshape(outer, pieces),
+                x.reshape(outer, n),
+                *centers,
+                work=x.size * self.cost,
+            )
         else:
             centers = () if center is None else (center.reshape(outer, inner),)
             launch(self.kernel("rows", x.dtype, result), y, x, *centers, work=x.size * self.cost)
         return y
 
     def __call__(
-        self, x: np.ndarray, dims: tuple[int, ...], keepdim: bool = False, result: np.dtype | None = None, center: np.ndarray | None = None
+        self,
+        x: np.ndarray,
+        dims: tuple[int, ...],
+        keepdim: bool = False,
+        result: np.dtype | None = None,
+        center: np.ndarray | None = None,
     ) -> np.ndarray:
         """Reduce `dims` of an array; `center` has the shape of the result."""
         result, shape = result or x.dtype, reduced_shape(x.shape, dims, keepdim)
@@ -204,7 +229,9 @@ def reduced_shape(shape: Sequence[int], dims: Sequence[int], keepdim: bool) -> t
 
 
 def stages(shape: Sequence[int], dims: Sequence[int]) -> list[tuple[int, int, int]]:
-    """(outer, n, inner) of the steps that reduce `dims` of a contiguous array, a run of neighbours each, the last run first."""
+    """(outer, n, inner) of the steps that reduce `dims` of a contiguous array, a run of neighbours each, the last
+    run first.
+    """
     found, inner, d = [], 1, len(shape)
     while d:
         end = d
@@ -220,7 +247,9 @@ def stages(shape: Sequence[int], dims: Sequence[int]) -> list[tuple[int, int, in
 
 
 def in_memory_order(x: np.ndarray, dims: tuple[int, ...]) -> tuple[np.ndarray, tuple[int, ...]]:
-    """A contiguous array with the same elements, and where `dims` are in it; dimensions change places rather than be copied."""
+    """A contiguous array with the same elements, and where `dims` are in it; dimensions change places rather than
+    be copied.
+    """
     if x.flags.c_contiguous:
         return x, dims
     order = sorted(range(x.ndim), key=lambda d: (-x.strides[d], d))

@@ -12,11 +12,11 @@ import numpy as np
 from ..dtypes import BOOL, INT64, scalar_name, to_numpy
 from ..jit import Kernel, codegen, device, empty, formula, kernel, launch, prange, zeros
 from ..tensor import Tensor, wrap
+from .convert import to_dtype
 from .elementwise import copied, copy_into, pointwise
+from .parts import narrow, slice_backward
 from .record import REGISTRY, composite, op
 from .reduction import along, ast_text
-from .convert import to_dtype
-from .parts import narrow, slice_backward
 from .shape import dimension
 
 _SCAN = '''"""{title}: {T} -> {R}"""
@@ -49,7 +49,9 @@ def {name}(y, x, reverse):
 def _scan_kernel(name: str, combine: str, identity: float, dtype: np.dtype) -> Kernel:
     accumulator = np.dtype(np.float64) if dtype.kind == "f" else INT64
     tree = formula.parse(combine)
-    text = _SCAN.format(name=name, title=ast_text(tree), T=dtype, R=dtype, combine=formula.source(tree, accumulator), identity=identity)
+    text = _SCAN.format(
+        name=name, title=ast_text(tree), T=dtype, R=dtype, combine=formula.source(tree, accumulator), identity=identity
+    )
     return codegen.load(name, text, {"T": accumulator.type, "A": accumulator.type, "R": dtype.type, "inf": np.inf})
 
 
@@ -85,7 +87,9 @@ bad_dim: Any = [((np.ones((2, 3)), 2), IndexError, "range")]
 
 def numpy_scan(function: Any) -> Any:
     """A reference for a scan from NumPy's function of (x, axis)."""
-    return lambda x, dim, *, dtype=None: function(x.reshape(-1), 0).reshape(x.shape) if x.ndim == 0 else function(x, dim)
+    return lambda x, dim, *, dtype=None: (
+        function(x.reshape(-1), 0).reshape(x.shape) if x.ndim == 0 else function(x, dim)
+    )
 
 
 # --- linear recurrences ---------------------------------------------------------------------------------------------
@@ -122,7 +126,15 @@ def _recurrence_forward(a: np.ndarray, b: np.ndarray, dim: int, reverse: bool, s
     a, b = (x if x.flags.c_contiguous else copied(x) for x in (a, b))
     s, shape = empty(a.shape, a.dtype), along(a.shape, dim)
     if s.size:
-        launch(_recurrence_kernel, s.reshape(shape), a.reshape(shape), b.reshape(shape), int(reverse), int(shifted), work=4 * s.size)
+        launch(
+            _recurrence_kernel,
+            s.reshape(shape),
+            a.reshape(shape),
+            b.reshape(shape),
+            int(reverse),
+            int(shifted),
+            work=4 * s.size,
+        )
     return s
 
 
@@ -135,7 +147,9 @@ def shift(x: Tensor, dim: int, forward: bool) -> Tensor:
     return slice_backward(part, shape, dim, 1 if forward else 0, 1)
 
 
-def _recurrence_backward(g: Tensor, y: Tensor, a: Tensor, dim: int, reverse: bool, shifted: bool) -> tuple[Tensor, Tensor]:
+def _recurrence_backward(
+    g: Tensor, y: Tensor, a: Tensor, dim: int, reverse: bool, shifted: bool
+) -> tuple[Tensor, Tensor]:
     t = _recurrence(a, g, dim, not reverse, not shifted)
     factor = shift(t, dim, reverse) * y if shifted else t * shift(y, dim, not reverse)
     return factor, t
@@ -157,16 +171,25 @@ def products_before(x: Tensor, dim: int, reverse: bool) -> Tensor:
 
 # --- sums and products ----------------------------------------------------------------------------------------------
 
-_cumsum = op("cumsum_along", _scanned("cumsum", "a + b", 0), public=False, method=False,
-             vjp=(lambda g, dim, reverse: _cumsum(g, dim, not reverse, g._data.dtype),))  # fmt: skip
+_cumsum = op(
+    "cumsum_along",
+    _scanned("cumsum", "a + b", 0),
+    public=False,
+    method=False,
+    vjp=(lambda g, dim, reverse: _cumsum(g, dim, not reverse, g._data.dtype),),
+)
 
 
 def _cumsum_function(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
-    """The sum of each element and all before it along `dim`; integers and bool sum to int64 unless `dtype` says otherwise."""
+    """The sum of each element and all before it along `dim`; integers and bool sum to int64 unless `dtype` says
+    otherwise.
+    """
     return _cumsum(input, dimension(dim, input.dim()), False, scan_dtype(input, dtype))
 
 
-cumsum = composite("cumsum", _cumsum_function, reference=numpy_scan(np.cumsum), sample=scan_sample, errors=bad_dim, inplace=True)
+cumsum = composite(
+    "cumsum", _cumsum_function, reference=numpy_scan(np.cumsum), sample=scan_sample, errors=bad_dim, inplace=True
+)
 
 
 def _cumprod_backward(g: Tensor, input: Tensor, dim: int) -> Tensor:
@@ -178,7 +201,9 @@ _cumprod = op("cumprod_along", _scanned("cumprod", "a * b", 1), public=False, me
 
 
 def _cumprod_function(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
-    """The product of each element and all before it along `dim`; integers and bool multiply in int64 unless `dtype` says otherwise."""
+    """The product of each element and all before it along `dim`; integers and bool multiply in int64 unless `dtype`
+    says otherwise.
+    """
     return _cumprod(input, dimension(dim, input.dim()), False, scan_dtype(input, dtype))
 
 
@@ -188,9 +213,13 @@ def _zeros_sample(draw: Any) -> Any:
     return (x, dim), kwargs
 
 
-cumprod = composite("cumprod", _cumprod_function, reference=numpy_scan(np.cumprod), sample=_zeros_sample, errors=bad_dim, inplace=True)
+cumprod = composite(
+    "cumprod", _cumprod_function, reference=numpy_scan(np.cumprod), sample=_zeros_sample, errors=bad_dim, inplace=True
+)
 
-exp_difference = pointwise("exp_difference", "where(x == z, 1, exp(x - z))", grad=("g * y", "-g * y"), public=False, method=False)
+exp_difference = pointwise(
+    "exp_difference", "where(x == z, 1, exp(x - z))", grad=("g * y", "-g * y"), public=False, method=False
+)
 
 
 def _logcumsumexp_backward(g: Tensor, y: Tensor, input: Tensor, dim: int) -> Tensor:
@@ -202,8 +231,12 @@ def _logcumsumexp_backward(g: Tensor, y: Tensor, input: Tensor, dim: int) -> Ten
 
 
 _logcumsumexp = op(
-    "logcumsumexp_along", _scanned("logcumsumexp", "where(a == b, a + 0.6931471805599453, maximum(a, b) + log1p(exp(-abs(a - b))))", "-inf"),
-    public=False, method=False, vjp=(_logcumsumexp_backward,))  # fmt: skip
+    "logcumsumexp_along",
+    _scanned("logcumsumexp", "where(a == b, a + 0.6931471805599453, maximum(a, b) + log1p(exp(-abs(a - b))))", "-inf"),
+    public=False,
+    method=False,
+    vjp=(_logcumsumexp_backward,),
+)
 
 
 def _logcumsumexp_function(input: Tensor, dim: int) -> Tensor:
@@ -213,12 +246,17 @@ def _logcumsumexp_function(input: Tensor, dim: int) -> Tensor:
     return _logcumsumexp(input, dimension(dim, input.dim()), False, input._data.dtype)
 
 
-logcumsumexp = composite("logcumsumexp", _logcumsumexp_function, reference=lambda x, dim: numpy_scan(np.logaddexp.accumulate)(x, dim),
-                         sample=scan_sample, errors=[((np.arange(3), 0), NotImplementedError, "Long"), *bad_dim])  # fmt: skip
+logcumsumexp = composite(
+    "logcumsumexp",
+    _logcumsumexp_function,
+    reference=lambda x, dim: numpy_scan(np.logaddexp.accumulate)(x, dim),
+    sample=scan_sample,
+    errors=[((np.arange(3), 0), NotImplementedError, "Long"), *bad_dim],
+)
 
 # --- maxima and minima ----------------------------------------------------------------------------------------------
 
-_EXTREME_SCAN = '''"""The {name} of each element and all before it, and where it is: the last place of equals, the last NaN."""
+_EXTREME_SCAN = '''"""The {name} of each element and all before it, and where it is: of equals the last, of NaN too."""
 
 
 @device
@@ -252,7 +290,13 @@ def _extreme_forward(input: np.ndarray, dim: int, name: str, sign: str) -> tuple
     values, places, shape = empty(x.shape, x.dtype), empty(x.shape, INT64), along(x.shape, dim)
     if x.size:
         bits = np.uint8 if x.dtype == BOOL else x.dtype
-        launch(_extreme_scan(name, sign), values.view(bits).reshape(shape), places.reshape(shape), x.view(bits).reshape(shape), work=4 * x.size)
+        launch(
+            _extreme_scan(name, sign),
+            values.view(bits).reshape(shape),
+            places.reshape(shape),
+            x.view(bits).reshape(shape),
+            work=4 * x.size,
+        )
     return values, places
 
 
@@ -263,8 +307,13 @@ def add_at(g: Tensor, places: Tensor, shape: tuple[int, ...], dim: int) -> Tenso
     return REGISTRY["scatter_add"](wrap(zeros(shape, g._data.dtype)), dim, places, g)
 
 
-_extreme_along = op("cumulative_extreme", _extreme_forward, public=False, method=False,
-                    vjp=(lambda g, y, input_shape, dim: add_at(g[0], y[1], input_shape, dim),))  # fmt: skip
+_extreme_along = op(
+    "cumulative_extreme",
+    _extreme_forward,
+    public=False,
+    method=False,
+    vjp=(lambda g, y, input_shape, dim: add_at(g[0], y[1], input_shape, dim),),
+)
 
 
 def _numpy_extremes(best: Any) -> Any:
@@ -285,8 +334,16 @@ def _cumulative_extreme(name: str, sign: str, what: str, best: Any) -> Any:
     def function(input: Tensor, dim: int) -> Any:
         return result(*_extreme_along(input, dimension(dim, input.dim()), name, sign))
 
-    function.__doc__ = f"(values, indices): the {what} of each element and all before it along `dim`; of equals the last, NaN before all."
-    return composite(name, function, reference=_numpy_extremes(best), sample=lambda draw: scan_sample(draw, distinct=True), errors=bad_dim)
+    function.__doc__ = (
+        f"(values, indices): the {what} of each element and all before it along `dim`; of equals the last, NaN before all."
+    )
+    return composite(
+        name,
+        function,
+        reference=_numpy_extremes(best),
+        sample=lambda draw: scan_sample(draw, distinct=True),
+        errors=bad_dim,
+    )
 
 
 cummax = _cumulative_extreme("cummax", ">=", "maximum", np.maximum)
@@ -295,8 +352,12 @@ cummin = _cumulative_extreme("cummin", "<=", "minimum", np.minimum)
 # --- differences ----------------------------------------------------------------------------------------------------
 
 
-def _diff_function(input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None) -> Tensor:
-    """The n-th differences of neighbours along `dim`, after `prepend` and `append` are put at the ends; of bool: whether they differ."""
+def _diff_function(
+    input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None
+) -> Tensor:
+    """The n-th differences of neighbours along `dim`, after `prepend` and `append` are put at the ends; of bool:
+    whether they differ.
+    """
     if input.dim() == 0:
         raise RuntimeError("diff expects input to be at least one-dimensional")
     if n < 0:
@@ -316,10 +377,19 @@ def _diff_function(input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | N
 def _diff_sample(draw: Any) -> Any:
     x = draw.array(draw.shape(min_dims=1))
     dim = draw.dim(x.ndim)
-    more = [draw.choice([None, draw.array([2 if d == dim % x.ndim else m for d, m in enumerate(x.shape)])]) for _ in range(2)]
+    more = [
+        draw.choice([None, draw.array([2 if d == dim % x.ndim else m for d, m in enumerate(x.shape)])])
+        for _ in range(2)
+    ]
     return (x, draw.integer(0, 3), dim, *more), {}
 
 
-diff = composite("diff", _diff_function, sample=_diff_sample, errors=[((np.array(1.0),), RuntimeError, "one-dimensional"), ((np.ones(3), -1), RuntimeError, "order")],
-                 reference=lambda x, n=1, dim=-1, prepend=None, append=None: np.diff(
-                     x, n, dim, **{k: v for k, v in {"prepend": prepend, "append": append}.items() if v is not None}))  # fmt: skip
+diff = composite(
+    "diff",
+    _diff_function,
+    sample=_diff_sample,
+    errors=[((np.array(1.0),), RuntimeError, "one-dimensional"), ((np.ones(3), -1), RuntimeError, "order")],
+    reference=lambda x, n=1, dim=-1, prepend=None, append=None: np.diff(
+        x, n, dim, **{k: v for k, v in {"prepend": prepend, "append": append}.items() if v is not None}
+    ),
+)

@@ -81,19 +81,28 @@ def _top_forward(input: np.ndarray, k: int, dim: int, largest: bool) -> tuple[np
     return from_rows(take_rows(rows, order), shape, dim), from_rows(order, shape, dim)
 
 
-_top = op("top_along", _top_forward, public=False, method=False,
-          vjp=(lambda g, y, input_shape, dim: add_at(g[0], y[1], input_shape, dim),))  # fmt: skip
+_top = op(
+    "top_along",
+    _top_forward,
+    public=False,
+    method=False,
+    vjp=(lambda g, y, input_shape, dim: add_at(g[0], y[1], input_shape, dim),),
+)
 _Top = namedtuple("topk", ["values", "indices"])
 
 
 def _topk_function(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
-    """(values, indices) of the k largest (or smallest) elements along `dim`, sorted whether asked for or not; NaN is greatest."""
+    """(values, indices) of the k largest (or smallest) elements along `dim`, sorted whether asked for or not; NaN
+    is greatest.
+    """
     dim, k = dimension(dim, input.dim()), k.__index__()
     if not 0 <= k <= (input._data.shape[dim] if input.dim() else 1):
-        raise RuntimeError(f"selected index k out of range: k is {k}, but dimension {dim} of {list(input.shape)} was asked for")
+        raise RuntimeError(
+            f"selected index k out of range: k is {k}, but dimension {dim} of {list(input.shape)} was asked for"
+        )
     if input._data.dtype == BOOL:
         raise RuntimeError("topk does not support bool dtypes on CPU")
-    return _Top(*_top(input, k, dim, largest))
+    return _Top(*_top(input, k if input.dim() else 1, dim, largest))
 
 
 def _topk_reference(x: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
@@ -108,8 +117,13 @@ def _topk_sample(draw: Any) -> Any:
     return (x, draw.integer(0 if x.ndim else 1, x.shape[dim] if x.ndim else 1), dim, draw.boolean()), {}
 
 
-topk = composite("topk", _topk_function, reference=_topk_reference, sample=_topk_sample,
-                 errors=[((np.ones(3), 4), RuntimeError, "out of range"), ((np.ones(3, bool), 1), RuntimeError, "bool")])  # fmt: skip
+topk = composite(
+    "topk",
+    _topk_function,
+    reference=_topk_reference,
+    sample=_topk_sample,
+    errors=[((np.ones(3), 4), RuntimeError, "out of range"), ((np.ones(3, bool), 1), RuntimeError, "bool")],
+)
 
 
 @device
@@ -136,7 +150,9 @@ def _place_of(keys, counts, k, nan, bytes, ignore):
 
 @kernel
 def _place_rows(places, keys, counts, k, nan, bytes, ignore):
-    """Where each row's k-th smallest key is; k = -1 asks for the median, which is NaN where there is one, unless told to ignore it."""
+    """Where each row's k-th smallest key is; k = -1 asks for the median, which is NaN where there is one, unless
+    told to ignore it.
+    """
     for i in prange(keys.shape[0]):
         places[i, 0] = _place_of(keys[i], counts[i], k, nan, bytes, ignore)
 
@@ -146,7 +162,17 @@ def _kth_rows(rows: np.ndarray, k: int, ignore: bool = False) -> np.ndarray:
     places, keys = empty((rows.shape[0], 1), INT64), sort_keys(rows)
     nan = int(sort_keys(np.full((1, 1), np.nan, rows.dtype))[0, 0]) if rows.dtype.kind == "f" else 0
     bytes = rows.itemsize if rows.dtype.kind == "f" else -rows.itemsize  # the sign says that there is no NaN
-    launch(_place_rows, places, keys, empty((rows.shape[0], 256), INT64), k, nan, bytes, int(ignore), work=(2 + abs(bytes)) * rows.size)
+    launch(
+        _place_rows,
+        places,
+        keys,
+        empty((rows.shape[0], 256), INT64),
+        k,
+        nan,
+        bytes,
+        int(ignore),
+        work=(2 + abs(bytes)) * rows.size,
+    )
     return places
 
 
@@ -160,8 +186,13 @@ def _kth_forward(input: np.ndarray, k: int, dim: int, keepdim: bool, ignore: boo
     return take_rows(rows, places).reshape(final), places.reshape(final)
 
 
-_kth = op("kth_along", _kth_forward, public=False, method=False,
-         vjp=(lambda g, y, input_shape, dim, keepdim: put(g[0], y[1], input_shape, dim, keepdim),))  # fmt: skip
+_kth = op(
+    "kth_along",
+    _kth_forward,
+    public=False,
+    method=False,
+    vjp=(lambda g, y, input_shape, dim, keepdim: put(g[0], y[1], input_shape, dim, keepdim),),
+)
 _Kth = namedtuple("kthvalue", ["values", "indices"])
 
 
@@ -174,11 +205,16 @@ def check_selectable(name: str, input: Tensor, dim: int) -> None:
 
 
 def _kthvalue_function(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
-    """(values, indices) of the k-th smallest element along `dim`, counted from 1; equals count in their order, NaN is greatest."""
+    """(values, indices) of the k-th smallest element along `dim`, counted from 1; equals count in their order, NaN
+    is greatest.
+    """
     dim, k = dimension(dim, input.dim()), k.__index__()
+    n = input._data.shape[dim] if input.dim() else 1
+    if n and not 1 <= k <= n:
+        raise RuntimeError(
+            f"kthvalue(): selected number k out of range for dimension {dim}: k is {k}, but there are {n} elements"
+        )
     check_selectable("kthvalue", input, dim)
-    if not 1 <= k <= (input._data.shape[dim] if input.dim() else 1):
-        raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {dim}")
     return _Kth(*_kth(input, k - 1, dim, keepdim, False))
 
 
@@ -195,9 +231,17 @@ def _kthvalue_sample(draw: Any) -> Any:
     return (x, draw.integer(1, x.shape[dim] if x.ndim else 1), dim, draw.boolean()), {}
 
 
-kthvalue = composite("kthvalue", _kthvalue_function, reference=_kthvalue_reference, sample=_kthvalue_sample,
-                     errors=[((np.ones(3), 0), RuntimeError, "out of range"), ((np.ones((0, 3)), 1, 0), IndexError, "non-zero"),
-                             ((np.ones(3, bool), 1), NotImplementedError, "Bool")])  # fmt: skip
+kthvalue = composite(
+    "kthvalue",
+    _kthvalue_function,
+    reference=_kthvalue_reference,
+    sample=_kthvalue_sample,
+    errors=[
+        ((np.ones(3), 0), RuntimeError, "out of range"),
+        ((np.ones((0, 3)), 1, 0), IndexError, "non-zero"),
+        ((np.ones(3, bool), 1), NotImplementedError, "Bool"),
+    ],
+)
 
 # --- medians ----------------------------------------------------------------------------------------------------------
 
@@ -210,8 +254,13 @@ def _median_forward(input: np.ndarray, ignore: bool) -> np.ndarray:
     return take_rows(rows, _kth_rows(rows, -1, ignore)).reshape(())
 
 
-_median = op("median_of_all", _median_forward, public=False, method=False,
-             vjp=(lambda g, y, input: share_among_equals(g, y, input, tuple(range(input.dim()))),))  # fmt: skip
+_median = op(
+    "median_of_all",
+    _median_forward,
+    public=False,
+    method=False,
+    vjp=(lambda g, y, input: share_among_equals(g, y, input, tuple(range(input.dim()))),),
+)
 
 
 def _median_like(name: str, ignore: bool) -> Any:
@@ -227,7 +276,9 @@ def _median_like(name: str, ignore: bool) -> Any:
         return result(*_kth(input, -1, dim, keepdim, ignore))
 
     what = "ignoring NaN" if ignore else "NaN where there is one"
-    function.__doc__ = f"The median of all elements, or (values, indices) along `dim`: the lower of the two in the middle; {what}."
+    function.__doc__ = (
+        f"The median of all elements, or (values, indices) along `dim`: the lower of the two in the middle; {what}."
+    )
     return function
 
 
@@ -242,9 +293,14 @@ def _median_sample(draw: Any) -> Any:
     return (x, *draw.choice([(), (draw.dim(x.ndim), draw.boolean())])), {}
 
 
-_median_errors: Any = [((np.ones(3, bool),), NotImplementedError, "Bool"), ((np.ones((0, 3)), 0), IndexError, "non-zero")]
+_median_errors: Any = [
+    ((np.ones(3, bool),), NotImplementedError, "Bool"),
+    ((np.ones((0, 3)), 0), IndexError, "non-zero"),
+]
 for _name, _ignore in (("median", False), ("nanmedian", True)):
-    composite(_name, _median_like(_name, _ignore), reference=_median_reference, sample=_median_sample, errors=_median_errors)
+    composite(
+        _name, _median_like(_name, _ignore), reference=_median_reference, sample=_median_sample, errors=_median_errors
+    )
 
 # --- quantiles --------------------------------------------------------------------------------------------------------
 
@@ -253,7 +309,9 @@ _INTERPOLATIONS = ("linear", "lower", "higher", "midpoint", "nearest")
 
 def _check_quantile(name: str, input: Tensor, q: Tensor, interpolation: str) -> None:
     if interpolation not in _INTERPOLATIONS:
-        raise RuntimeError(f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, but got {interpolation}")
+        raise RuntimeError(
+            f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, but got {interpolation}"
+        )
     if input._data.dtype.kind != "f":
         raise RuntimeError(f"{name}() input tensor must be either float or double dtype")
     if input.numel() == 0:
@@ -281,13 +339,15 @@ def _between(rows: Tensor, ranks: Tensor, interpolation: str) -> Tensor:
 
 
 def _quantile_like(name: str, ignore: bool) -> Any:
-    def function(input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear") -> Tensor:
+    def function(
+        input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
+    ) -> Tensor:
         q = q if isinstance(q, Tensor) else wrap(np.full((), q, input._data.dtype))
         _check_quantile(name, input, q, interpolation)
         ndim, at = input.dim(), 0 if dim is None else dimension(dim, input.dim())
         x = reshape(input, (input.numel(),)) if dim is None or ndim == 0 else REGISTRY["movedim"](input, at, -1)
         rows = REGISTRY["sort"](x, -1)[0]
-        missing, last = rows != rows, rows._data.shape[-1] - 1
+        missing, last = rows.isnan(), rows._data.shape[-1] - 1
         if ignore:  # NaN sorts last
             ranks = q.reshape(-1) * (last - missing.sum(-1, keepdim=True)).clamp(min=0).to(rows.dtype)
         else:  # a NaN in a row is all of its quantiles
@@ -298,14 +358,19 @@ def _quantile_like(name: str, ignore: bool) -> Any:
         return REGISTRY["movedim"](found, -1, 0) if q.dim() else found.squeeze(-1)
 
     function.__doc__ = (
-        f"The q-quantiles along `dim` (None: of all elements), {'ignoring NaN' if ignore else 'NaN where there is one'}; "
-        "one more dimension in front where q has one. Between two elements `interpolation` decides: linear, lower, higher, midpoint, nearest."
+        f"The q-quantiles along `dim` (None: of all elements), {'ignoring NaN' if ignore else 'NaN where there is one'}, "
+        "with one more dimension in front where q has one. Between two elements `interpolation` decides: linear, lower, "
+        "higher, midpoint, nearest."
     )
     return function
 
 
-def _quantile_reference(x: Any, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear") -> Any:
-    return np.asarray(np.quantile(x, q, axis=dim if x.ndim else None, keepdims=keepdim, method=interpolation)).astype(x.dtype)
+def _quantile_reference(
+    x: Any, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
+) -> Any:
+    return np.asarray(np.quantile(x, q, axis=dim if x.ndim else None, keepdims=keepdim, method=interpolation)).astype(
+        x.dtype
+    )
 
 
 def _quantile_sample(draw: Any) -> Any:
@@ -318,8 +383,16 @@ def _quantile_sample(draw: Any) -> Any:
 
 
 _quantile_errors: Any = [
-    ((np.ones(3), 2.0), RuntimeError, "range"), ((np.arange(3), 0.5), RuntimeError, "float or double"),
-    ((np.ones(0), 0.5), RuntimeError, "non-empty"), ((np.ones(3), np.ones((1, 1))), RuntimeError, "1D"),
-]  # fmt: skip
+    ((np.ones(3), 2.0), RuntimeError, "range"),
+    ((np.arange(3), 0.5), RuntimeError, "float or double"),
+    ((np.ones(0), 0.5), RuntimeError, "non-empty"),
+    ((np.ones(3), np.ones((1, 1))), RuntimeError, "1D"),
+]
 for _name, _ignore in (("quantile", False), ("nanquantile", True)):
-    composite(_name, _quantile_like(_name, _ignore), reference=_quantile_reference, sample=_quantile_sample, errors=_quantile_errors)
+    composite(
+        _name,
+        _quantile_like(_name, _ignore),
+        reference=_quantile_reference,
+        sample=_quantile_sample,
+        errors=_quantile_errors,
+    )

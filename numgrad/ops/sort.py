@@ -14,6 +14,7 @@ import numpy as np
 from ..dtypes import INT64
 from ..jit import device, empty, kernel, launch, prange
 from ..jit.intrinsics import float_bits
+from ..jit.vmath import isnan
 from ..tensor import Tensor
 from .elementwise import copied
 from .extreme import as_bytes
@@ -30,7 +31,7 @@ SHORT = 64
 @device
 def _float_key(x, high, magnitude):
     bits = np.int64(float_bits(x))
-    if x != x:
+    if isnan(x):
         return magnitude + high  # above infinity
     if x == 0:
         return high
@@ -57,7 +58,16 @@ def sort_keys(rows: np.ndarray, descending: bool = False) -> np.ndarray:
     keys, bits = empty(x.shape, INT64), 8 * x.itemsize
     mask = -1 if bits == 64 else (1 << bits) - 1
     high = 0 if bits == 64 or x.dtype.kind == "u" else 1 << (bits - 1)
-    launch(_float_keys if x.dtype.kind == "f" else _integer_keys, keys, x, high, (1 << (bits - 1)) - 1, mask, int(descending), work=2 * x.size)
+    launch(
+        _float_keys if x.dtype.kind == "f" else _integer_keys,
+        keys,
+        x,
+        high,
+        (1 << (bits - 1)) - 1,
+        mask,
+        int(descending),
+        work=2 * x.size,
+    )
     return keys.reshape(rows.shape)
 
 
@@ -77,6 +87,9 @@ def _insertion_sort(keys, order):
 
 @device
 def digit(key, byte, flip):
+    """A byte of a key, from the lowest up; `flip` turns the sign bit of the highest, so that digits are in the
+    keys' order.
+    """
     return ((key >> (8 * byte)) & 255) ^ flip
 
 
@@ -136,6 +149,7 @@ def _sort_rows(order, keys, spare_order, spare_keys, counts, bytes):
 
 
 def scratch(rows: int, n: int, bytes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Memory that `sort_row` needs for each row: a second order, a second row of keys, and counters."""
     size = 0 if n <= SHORT else n
     return empty((rows, size), INT64), empty((rows, size), INT64), empty((rows, 256 * bytes if size else 0), INT64)
 
@@ -146,7 +160,14 @@ def sort_rows(rows: np.ndarray, descending: bool = False) -> np.ndarray:
     order = empty((m, n), INT64)
     if rows.size:
         bytes = rows.itemsize
-        launch(_sort_rows, order, sort_keys(rows, descending), *scratch(m, n, bytes), bytes, work=(4 + 2 * bytes) * rows.size)
+        launch(
+            _sort_rows,
+            order,
+            sort_keys(rows, descending),
+            *scratch(m, n, bytes),
+            bytes,
+            work=(4 + 2 * bytes) * rows.size,
+        )
     return order
 
 
@@ -195,8 +216,13 @@ def _sort_forward(input: np.ndarray, dim: int, descending: bool) -> tuple[np.nda
     return from_rows(take_rows(rows, order), input.shape, dim), from_rows(order, input.shape, dim)
 
 
-_sort = op("sort_along", _sort_forward, public=False, method=False,
-           vjp=(lambda g, y, input_shape, dim: add_at(g[0], y[1], input_shape, dim),))  # fmt: skip
+_sort = op(
+    "sort_along",
+    _sort_forward,
+    public=False,
+    method=False,
+    vjp=(lambda g, y, input_shape, dim: add_at(g[0], y[1], input_shape, dim),),
+)
 
 _Sorted = namedtuple("sort", ["values", "indices"])
 
@@ -209,6 +235,7 @@ def _sort_function(input: Tensor, dim: Any = -1, descending: bool = False, stabl
 
 
 def reference_order(x: Any, dim: int, descending: bool) -> Any:
+    """The stable order by NumPy, for references."""
     if x.ndim == 0:
         return np.zeros((), np.int64)
     if not descending:
@@ -217,6 +244,7 @@ def reference_order(x: Any, dim: int, descending: bool) -> Any:
 
 
 def taken(x: Any, order: Any, dim: int) -> Any:
+    """Elements at indices along a dimension, by NumPy, for references."""
     return np.take_along_axis(x, order, dim) if x.ndim else x
 
 
@@ -230,7 +258,13 @@ def _sort_sample(draw: Any) -> Any:
     return (x, draw.dim(x.ndim), draw.boolean()), {}
 
 
-sort = composite("sort", _sort_function, reference=_sort_reference, sample=_sort_sample, errors=[*bad_dim, ((np.ones(2), True), TypeError, "must be int")])
+sort = composite(
+    "sort",
+    _sort_function,
+    reference=_sort_reference,
+    sample=_sort_sample,
+    errors=[*bad_dim, ((np.ones(2), True), TypeError, "must be int")],
+)
 
 
 def _argsort_function(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
@@ -238,6 +272,23 @@ def _argsort_function(input: Tensor, dim: int = -1, descending: bool = False, st
     return _sort_function(input.detach(), dim, descending)[1]
 
 
-argsort = composite("argsort", _argsort_function, reference=lambda *a, **k: _sort_reference(*a, **k)[1], sample=_sort_sample, errors=bad_dim)
-msort = composite("msort", lambda input: _sort_function(input, 0)[0], reference=lambda x: np.sort(x, 0) if x.ndim else x,
-                  sample=lambda draw: ((_sort_sample(draw)[0][0],), {}))  # fmt: skip
+argsort = composite(
+    "argsort",
+    _argsort_function,
+    reference=lambda *a, **k: _sort_reference(*a, **k)[1],
+    sample=_sort_sample,
+    errors=bad_dim,
+)
+
+
+def _msort_function(input: Tensor) -> Tensor:
+    """The elements in ascending order along the first dimension."""
+    return _sort_function(input, 0)[0]
+
+
+msort = composite(
+    "msort",
+    _msort_function,
+    reference=lambda x: np.sort(x, 0) if x.ndim else x,
+    sample=lambda draw: ((_sort_sample(draw)[0][0],), {}),
+)

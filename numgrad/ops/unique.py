@@ -67,7 +67,9 @@ def _first_items(values, items, order, starts):
 
 
 def _lexicographic(items: np.ndarray) -> np.ndarray:
-    """The order that sorts items by their first number, then by their second, and so on: stable sorts from the last to the first."""
+    """The order that sorts items by their first number, then by their second, and so on: stable sorts from the last
+    to the first.
+    """
     n, m = items.shape
     order = sort_rows(copied(items[:, m - 1]).reshape(1, n))
     for j in range(m - 2, -1, -1):
@@ -77,7 +79,9 @@ def _lexicographic(items: np.ndarray) -> np.ndarray:
 
 
 def _distinct(items: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The distinct rows of (n, m) items, the number of each item's group, and the groups' sizes; equals are neighbours in `order`."""
+    """The distinct rows of (n, m) items, the number of each item's group, and the groups' sizes; equals are
+    neighbours in `order`.
+    """
     n, m = items.shape
     if n == 0:
         return items, empty((0,), INT64), empty((0,), INT64)
@@ -120,27 +124,40 @@ _unique = op("unique_of", _unique_forward, public=False, method=False)
 
 def _results(input: Tensor, dim: int | None, sort: bool, return_inverse: bool, return_counts: bool) -> Any:
     if dim is not None:
+        if input.dim() == 0:
+            raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
         dim = dimension(dim, input.dim())
         if 0 in input._data.shape and input._data.shape[dim] != 0:
             raise RuntimeError("There are 0 sized dimensions, and they aren't selected, so unique cannot be applied")
-        dim = dim if input.dim() else None
     values, inverse, sizes = _unique(input, dim, sort)
     found = (values, *([inverse] if return_inverse else []), *([sizes] if return_counts else []))
     return found if len(found) > 1 else values
 
 
-def _unique_function(input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
-    """The distinct elements in ascending order, or the distinct slices along `dim`; if asked for, also which of them each element
-    is, and how often each occurs. Every NaN is distinct."""
+def _unique_function(
+    input: Tensor,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
+) -> Any:
+    """The distinct elements in ascending order, or the distinct slices along `dim`. Every NaN is distinct.
+
+    If asked for, also which of them each element is, and how often each occurs.
+    """
     return _results(input, dim, True, return_inverse, return_counts)
 
 
-def _unique_consecutive_function(input: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
+def _unique_consecutive_function(
+    input: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> Any:
     """Like `unique`, but only neighbours that are equal become one, and the order stays."""
     return _results(input, dim, False, return_inverse, return_counts)
 
 
-def _unique_reference(x: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
+def _unique_reference(
+    x: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> Any:
     values, inverse, counts = np.unique(x, return_inverse=True, return_counts=True, axis=dim)
     found = (values, inverse.reshape(x.shape if dim is None else -1), counts)
     kept = [f for f, wanted in zip(found, (True, return_inverse, return_counts), strict=True) if wanted]
@@ -153,7 +170,9 @@ def _unique_sample(draw: Any) -> Any:
     return (x, True, draw.boolean(), draw.boolean(), draw.choice([None, draw.dim(x.ndim)])), {}
 
 
-def _consecutive_reference(x: Any, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
+def _consecutive_reference(
+    x: Any, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> Any:
     items = x.reshape(-1, 1) if dim is None else np.moveaxis(x, dim, 0)
     starts = [i for i in range(len(items)) if i == 0 or np.any(items[i] != items[i - 1])]
     values = x.reshape(-1)[starts] if dim is None else np.take(x, starts, dim)
@@ -168,10 +187,14 @@ def _consecutive_sample(draw: Any) -> Any:
     return (x, inverse, counts, dim), kwargs
 
 
-_unique_errors: Any = [((np.ones((2, 3)), True, False, False, 2), IndexError, "range"),
-                       ((np.ones((0, 3)), True, False, False, 1), RuntimeError, "0 sized")]  # fmt: skip
+_unique_errors: Any = [
+    ((np.ones((2, 3)), True, False, False, 2), IndexError, "range"),
+    ((np.ones((0, 3)), True, False, False, 1), RuntimeError, "0 sized"),
+]
 composite("unique", _unique_function, reference=_unique_reference, sample=_unique_sample, errors=_unique_errors)
-composite("unique_consecutive", _unique_consecutive_function, reference=_consecutive_reference, sample=_consecutive_sample)
+composite(
+    "unique_consecutive", _unique_consecutive_function, reference=_consecutive_reference, sample=_consecutive_sample
+)
 
 # --- membership -----------------------------------------------------------------------------------------------------
 
@@ -199,7 +222,14 @@ def _isin_forward(elements: np.ndarray, test_elements: np.ndarray, invert: bool)
     x, known = (as_bytes(copied(a, dtype)).reshape(-1) for a in (elements, test_elements))
     order = sort_rows(known.reshape(1, -1)) if known.size else empty((1, 0), INT64)
     found = empty(elements.shape, BOOL)
-    launch(_mark_members, found.reshape(-1), x, take_rows(known.reshape(1, -1), order).reshape(-1), int(invert), work=16 * x.size)
+    launch(
+        _mark_members,
+        found.reshape(-1),
+        x,
+        take_rows(known.reshape(1, -1), order).reshape(-1),
+        int(invert),
+        work=16 * x.size,
+    )
     return found
 
 
@@ -207,7 +237,9 @@ _isin = op("isin_of", _isin_forward, public=False, method=False, vjp=None)
 
 
 def _isin_function(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
-    """Whether each element is among the test elements (or, inverted, is not); either may be a number. NaN is among nothing."""
+    """Whether each element is among the test elements (or, inverted, is not); either may be a number. NaN is among
+    nothing.
+    """
     if not isinstance(elements, Tensor) and not isinstance(test_elements, Tensor):
         raise TypeError("isin(): elements or test_elements must be a Tensor, but got two numbers")
     elements, test_elements = (x if isinstance(x, Tensor) else wrap(np.asarray(x)) for x in (elements, test_elements))
@@ -219,5 +251,11 @@ def _isin_sample(draw: Any) -> Any:
     return draw.choice([(x, known), (x, 3), (2, known)]), {"invert": draw.boolean()}
 
 
-isin = composite("isin", _isin_function, method=False, sample=_isin_sample, errors=[((1, 2), TypeError, "two numbers")],
-                 reference=lambda x, known, *, invert=False: np.isin(x, known, invert=invert))  # fmt: skip
+isin = composite(
+    "isin",
+    _isin_function,
+    method=False,
+    sample=_isin_sample,
+    errors=[((1, 2), TypeError, "two numbers")],
+    reference=lambda x, known, *, invert=False: np.isin(x, known, invert=invert),
+)
