@@ -63,7 +63,7 @@ def _flip_forward(input: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
     return y
 
 
-_flip = op("flip_dims", _flip_forward, vjp=(lambda g, dims: _flip(g, dims),), public=False, method=False)
+_flip: Any = op("flip_dims", _flip_forward, vjp=(lambda g, dims: _flip(g, dims),), public=False, method=False)
 
 
 def _flip_function(input: Tensor, *dims: Any) -> Tensor:
@@ -102,12 +102,12 @@ def _roll_forward(input: np.ndarray, shift: int, dim: int) -> np.ndarray:
     y, n, before = empty(input.shape, input.dtype), input.shape[dim], (slice(None),) * dim
     shift %= max(n, 1)
     if shift:
-        copy_into(y[(*before, slice(shift))], input[(*before, slice(n - shift, None))])
-    copy_into(y[(*before, slice(shift, None))], input[(*before, slice(n - shift))])
+        copy_into(y[before + (slice(shift),)], input[before + (slice(n - shift, None),)])
+    copy_into(y[before + (slice(shift, None),)], input[before + (slice(n - shift),)])
     return y
 
 
-_roll = op("roll_dim", _roll_forward, vjp=(lambda g, shift, dim: _roll(g, -shift, dim),), public=False, method=False)
+_roll: Any = op("roll_dim", _roll_forward, vjp=(lambda g, shift, dim: _roll(g, -shift, dim),), public=False, method=False)
 
 
 def _roll_function(input: Tensor, shifts: Any, dims: Any = ()) -> Tensor:

@@ -38,9 +38,9 @@ def _basic_backward_forward(g: np.ndarray, shape: tuple[int, ...], plan: tuple[A
 
 
 #: A view by a tuple of ints, slices, None and an Ellipsis, as NumPy takes them; the ints are in range, the steps positive.
-basic_view = op("basic_view", _basic_forward, view=True, public=False, method=False,
+basic_view: Any = op("basic_view", _basic_forward, view=True, public=False, method=False,
                 vjp=(lambda g, input_shape, plan: basic_backward(g, input_shape, plan),))  # fmt: skip
-basic_backward = op("basic_backward", _basic_backward_forward, public=False, method=False,
+basic_backward: Any = op("basic_backward", _basic_backward_forward, public=False, method=False,
                     vjp=(lambda g, plan: basic_view(g, plan),))  # fmt: skip
 
 # --- geometry -------------------------------------------------------------------------------------------------------
@@ -186,9 +186,9 @@ def _index_backward_forward(g: np.ndarray, shape: tuple[int, ...], indices: Indi
 
 
 #: `input[indices]` for a tuple of index arrays (int64 or int32) and None; masks have become positions before.
-index_at = op("index_at", _index_forward, public=False, method=False,
+index_at: Any = op("index_at", _index_forward, public=False, method=False,
            vjp=(lambda g, input_shape, indices, caller: index_at_backward(g, input_shape, indices, caller),))  # fmt: skip
-index_at_backward = op("index_at_backward", _index_backward_forward, public=False, method=False,
+index_at_backward: Any = op("index_at_backward", _index_backward_forward, public=False, method=False,
                     vjp=(lambda g, indices, caller: index_at(g, indices, caller),))  # fmt: skip
 
 # --- writing --------------------------------------------------------------------------------------------------------
@@ -301,7 +301,7 @@ def _put_values_gradient(g: Tensor, indices: Any, accumulate: bool, caller: str)
 
 
 #: `input` with values written to `input[indices]`, or added there.
-put_at = op("put_at", _put_forward, into=_put_into, public=False, method=False,
+put_at: Any = op("put_at", _put_forward, into=_put_into, public=False, method=False,
             vjp=(_put_input_gradient, None, _put_values_gradient))  # fmt: skip
 
 
@@ -317,5 +317,5 @@ def _index_last_forward(input: np.ndarray, indices: Indices, caller: str) -> np.
 
 
 #: `input[indices]`, but 0 where a later index is the same: what of the gradient goes to values of which the last was kept.
-index_last = op("index_last", _index_last_forward, public=False, method=False,
+index_last: Any = op("index_last", _index_last_forward, public=False, method=False,
                 vjp=(lambda g, input_shape, indices, caller: put_at(wrap(zeros(input_shape, g._data.dtype)), indices, g, False, caller),))  # fmt: skip

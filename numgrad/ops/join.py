@@ -47,7 +47,7 @@ def _cat_backward(g: Tensor, dim: int, lengths: tuple[int | None, ...]) -> tuple
 
 
 #: `lengths` in dimension `dim`; None for an empty tensor of shape (0,), which is skipped whatever the others' shape.
-_cat = op("cat_parts", _cat_forward, vjp=(_cat_backward,), public=False, method=False)
+_cat: Any = op("cat_parts", _cat_forward, vjp=(_cat_backward,), public=False, method=False)
 
 
 def _tensors(tensors: Any, name: str, message: str = "expected a non-empty TensorList", error: type[Exception] = RuntimeError) -> tuple[Any, ...]:
@@ -113,11 +113,11 @@ def _stack_forward(tensors: Sequence[np.ndarray], dim: int) -> np.ndarray:
     shape = tensors[0].shape
     result = empty((*shape[:dim], len(tensors), *shape[dim:]), _promoted(tensors))
     for i, a in enumerate(tensors):
-        copy_into(result[(*[slice(None)] * dim, i, Ellipsis)], a)
+        copy_into(result[(slice(None),) * dim + (i, Ellipsis)], a)
     return result
 
 
-_stack = op("stack_parts", _stack_forward, vjp=(lambda g, dim: _unbind(g, dim),), public=False, method=False)
+_stack: Any = op("stack_parts", _stack_forward, vjp=(lambda g, dim: _unbind(g, dim),), public=False, method=False)
 
 
 def _stack_function(tensors: Any, dim: int = 0, *, out: Any = None) -> Tensor:
@@ -231,8 +231,8 @@ def _split_forward(input: np.ndarray, dim: int, lengths: tuple[int, ...]) -> tup
     return tuple([input[plan] for plan in Parts.plans(input, dim, lengths)])
 
 
-_unbind = register(Parts("unbind_parts", _unbind_forward, vjp=(lambda g, dim: _stack(g, dim),), public=False, method=False))
-_split = register(Parts("split_parts", _split_forward, vjp=(lambda g, dim, lengths: _cat(g, dim, lengths),), public=False, method=False))
+_unbind: Any = register(Parts("unbind_parts", _unbind_forward, vjp=(lambda g, dim: _stack(g, dim),), public=False, method=False))
+_split: Any = register(Parts("split_parts", _split_forward, vjp=(lambda g, dim, lengths: _cat(g, dim, lengths),), public=False, method=False))
 
 
 def _unbind_function(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:

@@ -177,7 +177,7 @@ def number_as(value: Any, dtype: np.dtype) -> Any:
     if dtype.kind == "f":
         return float(value)
     limits = np.iinfo(dtype)
-    if value != value or not limits.min <= value <= limits.max:
+    if not limits.min <= value <= limits.max:  # NaN, too
         raise RuntimeError(f"value cannot be converted to type {dtype.name} without overflow: {value}")
     return int(value)
 

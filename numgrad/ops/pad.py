@@ -19,7 +19,9 @@ from .shape import permute, reshape
 
 def _pad_forward(input: np.ndarray, padding: tuple[int, ...], value: Any) -> np.ndarray:
     sides = [(0, 0)] * (input.ndim - len(padding) // 2) + list(zip(padding[::2], padding[1::2], strict=True))[::-1]
-    input = input[(*[slice(max(-a, 0), n - max(-b, 0)) for (a, b), n in zip(sides, input.shape, strict=True)], Ellipsis)]
+    kept: Any = [slice(max(-a, 0), n - max(-b, 0)) for (a, b), n in zip(sides, input.shape, strict=True)]
+    kept.append(Ellipsis)
+    input = input[tuple(kept)]
     sides = [(max(a, 0), max(b, 0)) for a, b in sides]
     if not any(a or b for a, b in sides):
         return copied(input)
@@ -27,13 +29,13 @@ def _pad_forward(input: np.ndarray, padding: tuple[int, ...], value: Any) -> np.
     inside: tuple[slice, ...] = ()
     for (a, b), n in zip(sides, input.shape, strict=True):  # corners belong to the first dimension
         for border in [slice(a)] * (a > 0) + [slice(a + n, None)] * (b > 0):
-            copy_into(result[(*inside, border)], value)
+            copy_into(result[inside + (border,)], value)
         inside = (*inside, slice(a, a + n))
     copy_into(result[inside], input)
     return result
 
 
-_pad = op("constant_pad", _pad_forward, vjp=(lambda g, padding: _pad(g, tuple([-p for p in padding]), 0),), public=False, method=False)
+_pad: Any = op("constant_pad", _pad_forward, vjp=(lambda g, padding: _pad(g, tuple([-p for p in padding]), 0),), public=False, method=False)
 
 
 def _pad_function(input: Tensor, padding: Any, value: float = 0) -> Tensor:
@@ -172,7 +174,8 @@ def _col2im_reference(x: Any, output_size: Any, kernel_size: Any, dilation: Any 
     i, j, shape = _patches(output_size, kernel_size, dilation, padding, stride)
     c = x.shape[1] // shape[0]
     padded = np.zeros((x.shape[0], c, output_size[0] + 2 * ph, output_size[1] + 2 * pw), x.dtype)
-    np.add.at(padded, (slice(None), slice(None), i, j), x.reshape(x.shape[0], c, *np.broadcast_shapes(i.shape, j.shape)))
+    places: Any = (slice(None), slice(None), i, j)
+    np.add.at(padded, places, x.reshape(x.shape[0], c, *np.broadcast_shapes(i.shape, j.shape)))
     return padded[:, :, ph : ph + output_size[0], pw : pw + output_size[1]]
 
 

@@ -15,7 +15,14 @@ from .index import basic_view
 from .inplace import InPlace
 from .masks import number_as
 from .record import REGISTRY, composite
-from .scatter_kernels import gather_elements, scatter_maximum, scatter_minimum, scatter_multiply, scatter_plus, scatter_write
+from .scatter_kernels import (
+    gather_elements,
+    scatter_maximum,
+    scatter_minimum,
+    scatter_multiply,
+    scatter_plus,
+    scatter_write,
+)
 from .shape import dimension, expand, reshape
 
 
@@ -113,9 +120,13 @@ def _take_along_dim_function(input: Tensor, indices: Tensor, dim: int | None = N
     return _gather_function(expand(input, wanted), d, expand(wrapped, shape))
 
 
+def _take_along_dim_sample(draw: Any) -> Any:
+    x = draw.array(draw.shape(min_dims=1, min_side=1))
+    return (x, draw.integers((4, *x.shape[1:]), -x.shape[0], x.shape[0] - 1), 0), {}
+
+
 take_along_dim = composite("take_along_dim", _take_along_dim_function, reference=lambda x, i, dim=None: np.take_along_axis(x, i, dim),
-                           sample=lambda draw: ((lambda x: (x, draw.integers((4, *x.shape[1:]), -x.shape[0], x.shape[0] - 1), 0))(
-                               draw.array(draw.shape(min_dims=1, min_side=1))), {}),
+                           sample=_take_along_dim_sample,
                            errors=[((_two_by_two, np.array([[0.0]]), 0), RuntimeError, "Long"), ((_two_by_two, np.array([0]), 0), RuntimeError, "dim")])  # fmt: skip
 
 
@@ -188,7 +199,7 @@ scatter_add = _pair("scatter_add", _scatter_add_arguments, sample=_scatter_add_s
                     reference=lambda x, dim, index, src: _scatter_reference(x, dim, index, src, "add"),
                     errors=[((*args, np.ones((4, 4))), *rest) for args, *rest in _index_errors])  # fmt: skip
 
-_REDUCTIONS = {"sum": (scatter_plus, 0), "mean": (scatter_plus, 0), "prod": (scatter_multiply, 1),
+_REDUCTIONS: Any = {"sum": (scatter_plus, 0), "mean": (scatter_plus, 0), "prod": (scatter_multiply, 1),
                "amax": (scatter_maximum, -np.inf), "amin": (scatter_minimum, np.inf)}  # fmt: skip
 
 
@@ -210,7 +221,7 @@ def _scatter_reduce_function(input: Tensor, dim: int, index: Tensor, src: Tensor
         raise RuntimeError(f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")
     if reduce == "mean" and input._data.dtype.kind == "b":
         raise NotImplementedError("scatter_reduce() with reduce='mean' is not implemented for 'Bool'")
-    made, _ = _REDUCTIONS[reduce]
+    made = _REDUCTIONS[reduce][0]
     x, d, i, src = _checked("scatter_reduce", input, dim, index, src)
     if not i.numel():
         return input.clone()
@@ -236,7 +247,7 @@ def _scatter_reduce_reference(x: Any, dim: int, index: Any, src: Any, reduce: st
         to = list(place)
         to[dim] = index[place]
         groups.setdefault(tuple(to), []).append(src[place])
-    function = {"sum": np.sum, "mean": np.mean, "prod": np.prod, "amax": np.max, "amin": np.min}[reduce]
+    function: Any = {"sum": np.sum, "mean": np.mean, "prod": np.prod, "amax": np.max, "amin": np.min}[reduce]
     result = x.copy()
     for to, values in groups.items():
         result[to] = function([*([x[to]] if include_self else []), *values])

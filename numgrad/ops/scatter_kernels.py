@@ -127,9 +127,9 @@ def _gather_backward_forward(g: np.ndarray, shape: tuple[int, ...], dim: int, in
     return result
 
 
-gather_elements = op("gather_elements", _gather_forward, public=False, method=False,
+gather_elements: Any = op("gather_elements", _gather_forward, public=False, method=False,
              vjp=(lambda g, input_shape, dim, index: _gather_backward(g, input_shape, dim, index),))  # fmt: skip
-_gather_backward = op("gather_backward", _gather_backward_forward, public=False, method=False,
+_gather_backward: Any = op("gather_backward", _gather_backward_forward, public=False, method=False,
                       vjp=(lambda g, dim, index: gather_elements(g, dim, index),))  # fmt: skip
 
 # --- scatter --------------------------------------------------------------------------------------------------------
@@ -264,8 +264,8 @@ def _gather_last_gradient(g: Tensor, input_shape: tuple[int, ...], dim: int, ind
 
 
 #: gather, but 0 where a later index is the same: what of the gradient goes to values of which the last was kept.
-gather_last = op("gather_last", _gather_last_forward, vjp=(_gather_last_gradient,), public=False, method=False)
-scatter_write = _scatter_op("scatter_write", WRITE, (
+gather_last: Any = op("gather_last", _gather_last_forward, vjp=(_gather_last_gradient,), public=False, method=False)
+scatter_write: Any = _scatter_op("scatter_write", WRITE, (
     lambda g, dim, index: scatter_write(g, dim, index, 0), None, None, lambda g, dim, index: gather_last(g, dim, index)))  # fmt: skip
 scatter_plus = _scatter_op("scatter_plus", ADD, (lambda g: g, None, None, lambda g, dim, index: gather_elements(g, dim, index)))
 scatter_multiply = _scatter_op("scatter_multiply", MULTIPLY, _product_gradients)

@@ -45,7 +45,7 @@ def _triangle_forward(input: np.ndarray, diagonal: int, upper: bool) -> np.ndarr
     return y
 
 
-_triangle = op("triangle", _triangle_forward, vjp=(lambda g, diagonal, upper: _triangle(g, diagonal, upper),), public=False, method=False)
+_triangle: Any = op("triangle", _triangle_forward, vjp=(lambda g, diagonal, upper: _triangle(g, diagonal, upper),), public=False, method=False)
 
 
 def _triangular(name: str, upper: bool) -> Any:
