@@ -34,69 +34,62 @@ TO_OUTPUT, TO_INPUT, TO_WEIGHT = 0, 1, 2
 
 
 @device
-def _edges(g, axis, kernel):  # type: ignore[no-untyped-def]
-    """The first output position, and the one after the last, at which a kernel position lies on the input."""
-    at = EDGES + 2 * (kernel + (g[KERNEL] if axis > 0 else 0) + (g[KERNEL + 1] if axis > 1 else 0))
-    return g[at], g[at + 1]
+def _fill(out, value):  # type: ignore[no-untyped-def]
+    for i in range(out.size):
+        out[i] = value
 
 
 @device
-def _visit_columns(adding, columns, at_columns, x, at_x, g, channels, row, stop_row):  # type: ignore[no-untyped-def]
+def _visit_columns(adding, columns, at_columns, x, at_x, g, tiles, channels, row, stop_row):  # type: ignore[no-untyped-def]
     """Fill the columns of some output rows from the input, or add them to it."""
-    height, planes = g[OUTPUT + 1], (row // g[OUTPUT + 1], (stop_row - 1) // g[OUTPUT + 1] + 1)
-    at = at_columns
-    for channel in range(channels):
-        for k0 in range(g[KERNEL]):
-            for k1 in range(g[KERNEL + 1]):
-                for k2 in range(g[KERNEL + 2]):
-                    for plane in range(planes[0], planes[1]):
-                        source = (channel * g[INPUT] + plane * g[STRIDE] + k0 * g[DILATION] - g[PADDING]) * g[INPUT + 1]
-                        line, stop_line = max(0, row - plane * height), min(height, stop_row - plane * height)
-                        first, last = _edges(g, 0, k0)
-                        _visit_plane(adding, columns, at + (plane * height - row) * g[OUTPUT + 2], x, at_x + source * g[INPUT + 2], g, k1, k2,
-                                     line, stop_line, first <= plane < last)  # fmt: skip
-                    at += g[PITCH]
+    height, width, kernels = g[OUTPUT + 1], g[OUTPUT + 2], g[KERNEL + 1] * g[KERNEL + 2]
+    for plane in range(row // height, (stop_row - 1) // height + 1):
+        line, stop_line = max(0, row - plane * height), min(height, stop_row - plane * height)
+        here = at_columns + (plane * height + line - row) * width
+        for channel in range(channels):
+            for k0 in range(g[KERNEL]):
+                source = plane * g[STRIDE] + k0 * g[DILATION] - g[PADDING]
+                at = at_x + (channel * g[INPUT] + source) * g[INPUT + 1] * g[INPUT + 2]
+                stop = stop_line if 0 <= source < g[INPUT] else line  # a plane in the padding has no lines
+                _visit_plane(adding, columns, here, x, at, g, tiles, line, stop, stop_line)
+                here += kernels * g[PITCH]
 
 
 @device
-def _visit_plane(adding, columns, at, x, at_x, g, k1, k2, line, stop_line, on):  # type: ignore[no-untyped-def]
-    """Output lines of one plane, for one kernel position; zeros where it hangs over the edge."""
-    width, step, step_x = g[OUTPUT + 2], g[STRIDE + 2], g[STRIDE + 1] * g[INPUT + 2]
-    first, last = _edges(g, 1, k1)
-    first, last = max(line, first), min(stop_line, last)
-    left, right = _edges(g, 2, k2)
-    if not on or first >= last or left >= right:
-        first, last = stop_line, stop_line
-    if not adding:
-        for i in range(line * width, first * width):
-            columns[at + i] = 0
-        for i in range(last * width, stop_line * width):
-            columns[at + i] = 0
-        for i in range(first, last):
-            for j in range(left):
-                columns[at + i * width + j] = 0
-            for j in range(right, width):
-                columns[at + i * width + j] = 0
-    at += first * width + left
-    at_x += (first * g[STRIDE + 1] + k1 * g[DILATION + 1] - g[PADDING + 1]) * g[INPUT + 2] + left * step + k2 * g[DILATION + 2] - g[PADDING + 2]
-    if step == 1 and adding:
-        move_rows(g[TILES:], 1, x, at_x, step_x, columns, at, width, last - first, right - left)
-    elif step == 1:
-        move_rows(g[TILES:], 0, columns, at, width, x, at_x, step_x, last - first, right - left)
-    elif adding:
-        for i in range(last - first):
-            for j in range(right - left):
-                x[at_x + i * step_x + j * step] += columns[at + i * width + j]
-    else:
-        for i in range(last - first):
-            for j in range(right - left):
-                columns[at + i * width + j] = x[at_x + i * step_x + j * step]
+def _visit_plane(adding, columns, at, x, at_x, g, tiles, line, stop, stop_line):  # type: ignore[no-untyped-def]
+    """Output lines of one plane, for all kernel positions in it; zeros where they hang over the edge."""
+    width, across, pitch = g[OUTPUT + 2], g[STRIDE + 2], g[PITCH]
+    down = g[STRIDE + 1] * g[INPUT + 2]
+    for k1 in range(g[KERNEL + 1]):
+        edge = EDGES + 2 * (g[KERNEL] + k1)
+        first, last = max(line, g[edge]), min(stop, g[edge + 1])
+        from_line = at_x + (first * g[STRIDE + 1] + k1 * g[DILATION + 1] - g[PADDING + 1]) * g[INPUT + 2] - g[PADDING + 2]
+        for k2 in range(g[KERNEL + 2]):
+            edge = EDGES + 2 * (g[KERNEL] + g[KERNEL + 1] + k2)
+            left, right = g[edge], g[edge + 1]
+            rows, run = max(0, last - first), right - left
+            if not adding and rows * run < (stop_line - line) * width:
+                _fill(columns[at : at + (stop_line - line) * width], 0)
+            to, source = at + (first - line) * width + left, from_line + left * across + k2 * g[DILATION + 2]
+            if across == 1 and adding:
+                move_rows(tiles, 1, x, source, down, columns, to, width, rows, run)
+            elif across == 1:
+                move_rows(tiles, 0, columns, to, width, x, source, down, rows, run)
+            elif adding:
+                for i in range(rows):
+                    for j in range(run):
+                        x[source + i * down + j * across] += columns[to + i * width + j]
+            else:
+                for i in range(rows):
+                    for j in range(run):
+                        columns[to + i * width + j] = x[source + i * down + j * across]
+            at += pitch
 
 
 @device
 def _task(out, left, right, bias, scratch, g, lane, task):  # type: ignore[no-untyped-def]
     """One task of a lane. Forward: out is y, left w, right x; input's gradient: x, w, y; weight's gradient: w, y, x."""
-    mode, direct, pitch = g[MODE], g[DIRECT], g[PITCH]
+    mode, direct, pitch, tiles = g[MODE], g[DIRECT], g[PITCH], g[TILES:]
     lines, width = g[OUTPUT] * g[OUTPUT + 1], g[OUTPUT + 2]
     size, pixels = lines * width, g[INPUT] * g[INPUT + 1] * g[INPUT + 2]
     positions, features = g[KERNEL] * g[KERNEL + 1] * g[KERNEL + 2], g[FEATURES]
@@ -116,7 +109,7 @@ def _task(out, left, right, bias, scratch, g, lane, task):  # type: ignore[no-un
         stop = min(last, row + g[ROWS_AT_ONCE])
         start, run = row * width, (stop - row) * width
         if mode != TO_INPUT and not direct:
-            _visit_columns(0, scratch, at_columns, right, at_x, g, channels, row, stop)
+            _visit_columns(0, scratch, at_columns, right, at_x, g, tiles, channels, row, stop)
         matrix, at, step = (out if mode == TO_INPUT else right, at_x + start, size) if direct else (scratch, at_columns, pitch)
         if mode == TO_OUTPUT:  # y = w @ columns
             for i in range(features if bias.size or depth == 0 else 0):
@@ -130,16 +123,10 @@ def _task(out, left, right, bias, scratch, g, lane, task):  # type: ignore[no-un
             target, other, at_target, step_target, at_a, at_b = matrix, right, at, step, at_w, at_y + start
             row_a, column_a, row_b, column_b, m, n, k = 1, depth, size, 1, channels * positions, run, features
         accumulate = 1 if mode == TO_WEIGHT or mode == TO_OUTPUT and bias.size else 0
-        multiply(g[TILES:], mode == TO_WEIGHT, target, at_target, step_target, left, at_a, row_a, column_a, 0, other, at_b, row_b, column_b, 0,
+        multiply(tiles, mode == TO_WEIGHT, target, at_target, step_target, left, at_a, row_a, column_a, 0, other, at_b, row_b, column_b, 0,
                  m, n, k, accumulate)  # fmt: skip
         if mode == TO_INPUT and not direct:
-            _visit_columns(1, scratch, at_columns, out, at_x, g, channels, row, stop)
-
-
-@device
-def _fill(out, value):  # type: ignore[no-untyped-def]
-    for i in range(out.size):
-        out[i] = value
+            _visit_columns(1, scratch, at_columns, out, at_x, g, tiles, channels, row, stop)
 
 
 @kernel
@@ -186,7 +173,7 @@ def _three(values: tuple[Any, ...], missing: Any) -> tuple[Any, ...]:
     return (missing,) * (3 - len(values)) + values
 
 
-def _edges_of(size: int, out: int, kernel: int, stride: int, padding: tuple[int, int], dilation: int) -> list[int]:
+def edges_of(size: int, out: int, kernel: int, stride: int, padding: tuple[int, int], dilation: int) -> list[int]:
     """For each kernel position the first output position at which it lies on the input, and the one after the last."""
     edges = []
     for k in range(kernel):
@@ -223,7 +210,7 @@ def _geometry(
                *_three(tuple(p for p, _ in padding), 0), *_three(dilation, 1), rows, pitch, direct, lanes, at_once, tasks, mode]  # fmt: skip
     work = images * groups * features * channels * positions * lines * width // 8
     edges = [edge for axis in zip(*(_three(v, 1) for v in (x[2:], out, w[2:], stride)), _three(padding, (0, 0)), _three(dilation, 1), strict=True)
-             for edge in _edges_of(*axis)]  # fmt: skip
+             for edge in edges_of(*axis)]  # fmt: skip
     plan = np.concatenate([np.array(numbers, np.int64), addresses(dtype), np.array(edges, np.int64)])
     return _Geometry((images, w[0], *out), plan, 0 if direct else lanes * depth * pitch, work)
 

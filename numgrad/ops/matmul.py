@@ -42,13 +42,13 @@ def _check_tensors(name: str, **arguments: Any) -> None:
 
 def _product_forward(input: np.ndarray, other: np.ndarray) -> np.ndarray:
     check_dtypes(input, other)
-    (m, k), (l, n) = input.shape[-2:], other.shape[-2:]
-    if k != l:
+    k, (found, n) = input.shape[-1], other.shape[-2:]
+    if k != found:
         if input.ndim == 2 or other.ndim == 2:
             rows = math.prod(input.shape[:-1])
-            raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({rows}x{k} and {l}x{n})")
+            raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({rows}x{k} and {found}x{n})")
         batch = math.prod(broadcast_shape([input.shape[:-2], other.shape[:-2]]))
-        raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: [{batch}, {k}] but got: [{batch}, {l}].")
+        raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: [{batch}, {k}] but got: [{batch}, {found}].")
     return gemm.product(input, other)
 
 

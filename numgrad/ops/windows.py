@@ -14,23 +14,26 @@ import numpy as np
 
 from ..jit import device, empty, kernel, launch, prange
 from ..jit.simd import select
+from .convolve import edges_of
 from .elementwise import copied
 from .gemm import memory
 
-# Places in the table: input and output sizes, steps within a window, the divisor (0: the size of the window), and from
-# where on each dimension's triples (start, stop, extent) lie.
-_INPUT, _OUTPUT, _STEP, _DIVISOR, _TABLE = 0, 3, 6, 9, 10
+# Places in the table: input and output sizes, steps within a window, the divisor (0: the size of the window), how windows lie in
+# the last dimension (distance, or 0 if uneven; padding; elements), and from where on each dimension's triples (start, stop,
+# extent) lie; after these the edges of the last dimension, as in `convolve`.
+_INPUT, _OUTPUT, _STEP, _DIVISOR, _STRIDE, _PADDING, _LENGTH, _TABLE = 0, 3, 6, 9, 10, 11, 12, 13
 
 
 class Windows:
     """All windows over dimensions of given sizes. `ranges` has for each dimension (start, stop, extent) of each window."""
 
-    def __init__(self, sizes: Sequence[int], ranges: Sequence[Sequence[tuple[int, int, int]]], steps: Sequence[int], divisor: int = 0):
+    def __init__(self, sizes: Sequence[int], ranges: Sequence[Sequence[tuple[int, int, int]]], steps: Sequence[int], divisor: int = 0,
+                 last: Sequence[int] = (0, 0, 0), edges: Sequence[int] = ()):  # fmt: skip
         self.sizes, self.output = tuple(sizes), tuple(map(len, ranges))
         missing = 3 - len(self.sizes)
         table = [triple for one in [[(0, 1, 1)]] * missing + list(ranges) for triple in one]
-        numbers = [*(1,) * missing, *self.sizes, *(1,) * missing, *self.output, *(1,) * missing, *steps, divisor]
-        self.table = np.concatenate([np.array(numbers, np.int64), np.array(table, np.int64).reshape(-1)])
+        numbers = [*(1,) * missing, *self.sizes, *(1,) * missing, *self.output, *(1,) * missing, *steps, divisor, *last]
+        self.table = np.concatenate([np.array(numbers, np.int64), np.array(table, np.int64).reshape(-1), np.array(edges, np.int64)])
         self.work = math.prod(sum(-(-(stop - start) // step) for start, stop, _ in one) for one, step in zip(ranges, steps, strict=True))
 
     def shape(self, x: np.ndarray) -> tuple[int, ...]:
@@ -52,7 +55,8 @@ def strided(
             first, last = start + max(0, -(start // d)) * d, min(stop, n)
             one.append((first, max(first, last), min(stop, n + p) - start if count_padding else max(0, last - first)))
         ranges.append(one)
-    return Windows(sizes, ranges, dilation, divisor)
+    edges = edges_of(sizes[-1], output[-1], kernel[-1], stride[-1], (padding[-1], padding[-1]), dilation[-1])
+    return Windows(sizes, ranges, dilation, divisor, (stride[-1], padding[-1], kernel[-1]), edges)
 
 
 @functools.lru_cache(maxsize=512)
@@ -72,26 +76,36 @@ def _range(g, axis, o):  # type: ignore[no-untyped-def]
 
 
 @device
+def _keep_larger(y, index, at_y, x, at_x, place, step, count):  # type: ignore[no-untyped-def]
+    """Where a value is larger than the best so far, or NaN, it and its place become the best."""
+    for j in range(count):  # an unsigned index is not counted from the end where negative, so that the loop vectorises
+        value, best, to = x[np.uintp(at_x + j * step)], y[np.uintp(at_y + j)], np.uintp(at_y + j)
+        better = (value > best) | (value != value)
+        y[to], index[to] = select(better, value, best), select(better, place + j * step, index[to])
+
+
+@device
 def _largest(y, index, x, g, row):  # type: ignore[no-untyped-def]
     """One row of outputs: the largest element of each window, the last NaN if there is one, and its place in the plane."""
-    width, height, size = g[_INPUT + 2], g[_INPUT + 1], g[_INPUT] * g[_INPUT + 1] * g[_INPUT + 2]
-    o0, o1 = row // g[_OUTPUT + 1] % g[_OUTPUT], row % g[_OUTPUT + 1]
-    plane = row // g[_OUTPUT + 1] // g[_OUTPUT]
-    values = x[plane * size : (plane + 1) * size]
-    r0, r1 = _range(g, 0, o0), _range(g, 1, o1)
-    for o2 in range(g[_OUTPUT + 2]):
-        r2 = _range(g, 2, o2)
-        place = (g[r0] * height + g[r1]) * width + g[r2]
-        best = values[place]
-        for i0 in range(g[r0], g[r0 + 1], g[_STEP]):
-            for i1 in range(g[r1], g[r1 + 1], g[_STEP + 1]):
-                for i2 in range(g[r2], g[r2 + 1], g[_STEP + 2]):
-                    at = (i0 * height + i1) * width + i2
-                    value = values[at]
-                    better = (value > best) | (value != value)
-                    best, place = select(better, value, best), select(better, at, place)
-        y[row * g[_OUTPUT + 2] + o2] = best
-        index[row * g[_OUTPUT + 2] + o2] = place
+    width, height, outputs, stride = g[_INPUT + 2], g[_INPUT + 1], g[_OUTPUT + 2], g[_STRIDE]
+    o0, o1, plane = row // g[_OUTPUT + 1] % g[_OUTPUT], row % g[_OUTPUT + 1], row // g[_OUTPUT + 1] // g[_OUTPUT]
+    r0, r1, r2, at_x, at_y = _range(g, 0, o0), _range(g, 1, o1), _range(g, 2, 0), plane * g[_INPUT] * height * width, row * outputs
+    corner = (g[r0] * height + g[r1]) * width
+    for j in range(outputs):
+        index[at_y + j] = corner + g[r2 + 3 * j]
+        y[at_y + j] = x[at_x + corner + g[r2 + 3 * j]]
+    for i0 in range(g[r0], g[r0 + 1], g[_STEP]):
+        for i1 in range(g[r1], g[r1 + 1], g[_STEP + 1]):
+            line = (i0 * height + i1) * width
+            if stride:  # for each position in the window, all windows that have it
+                for k in range(g[_LENGTH]):
+                    edge = r2 + 3 * outputs + 2 * k
+                    place = line + g[edge] * stride + k * g[_STEP + 2] - g[_PADDING]
+                    _keep_larger(y, index, at_y + g[edge], x, at_x + place, place, stride, g[edge + 1] - g[edge])
+            else:
+                for j in range(outputs):
+                    for i2 in range(g[r2 + 3 * j], g[r2 + 3 * j + 1]):
+                        _keep_larger(y, index, at_y + j, x, at_x + line + i2, line + i2, 1, 1)
 
 
 @kernel

@@ -1,0 +1,112 @@
+"""What the generic test does not see of products: large and odd shapes through every path, layouts, operators, einsum's forms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import numgrad as ng
+from numgrad.jit import DISABLED
+from numgrad.ops import gemm
+
+LARGE = 24 if DISABLED else 200
+
+
+def laid_out(x: np.ndarray, how: str) -> np.ndarray:
+    """The same values in memory in another order, with gaps, or read-only."""
+    if how == "columns":
+        return np.ascontiguousarray(x.swapaxes(-1, -2)).swapaxes(-1, -2)
+    if how == "gaps":
+        wide = np.zeros(tuple(2 * n for n in x.shape), x.dtype)
+        view = wide[tuple(slice(0, None, 2) for _ in x.shape)]
+        view[...] = x
+        return view
+    x = x.copy()
+    x.flags.writeable = how != "frozen"
+    return x
+
+
+@pytest.mark.parametrize("left", ["rows", "columns", "gaps", "frozen"])
+@pytest.mark.parametrize("right", ["rows", "columns", "gaps", "frozen"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64])
+def test_layouts_and_edges_of_tiles(left: str, right: str, dtype: Any) -> None:
+    rng = np.random.default_rng(0)
+    for m, k, n in [(1, 7, 33), (33, 7, 1), (15, 300, 37), (5, 1, 5), (LARGE, 40, LARGE + 3), (LARGE, 3 * LARGE, 70)]:
+        a, b = (rng.integers(-4, 5, s).astype(dtype) for s in ((m, k), (k, n)))
+        # sums of products of small integers are exact in every dtype and order
+        assert np.array_equal(gemm.product(laid_out(a, left), laid_out(b, right)), a @ b)
+
+
+def test_packing_of_large_operands() -> None:
+    if DISABLED:
+        pytest.skip("too slow as plain Python")
+    rng = np.random.default_rng(1)
+    a, b = rng.integers(-4, 5, (3, 210, 700)).astype(np.float32), rng.integers(-4, 5, (3, 700, 301)).astype(np.float32)
+    bias = rng.integers(-4, 5, 301).astype(np.float32)
+    for x in (a, laid_out(a, "columns")):
+        for z in (b, laid_out(b, "columns"), b[:1]):
+            assert np.array_equal(gemm.product(x, z, bias), np.matmul(x.astype(np.float64), z) + bias)
+
+
+def test_batches_that_do_not_collapse_and_broadcast() -> None:
+    rng = np.random.default_rng(2)
+    a, b = rng.integers(-4, 5, (2, 1, 3, 1, 4, 5)).astype(float), rng.integers(-4, 5, (3, 1, 2, 5, 6)).astype(float)
+    assert np.array_equal(gemm.product(a, b), np.matmul(a, b))
+    heads = rng.integers(-4, 5, (2, 7, 3, 4)).astype(float).transpose(0, 2, 1, 3)  # as attention lays them out
+    assert np.array_equal(gemm.product(heads, heads.swapaxes(-1, -2)), np.matmul(heads, heads.swapaxes(-1, -2)))
+
+
+def test_an_empty_sum_is_zero_or_the_bias() -> None:
+    assert np.array_equal(gemm.product(np.ones((2, 0)), np.ones((0, 3))), np.zeros((2, 3)))
+    assert np.array_equal(gemm.product(np.ones((2, 0)), np.ones((0, 3)), np.arange(3.0)), [[0, 1, 2]] * 2)
+
+
+def test_infinity_and_nan_stay_in_their_row() -> None:
+    a, b = np.ones((20, 40)), np.ones((40, 20))
+    a[3, 5], a[7, 1] = np.nan, np.inf
+    y = gemm.product(a, b)
+    assert np.isnan(y[3]).all() and np.isinf(y[7]).all() and (np.delete(y, [3, 7], 0) == 40).all()
+
+
+def test_operators() -> None:
+    a, b = ng.tensor([[1.0, 2.0], [3.0, 4.0]]), ng.tensor([1.0, 10.0])
+    assert (a @ b).tolist() == [21.0, 43.0]
+    assert (b @ a).tolist() == [31.0, 42.0]
+    assert (b @ b).tolist() == 101.0
+    with pytest.raises(TypeError):
+        a @ 3
+
+
+def test_linear_takes_vectors_and_batches() -> None:
+    w, bias = ng.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), ng.tensor([0.5, 0.25, 0.125])
+    assert ng.ops.linear(ng.tensor([1.0, 1.0]), w, bias).tolist() == [3.5, 7.25, 11.125]
+    assert ng.ops.linear(ng.ones(2, 1, 2), w).tolist() == [[[3.0, 7.0, 11.0]]] * 2
+    assert ng.ops.linear(ng.ones(2, 2), ng.tensor([1.0, 2.0])).tolist() == [3.0, 3.0]
+
+
+def test_addmm_with_beta_zero_ignores_the_input() -> None:
+    nothing = ng.full((2, 2), float("nan"))
+    assert ng.addmm(nothing, ng.eye(2), ng.eye(2), beta=0, alpha=3).tolist() == [[3.0, 0.0], [0.0, 3.0]]
+    x = ng.ones(2, 2)
+    assert x.addmm_(ng.eye(2), ng.eye(2)) is x
+    assert x.tolist() == [[2.0, 1.0], [1.0, 2.0]]
+
+
+def test_einsum_forms() -> None:
+    a, b = ng.tensor([[1.0, 2.0], [3.0, 4.0]]), ng.tensor([[0.0, 1.0], [1.0, 0.0]])
+    swapped = [[2.0, 1.0], [4.0, 3.0]]
+    assert ng.einsum("ij,jk->ik", a, b).tolist() == swapped
+    assert ng.einsum("ij,jk->ik", [a, b]).tolist() == swapped
+    assert ng.einsum(a, [0, 1], b, [1, 2], [0, 2]).tolist() == swapped
+    assert ng.einsum(a, [..., 1], b, [1, 2], [..., 2]).tolist() == swapped
+    assert ng.einsum("ba", a).tolist() == [[1.0, 3.0], [2.0, 4.0]]  # letters of the output are sorted
+    assert ng.einsum("ii", a).item() == 5.0
+    assert ng.einsum("ij,kj->", a, ng.ones(1, 1)).item() == 10.0  # a size of 1 broadcasts
+
+
+def test_einsum_gradient_of_a_diagonal() -> None:
+    a = ng.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    ng.einsum("ii,i->", a, ng.tensor([5.0, 7.0])).backward()
+    assert a.grad.tolist() == [[5.0, 0.0], [0.0, 7.0]]
