@@ -105,7 +105,7 @@ def _sum_to_size_function(input: Tensor, *size: Any) -> Tensor:
     if extra < 0 or any(n not in (1, m) for n, m in zip(wanted, shape[extra:], strict=True)):
         raise RuntimeError(f"size {{{list(wanted)}}} is not expandable to size {{{list(shape)}}}.")
     dims = tuple(d for d in range(len(shape)) if d < extra or wanted[d - extra] != shape[d])
-    summed = _sum(input, dims, True, input._data.dtype) if dims else input
+    summed = _sum(input, dims, True, sum_dtype(input, None)) if dims else input
     return reshape(summed, wanted)
 
 

@@ -1,4 +1,4 @@
-"""Selection without sorting everything: the largest, the k-th, medians and quantiles.
+"""Selection without sorting everything: the largest, and the k-th.
 
 The k-th smallest of a row is found byte by byte, from the highest down, in as many passes as an element has bytes.
 """
@@ -12,19 +12,35 @@ import numpy as np
 
 from ..dtypes import BOOL, INT64, scalar_name
 from ..jit import device, empty, kernel, launch, prange
-from ..tensor import Tensor, wrap
-from .extreme import put, share_among_equals
-from .record import REGISTRY, composite, op
+from ..tensor import Tensor
+from .extreme import put
+from .record import composite, op
 from .scan import add_at
-from .shape import dimension, reshape
-from .sort import as_rows, digit, from_rows, reference_order, scratch, sort_keys, sort_row, take_rows, taken
+from .shape import dimension
+from .sort import SHORT, as_rows, digit, from_rows, reference_order, scratch, sort_keys, sort_row, take_rows, taken
+
+#: Up to this many of the largest are kept in order while the row is read; more are selected, then sorted.
+FEW = 32
 
 # --- the k-th ---------------------------------------------------------------------------------------------------------
 
 
 @device
+def _select_by_insertion(keys, ranked, k):
+    for i in range(keys.size):
+        key, j = keys[i], i
+        while j > 0 and ranked[j - 1] > key:
+            ranked[j] = ranked[j - 1]
+            j -= 1
+        ranked[j] = key
+    return ranked[k]
+
+
+@device
 def _select_key(keys, counts, k, bytes):
     """The k-th smallest key, from 0: its bytes from the highest down, by counting the keys that begin as it does."""
+    if keys.size <= SHORT:
+        return _select_by_insertion(keys, counts, k)
     found = np.int64(0)
     for step in range(bytes):
         byte = bytes - 1 - step
@@ -61,13 +77,37 @@ def _first_below(keys, order, source, threshold, k):
             at += 1
 
 
+@device
+def _keep_smallest(keys, order, source):
+    """The few smallest keys in their order, in one pass: most keys are above all that were kept so far."""
+    kept = 0
+    for i in range(source.size):
+        key = source[i]
+        if kept < keys.size:
+            kept += 1
+        elif key >= keys[kept - 1]:
+            continue
+        j = kept - 1
+        while j > 0 and keys[j - 1] > key:
+            keys[j], order[j] = keys[j - 1], order[j - 1]
+            j -= 1
+        keys[j], order[j] = key, i
+
+
+@device
+def _top_row(order, keys, spare_order, spare_keys, counts, source, bytes):
+    k = keys.size
+    if k <= FEW:
+        _keep_smallest(keys, order, source)
+        return
+    _first_below(keys, order, source, _select_key(source, counts, k - 1, bytes), k)
+    sort_row(keys, order, spare_keys, spare_order, counts, bytes)
+
+
 @kernel
 def _top_rows(order, keys, spare_order, spare_keys, counts, source, bytes):
     for i in prange(source.shape[0]):
-        k = order.shape[1]
-        threshold = _select_key(source[i], counts[i], k - 1, bytes)
-        _first_below(keys[i], order[i], source[i], threshold, k)
-        sort_row(keys[i], order[i], spare_keys[i], spare_order[i], counts[i], bytes)
+        _top_row(order[i], keys[i], spare_order[i], spare_keys[i], counts[i], source[i], bytes)
 
 
 def _top_forward(input: np.ndarray, k: int, dim: int, largest: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -157,7 +197,7 @@ def _place_rows(places, keys, counts, k, nan, bytes, ignore):
         places[i, 0] = _place_of(keys[i], counts[i], k, nan, bytes, ignore)
 
 
-def _kth_rows(rows: np.ndarray, k: int, ignore: bool = False) -> np.ndarray:
+def kth_rows(rows: np.ndarray, k: int, ignore: bool = False) -> np.ndarray:
     """Where each row's k-th smallest element is (from 0; -1: its median)."""
     places, keys = empty((rows.shape[0], 1), INT64), sort_keys(rows)
     nan = int(sort_keys(np.full((1, 1), np.nan, rows.dtype))[0, 0]) if rows.dtype.kind == "f" else 0
@@ -182,11 +222,11 @@ def _kth_forward(input: np.ndarray, k: int, dim: int, keepdim: bool, ignore: boo
     if 0 in shape:
         return empty(final, input.dtype), empty(final, INT64)
     rows = as_rows(input, dim)
-    places = _kth_rows(rows, k, ignore)
+    places = kth_rows(rows, k, ignore)
     return take_rows(rows, places).reshape(final), places.reshape(final)
 
 
-_kth = op(
+kth = op(
     "kth_along",
     _kth_forward,
     public=False,
@@ -215,10 +255,11 @@ def _kthvalue_function(input: Tensor, k: int, dim: int = -1, keepdim: bool = Fal
             f"kthvalue(): selected number k out of range for dimension {dim}: k is {k}, but there are {n} elements"
         )
     check_selectable("kthvalue", input, dim)
-    return _Kth(*_kth(input, k - 1, dim, keepdim, False))
+    return _Kth(*kth(input, k - 1, dim, keepdim, False))
 
 
-def _kthvalue_reference(x: Any, k: int, dim: int = -1, keepdim: bool = False) -> Any:
+def kthvalue_reference(x: Any, k: int, dim: int = -1, keepdim: bool = False) -> Any:
+    """kthvalue by NumPy's sort."""
     order = reference_order(x, dim, False)
     order = np.take(order, [k - 1], dim) if x.ndim else order
     found = taken(x, order, dim), order
@@ -234,7 +275,7 @@ def _kthvalue_sample(draw: Any) -> Any:
 kthvalue = composite(
     "kthvalue",
     _kthvalue_function,
-    reference=_kthvalue_reference,
+    reference=kthvalue_reference,
     sample=_kthvalue_sample,
     errors=[
         ((np.ones(3), 0), RuntimeError, "out of range"),
@@ -242,157 +283,3 @@ kthvalue = composite(
         ((np.ones(3, bool), 1), NotImplementedError, "Bool"),
     ],
 )
-
-# --- medians ----------------------------------------------------------------------------------------------------------
-
-
-def _median_forward(input: np.ndarray, ignore: bool) -> np.ndarray:
-    if input.size == 0:
-        lowest = np.nan if input.dtype.kind == "f" else np.iinfo(input.dtype).min
-        return np.full((), lowest, input.dtype)
-    rows = as_rows(input.reshape(-1), 0)
-    return take_rows(rows, _kth_rows(rows, -1, ignore)).reshape(())
-
-
-_median = op(
-    "median_of_all",
-    _median_forward,
-    public=False,
-    method=False,
-    vjp=(lambda g, y, input: share_among_equals(g, y, input, tuple(range(input.dim()))),),
-)
-
-
-def _median_like(name: str, ignore: bool) -> Any:
-    result = namedtuple(name, ["values", "indices"])  # type: ignore[misc]
-
-    def function(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
-        if input._data.dtype == BOOL:
-            raise NotImplementedError(f"\"{name}\" not implemented for '{scalar_name(BOOL)}'")
-        if dim is None:
-            return _median(input, ignore)
-        dim = dimension(dim, input.dim())
-        check_selectable(name, input, dim)
-        return result(*_kth(input, -1, dim, keepdim, ignore))
-
-    what = "ignoring NaN" if ignore else "NaN where there is one"
-    function.__doc__ = (
-        f"The median of all elements, or (values, indices) along `dim`: the lower of the two in the middle; {what}."
-    )
-    return function
-
-
-def _median_reference(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
-    if dim is None:
-        return np.sort(x.reshape(-1))[(x.size - 1) // 2]
-    return _kthvalue_reference(x, ((x.shape[dim] if x.ndim else 1) + 1) // 2, dim, keepdim)
-
-
-def _median_sample(draw: Any) -> Any:
-    x = draw.array(draw.shape(min_side=1), distinct=True)
-    return (x, *draw.choice([(), (draw.dim(x.ndim), draw.boolean())])), {}
-
-
-_median_errors: Any = [
-    ((np.ones(3, bool),), NotImplementedError, "Bool"),
-    ((np.ones((0, 3)), 0), IndexError, "non-zero"),
-]
-for _name, _ignore in (("median", False), ("nanmedian", True)):
-    composite(
-        _name, _median_like(_name, _ignore), reference=_median_reference, sample=_median_sample, errors=_median_errors
-    )
-
-# --- quantiles --------------------------------------------------------------------------------------------------------
-
-_INTERPOLATIONS = ("linear", "lower", "higher", "midpoint", "nearest")
-
-
-def _check_quantile(name: str, input: Tensor, q: Tensor, interpolation: str) -> None:
-    if interpolation not in _INTERPOLATIONS:
-        raise RuntimeError(
-            f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, but got {interpolation}"
-        )
-    if input._data.dtype.kind != "f":
-        raise RuntimeError(f"{name}() input tensor must be either float or double dtype")
-    if input.numel() == 0:
-        raise RuntimeError(f"{name}() input tensor must be non-empty")
-    if q.dim() > 1:
-        raise RuntimeError(f"{name}() q must be a scalar or 1D tensor")
-    if q._data.dtype != input._data.dtype:
-        raise RuntimeError(f"{name}() q tensor must be same dtype as the input tensor")
-    if not bool(((q >= 0) & (q <= 1)).all()):
-        raise RuntimeError(f"{name}() q must be in the range [0, 1] but got {q.tolist()}")
-
-
-def _between(rows: Tensor, ranks: Tensor, interpolation: str) -> Tensor:
-    """Elements of sorted rows at ranks that may fall between two."""
-    gather = REGISTRY["gather"]
-    if interpolation == "nearest":
-        return gather(rows, -1, ranks.round().long())
-    low = ranks.floor()
-    if interpolation == "lower":
-        return gather(rows, -1, low.long())
-    below, above = gather(rows, -1, low.long()), gather(rows, -1, ranks.ceil().long())
-    if interpolation == "higher":
-        return above
-    return REGISTRY["lerp"](below, above, ranks - low if interpolation == "linear" else 0.5)
-
-
-def _quantile_like(name: str, ignore: bool) -> Any:
-    def function(
-        input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
-    ) -> Tensor:
-        q = q if isinstance(q, Tensor) else wrap(np.full((), q, input._data.dtype))
-        _check_quantile(name, input, q, interpolation)
-        ndim, at = input.dim(), 0 if dim is None else dimension(dim, input.dim())
-        x = reshape(input, (input.numel(),)) if dim is None or ndim == 0 else REGISTRY["movedim"](input, at, -1)
-        rows = REGISTRY["sort"](x, -1)[0]
-        missing, last = rows.isnan(), rows._data.shape[-1] - 1
-        if ignore:  # NaN sorts last
-            ranks = q.reshape(-1) * (last - missing.sum(-1, keepdim=True)).clamp(min=0).to(rows.dtype)
-        else:  # a NaN in a row is all of its quantiles
-            ranks = REGISTRY["where"](missing.any(-1, keepdim=True), last, q.reshape(-1) * last)
-        found = _between(rows, ranks, interpolation)
-        if keepdim and ndim:
-            found = found.reshape((1,) * ndim + (-1,)) if dim is None else found.unsqueeze(at)
-        return REGISTRY["movedim"](found, -1, 0) if q.dim() else found.squeeze(-1)
-
-    function.__doc__ = (
-        f"The q-quantiles along `dim` (None: of all elements), {'ignoring NaN' if ignore else 'NaN where there is one'}, "
-        "with one more dimension in front where q has one. Between two elements `interpolation` decides: linear, lower, "
-        "higher, midpoint, nearest."
-    )
-    return function
-
-
-def _quantile_reference(
-    x: Any, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
-) -> Any:
-    return np.asarray(np.quantile(x, q, axis=dim if x.ndim else None, keepdims=keepdim, method=interpolation)).astype(
-        x.dtype
-    )
-
-
-def _quantile_sample(draw: Any) -> Any:
-    x = draw.array(draw.shape(min_side=1), distinct=True)
-    dim, q = draw.choice([None, draw.dim(x.ndim)]), draw.choice([0.5, 0.3])
-    if draw.boolean():  # ranks that stay between two elements as q moves a little
-        x, q = draw.array((2, 4), distinct=True), np.asarray([0.2, 0.9, 0.45], draw.dtype)
-        dim = draw.choice([None, draw.dim(2)])
-    return (x, q, dim, draw.boolean()), {"interpolation": draw.choice(_INTERPOLATIONS)}
-
-
-_quantile_errors: Any = [
-    ((np.ones(3), 2.0), RuntimeError, "range"),
-    ((np.arange(3), 0.5), RuntimeError, "float or double"),
-    ((np.ones(0), 0.5), RuntimeError, "non-empty"),
-    ((np.ones(3), np.ones((1, 1))), RuntimeError, "1D"),
-]
-for _name, _ignore in (("quantile", False), ("nanquantile", True)):
-    composite(
-        _name,
-        _quantile_like(_name, _ignore),
-        reference=_quantile_reference,
-        sample=_quantile_sample,
-        errors=_quantile_errors,
-    )

@@ -94,10 +94,20 @@ def digit(key, byte, flip):
 
 
 @device
-def _count_bytes(counts, keys, bytes):
+def _bits_that_vary(keys):
+    vary = np.int64(0)
+    for j in range(keys.size):
+        vary |= keys[j] ^ keys[0]
+    return vary
+
+
+@device
+def _count_bytes(counts, keys, bytes, vary):
     for j in range(counts.size):
         counts[j] = 0
     for byte in range(bytes):
+        if (vary >> (8 * byte)) & 255 == 0:
+            continue
         flip = 128 if byte == 7 else 0  # the sign
         row = counts[byte * 256 : (byte + 1) * 256]
         for j in range(keys.size):
@@ -124,12 +134,13 @@ def sort_row(keys, order, spare_keys, spare_order, counts, bytes):
     if n <= SHORT:
         _insertion_sort(keys, order)
         return
-    _count_bytes(counts, keys, bytes)
+    vary = _bits_that_vary(keys)
+    _count_bytes(counts, keys, bytes, vary)
     moved = 0
     for byte in range(bytes):
-        starts = counts[byte * 256 : (byte + 1) * 256]
-        if starts[digit(keys[0], byte, 128 if byte == 7 else 0)] == n:
+        if (vary >> (8 * byte)) & 255 == 0:
             continue
+        starts = counts[byte * 256 : (byte + 1) * 256]
         if moved % 2 == 0:
             _scatter_by_byte(spare_keys, spare_order, keys, order, starts, byte)
         else:
