@@ -8,28 +8,28 @@ from __future__ import annotations
 
 import ast
 import contextlib
-from collections.abc import Callable, Iterable
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from numgrad.jit import DISABLED
 from numgrad.ops import REGISTRY
 from numgrad.ops.elementwise import Pointwise
-from numgrad.ops.record import Op, OpNode
+from numgrad.ops.record import MISSING, Op, OpNode
 from numgrad.testing import checks
 from numgrad.testing.case import Case
 from numgrad.testing.draw import Draw
 from numgrad.testing.dtype_checks import check_dtypes
-from numgrad.testing.gradients import backward_of, evaluate, gradients
+from numgrad.testing.gradients import backward_of, gradients, upstream
+from numgrad.testing.inplace_checks import check_inplace
 from numgrad.testing.strategies import cases, draws
 
 SAMPLED = [name for name, op in REGISTRY.items() if op.sample is not None]
 WITH_ERRORS = [name for name, op in REGISTRY.items() if op.errors]
-interpreted = pytest.mark.skipif(not DISABLED, reason="runs without the JIT, in its own lane")
-native = pytest.mark.skipif(DISABLED, reason="needs real kernels")
+interpreted, native = pytest.mark.interpreted, pytest.mark.native
 
 
 def each(names: list[str]) -> Any:
@@ -83,6 +83,13 @@ def test_second_gradient(op: Op) -> None:
 
 
 @interpreted
+@each([n for n in SAMPLED if not isinstance(REGISTRY[n], Pointwise)])
+def test_third_gradient(op: Op) -> None:
+    """Backward ops come in pairs, each the gradient of the other: both have been differentiated after three."""
+    search(op, functools.partial(checks.check_second_gradient, order=3), 2)
+
+
+@interpreted
 @each(SAMPLED)
 def test_layouts(op: Op) -> None:
     search(op, checks.check_layouts, 8)
@@ -91,7 +98,7 @@ def test_layouts(op: Op) -> None:
 @interpreted
 @each([n for n in SAMPLED if REGISTRY[n].inplace])
 def test_inplace(op: Op) -> None:
-    search(op, checks.check_inplace, 8)
+    search(op, check_inplace, 8)
 
 
 @interpreted
@@ -116,13 +123,15 @@ def test_errors(op: Op) -> None:
 
 @interpreted
 def test_every_op_is_tested() -> None:
-    """An op without a sample is internal, and some sampled op reaches it, forward and, if it has a gradient, backward."""
+    """An op without a sample is internal, and some sampled op reaches it, and its gradient."""
     unsampled = [op for op in REGISTRY.values() if op.sample is None]
     assert [op.name for op in unsampled if op.public] == [], "public ops need a sample"
-    reached, walked = reached_ops(sample(REGISTRY[name], seed, np.float64) for name in SAMPLED for seed in range(6))
-    assert [op.name for op in unsampled if op.name not in reached] == [], "no sample reaches these ops"
-    with_gradient = [op for op in unsampled if op.vjp is not None and not op.composite]
-    assert [op.name for op in with_gradient if op.name not in walked] == [], "no sample reaches their gradients"
+    wanted = {op.name for op in unsampled}
+    wanted |= {f"gradient of {op.name}" for op in unsampled if op.vjp not in (None, MISSING) and not op.composite}
+    for seed in range(40):  # all but a few are reached by the first
+        for name in SAMPLED if wanted else ():
+            wanted -= reached(sample(REGISTRY[name], seed, np.float64))
+    assert sorted(wanted) == [], "no sample reaches these"
 
 
 @interpreted
@@ -132,20 +141,21 @@ def test_every_sampled_op_has_a_reference_or_is_random() -> None:
     assert not [n for n in without if REGISTRY[n].public], f"public ops need a reference: {without}"
 
 
-def reached_ops(cases: Iterable[Case]) -> tuple[set[str], set[str]]:
-    """Names of the ops that run in these calls and their first and second gradients, and of those whose gradient runs."""
-    reached: set[str] = set()
-    walked: set[str] = set()
-    with pytest.MonkeyPatch.context() as patch:
-        watch(patch, Op, "__call__", lambda op, *_: reached.add(op.name))
-        watch(patch, OpNode, "gradients", lambda node, *_: walked.add(node.op.name))
-        for case in cases:
-            floats = [case.arrays[i] for i in case.floats]
-            with contextlib.suppress(Exception):  # what fails here fails in the op's own tests
-                outputs = evaluate(case.function(case.floats), floats)
-                backward = backward_of(case.function(case.floats), len(floats))
-                gradients(backward, [*floats, *outputs], evaluate(backward, [*floats, *outputs]))
-    return reached, walked
+def reached(case: Case) -> set[str]:
+    """The ops that run in a call and its first three gradients, and those whose own gradient runs."""
+    found: set[str] = set()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.suppress(Exception),
+    ):  # what fails here fails in the op's tests
+        watch(patch, Op, "__call__", lambda op, *_: found.add(op.name))
+        watch(patch, OpNode, "gradients", lambda node, *_: found.add(f"gradient of {node.op.name}"))
+        function, arrays = case.function(case.floats), [case.arrays[i] for i in case.floats]
+        for _ in range(3):
+            weights = upstream(function, arrays)
+            gradients(function, arrays, weights)
+            function, arrays = backward_of(function, len(arrays)), [*arrays, *weights]
+    return found
 
 
 def watch(patch: pytest.MonkeyPatch, owner: type, name: str, note: Callable[..., Any]) -> None:

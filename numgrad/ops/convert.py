@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import check_device, device, float32, float64, int64, to_numpy
+from ..dtypes import FLOAT32, FLOAT64, INT64, check_device, device, float32, float64, int64, to_numpy
 from ..jit import empty
 from ..tensor import Tensor
 from .elementwise import broadcast_shape, copied, copy_into
@@ -34,7 +34,8 @@ def _contiguous_function(input: Tensor, memory_format: Any = None) -> Tensor:
 contiguous = composite("contiguous", _contiguous_function, reference=np.ascontiguousarray, public=False,
                        sample=lambda draw: ((_array(draw, min_dims=1),), {}))  # fmt: skip
 
-to_dtype = op("to_dtype", lambda input, dtype: copied(input, dtype), vjp=(lambda g: g,), public=False, method=False)
+to_dtype = op("to_dtype", lambda input, dtype: copied(input, dtype), vjp=(lambda g: g,), public=False, method=False,
+              reference=lambda x, dtype: x.astype(dtype), sample=lambda draw: ((_array(draw), draw.choice([FLOAT64, FLOAT32, INT64])), {}))  # fmt: skip
 
 
 def _to_function(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
@@ -74,5 +75,11 @@ def _copy_forward(input: np.ndarray, source: Any, non_blocking: bool = False) ->
     return result
 
 
+def _copy_sample(draw: Any) -> Any:
+    shape = draw.shape()
+    return (draw.array(shape), draw.array(draw.broadcastable(shape))), {}
+
+
 copy = op("copy", _copy_forward, into=_copy_into_arrays, inplace=True, public=False, method=False,
-          vjp=(lambda g: REGISTRY["zeros_like"](g), lambda g: g))  # fmt: skip
+          vjp=(lambda g: REGISTRY["zeros_like"](g), lambda g: g), sample=_copy_sample,
+          reference=lambda x, source: np.broadcast_to(source, x.shape).astype(x.dtype))  # fmt: skip

@@ -16,7 +16,7 @@ from ..ops.record import Op
 from ..tensor import Tensor, wrap
 from .case import Case, _leaves, quiet
 from .draw import numpy_draw
-from .gradients import check_gradients, check_second_gradients, direction, outputs_of
+from .gradients import backward_of, check_gradients, check_second_gradients, direction, outputs_of, upstream
 
 #: Roundings an op may be away from the exact result, in units of what one rounding of its inputs or output changes.
 ROUNDINGS = 16
@@ -39,16 +39,14 @@ def check_value(case: Case) -> None:
     doubles = case.astype(np.float64)
     exact = doubles.expected() if case.op.reference else doubles.results()
     eps = _eps(case)
-    slack = (
-        _slack(doubles, exact, eps) if case.op.reference else [eps * float(np.max(np.abs(e), initial=0)) for e in exact]
-    )
+    extra = slack(doubles, exact, eps) if case.op.reference else [eps * np.max(np.abs(e), initial=0) for e in exact]
     kinds = case.expected() if case.op.reference else exact
     assert len(actual) == len(exact), f"{case!r} returns {len(actual)} results instead of {len(exact)}"
-    for i, (a, e, s, k) in enumerate(zip(actual, exact, slack, kinds, strict=True)):
+    for i, (a, e, s, k) in enumerate(zip(actual, exact, extra, kinds, strict=True)):
         where = f"{case!r}, result {i}"
         assert a.shape == e.shape, f"{where} has shape {list(a.shape)} instead of {list(e.shape)}"
         _check_dtype(case, a.dtype, k.dtype, where)
-        _check_close(a, e, ROUNDINGS * case.op.tolerance * (eps * np.abs(_finite(e)) + s), where)
+        check_close(a, e, ROUNDINGS * case.op.tolerance * (eps * np.abs(_finite(e)) + s), where)
 
 
 def _eps(case: Case) -> float:
@@ -60,10 +58,10 @@ def _finite(x: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(x), x, 0) if x.dtype.kind == "f" else np.zeros(x.shape)
 
 
-def _slack(case: Case, exact: list[np.ndarray], eps: float) -> list[np.ndarray]:
+def slack(case: Case, exact: list[np.ndarray], eps: float) -> list[np.ndarray]:
     """How much the reference's results change where each input number changes by one rounding, up or down."""
     rng = np.random.default_rng(0)
-    slack = [np.zeros(e.shape) for e in exact]
+    found = [np.zeros(e.shape) for e in exact]
     for _ in range(4 if case.floats else 0):
         moved = [
             np.asarray(a * (1 + eps * rng.choice([-1.0, 1.0], a.shape))) if a.dtype.kind == "f" else a
@@ -73,16 +71,16 @@ def _slack(case: Case, exact: list[np.ndarray], eps: float) -> list[np.ndarray]:
             results = case.with_arrays(moved).expected()
         except Exception:  # a reference may insist on exact structure
             continue
-        for s, e, r in zip(slack, exact, results, strict=True):
+        for s, e, r in zip(found, exact, results, strict=True):
             if r.shape == e.shape and e.dtype.kind == "f":
                 with quiet():
                     np.maximum(s, np.nan_to_num(np.abs(r - e), nan=0, posinf=0), out=s)
-    return slack
+    return found
 
 
 def _check_dtype(case: Case, found: np.dtype, reference: np.dtype, where: str) -> None:
     given = [a.dtype for a in case.arrays if a.dtype.kind == "f"]
-    asked = any(isinstance(leaf, dtypes.dtype) for leaf in _leaves((case.args, case.kwargs)))
+    asked = any(isinstance(leaf, (dtypes.dtype, np.dtype)) for leaf in _leaves((case.args, case.kwargs)))
     if reference.kind == "f" and not asked:
         wanted = (
             {reference} if np.dtype(np.float64) in given else {reference, FLOAT32}
@@ -94,7 +92,7 @@ def _check_dtype(case: Case, found: np.dtype, reference: np.dtype, where: str) -
     assert found in wanted, f"{where} is {found} instead of {' or '.join(map(str, wanted))}"
 
 
-def _check_close(actual: np.ndarray, expected: np.ndarray, bound: Any, where: str) -> None:
+def check_close(actual: np.ndarray, expected: np.ndarray, bound: Any, where: str) -> None:
     if expected.dtype.kind != "f" or actual.dtype.kind != "f":
         close = actual == expected
     else:
@@ -137,14 +135,16 @@ def check_gradient(case: Case, projections: int = 2) -> None:
             )
 
 
-def check_second_gradient(case: Case) -> None:
-    """The gradient of backward agrees with central differences (float64)."""
+def check_second_gradient(case: Case, order: int = 2) -> None:
+    """The gradient of backward agrees with central differences (float64); with `order` 3, that of its backward too."""
     if case.floats and _has_gradient(case):
         with case.untouched() as own:
-            floats = [own.arrays[i] for i in case.floats]
+            function, arrays = own.function(case.floats), [own.arrays[i] for i in case.floats]
             if any(o._data.dtype != np.float64 for o in outputs_of(own.run())):
                 return  # what a conversion to float32 rounds away shows in a gradient's differences
-            check_second_gradients(own.function(case.floats), floats, precision=1e-9 * case.op.tolerance)
+            for _ in range(order - 2):
+                function, arrays = backward_of(function, len(arrays)), [*arrays, *upstream(function, arrays)]
+            check_second_gradients(function, arrays, precision=1e-9 * case.op.tolerance)
 
 
 def check_gradient_of_reference(case: Case) -> None:
@@ -216,7 +216,7 @@ def check_layouts(case: Case) -> None:
                 raise
             continue
         for i, (a, e) in enumerate(zip(actual, expected, strict=True)):
-            _check_same(a, e, 32 * case.op.tolerance, f"{case!r}, {name}, result or gradient {i}")
+            check_same(a, e, 32 * case.op.tolerance, f"{case!r}, {name}, result or gradient {i}")
 
 
 def _everything(case: Case, change: Callable[[np.ndarray], np.ndarray] = lambda u: u) -> list[np.ndarray]:
@@ -237,14 +237,14 @@ def _everything(case: Case, change: Callable[[np.ndarray], np.ndarray] = lambda 
     return found
 
 
-def _check_same(actual: np.ndarray, expected: np.ndarray, roundings: float, where: str) -> None:
+def check_same(actual: np.ndarray, expected: np.ndarray, roundings: float, where: str) -> None:
     assert actual.shape == expected.shape and actual.dtype == expected.dtype, (
         f"{where}: {actual.dtype}{list(actual.shape)} instead of {expected.dtype}{list(expected.shape)}"
     )
     bound = 0.0
     if expected.dtype.kind == "f":
         bound = roundings * float(np.finfo(expected.dtype).eps) * float(np.max(np.abs(_finite(expected)), initial=0))
-    _check_close(actual, expected, bound, where)
+    check_close(actual, expected, bound, where)
 
 
 # --- threads --------------------------------------------------------------------------------------------------------
@@ -283,74 +283,6 @@ def _threads(count: int, grain: int) -> Iterator[None]:
         set_num_threads(before[1])
 
 
-# --- in place -------------------------------------------------------------------------------------------------------
-
-
-def check_inplace(case: Case) -> None:
-    """`x.op_(...)` writes what `x.op(...)` returns, into x and into views, returns x, and has the same gradients."""
-    name = case.op.name + "_"
-    if not case.op.inplace or case.op.random or not (case.args and isinstance(case.args[0], np.ndarray)):
-        return
-    first = case.arrays[0]
-    expected = np.array(case.results()[0])
-    if expected.shape != first.shape or not _castable(expected.dtype, first.dtype):
-        _check_raises(lambda: getattr(wrap(first.copy()), name)(*_rest(case)), RuntimeError, "", f"{case!r} in place")
-        return
-    for layout in ("contiguous", "transposed", "strided"):
-        memory = LAYOUTS[layout](first) if first.ndim and layout in LAYOUTS else first.copy()
-        target = wrap(memory)
-        version = target._version
-        returned = getattr(target, name)(*_rest(case), **_rest_named(case))
-        assert returned is target, f"{case.op.name}_ does not return the tensor it changed"
-        assert target._version > version, f"{case.op.name}_ does not count its change"
-        _check_same(target._data, expected.astype(first.dtype), 32 * case.op.tolerance, f"{case!r} in place, {layout}")
-    if first.dtype.kind == "f":
-        _check_inplace_gradient(case, name)
-
-
-def _castable(found: np.dtype, wanted: np.dtype) -> bool:
-    order = "biuf".replace("u", "")
-    return order.index(found.kind.replace("u", "i")) <= order.index(wanted.kind.replace("u", "i"))
-
-
-def _rest(case: Case) -> tuple[Any, ...]:
-    return case.fill([wrap(a) for a in case.arrays])[0][1:]
-
-
-def _rest_named(case: Case) -> dict[str, Any]:
-    return case.fill([wrap(a) for a in case.arrays])[1]
-
-
-def _check_inplace_gradient(case: Case, name: str) -> None:
-    """Gradients through a changed tensor, and through a view whose base changes with it."""
-    rng = np.random.default_rng(0)
-    u = wrap(direction(rng, case.arrays[0].reshape(-1)).reshape(case.arrays[0].shape).astype(case.arrays[0].dtype))
-    expected = _gradients_of(case, lambda x, *rest: (case.op(x, *rest, **_rest_named(case)), x), u)
-
-    def direct(x: Tensor, *rest: Any) -> Any:
-        return getattr(x.clone(), name)(*rest, **_rest_named(case)), x  # type: ignore[attr-defined]
-
-    def through_view(x: Tensor, *rest: Any) -> Any:
-        base = x.unsqueeze(0).expand(2, *x.shape).clone()  # type: ignore[attr-defined]
-        getattr(base.select(0, 1), name)(*rest, **_rest_named(case))
-        return base.select(0, 1), x
-
-    for how in (direct, through_view):
-        for i, (a, e) in enumerate(zip(_gradients_of(case, how, u), expected, strict=True)):
-            _check_same(a, e, 64 * case.op.tolerance, f"{case!r} in place, {how.__name__}: gradient {i}")
-
-
-def _gradients_of(case: Case, function: Callable[..., Any], u: Tensor) -> list[np.ndarray]:
-    tensors = [wrap(a) for a in case.arrays]
-    for i in case.floats:
-        tensors[i].requires_grad_()
-    args, _ = case.fill(tensors)
-    result, _ = function(*args)
-    inputs = [tensors[i] for i in case.floats]
-    found = autograd.grad([result], inputs, [u], allow_unused=True) if result.requires_grad else [None] * len(inputs)
-    return [np.zeros(x.shape, x._data.dtype) if g is None else g._data for g, x in zip(found, inputs, strict=True)]
-
-
 # --- errors ---------------------------------------------------------------------------------------------------------
 
 
@@ -358,10 +290,10 @@ def check_errors(op: Op) -> None:
     """Every declared bad input raises what it declares."""
     for args, kind, pattern in op.errors:
         case = Case(op, args)
-        _check_raises(case.run, kind, pattern, repr(case))
+        check_raises(case.run, kind, pattern, repr(case))
 
 
-def _check_raises(call: Callable[[], Any], kind: type[BaseException], pattern: str, where: str) -> None:
+def check_raises(call: Callable[[], Any], kind: type[BaseException], pattern: str, where: str) -> None:
     try:
         call()
     except kind as error:
@@ -383,6 +315,7 @@ def check_op(op: Op, *, examples: int = 10, seed: int = 0) -> None:
     Whoever registers an op of their own tests it with this one call.
     """
     from .dtype_checks import check_dtypes
+    from .inplace_checks import check_inplace
 
     for i in range(examples):
         double = Case.drawn(op, numpy_draw(seed + i, np.float64, 4))

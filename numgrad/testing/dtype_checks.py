@@ -11,7 +11,7 @@ import numpy as np
 from ..ops.elementwise import Pointwise
 from ..ops.record import Op
 from .case import Case, quiet
-from .checks import ROUNDINGS, _check_close, _slack
+from .checks import ROUNDINGS, check_close, slack
 from .draw import Draw
 
 INTEGERS = (np.int64, np.int32, np.uint8, np.bool_)
@@ -59,7 +59,7 @@ def _check_integers(case: Case, kind: Any) -> None:
         scale = (
             float(np.max(np.abs(np.where(np.isfinite(best), best, 0)), initial=0)) if best.dtype.kind == "f" else 0.0
         )
-        _check_close(a, best, ROUNDINGS * case.op.tolerance * eps * scale, where)
+        check_close(a, best, ROUNDINGS * case.op.tolerance * eps * scale, where)
 
 
 # --- promotion ------------------------------------------------------------------------------------------------------
@@ -131,11 +131,11 @@ def _check_promotion(op: Pointwise, draw: Draw) -> None:
     bound = (
         ROUNDINGS
         * op.tolerance
-        * (eps * np.abs(np.where(np.isfinite(expected), expected, 0)) + _slack(exact, [expected], eps)[0])
+        * (eps * np.abs(np.where(np.isfinite(expected), expected, 0)) + slack(exact, [expected], eps)[0])
         if eps
         else 0.0
     )
-    _check_close(
+    check_close(
         actual, expected.astype(np.float64) if result.kind == "f" else expected.astype(result), bound, repr(case)
     )
 

@@ -177,11 +177,14 @@ def check_second_gradients(
     function: Callable[..., Any], arrays: Arrays, *, projections: int = 1, seed: int = 0, precision: float = 1e-9
 ) -> None:
     """Check the gradient of backward itself, with respect to the inputs and to the gradient it starts from."""
-    rng = np.random.default_rng(seed + 1)
-    weights = [_weights(rng, y) for y in evaluate(function, arrays)]
-    check_gradients(
-        backward_of(function, len(arrays)), [*arrays, *weights], projections=projections, seed=seed, precision=precision
-    )
+    both = [*arrays, *upstream(function, arrays, seed + 1)]
+    check_gradients(backward_of(function, len(arrays)), both, projections=projections, seed=seed, precision=precision)
+
+
+def upstream(function: Callable[..., Any], arrays: Arrays, seed: int = 0) -> list[np.ndarray]:
+    """Random gradients for backward to start from, one for each output."""
+    rng = np.random.default_rng(seed)
+    return [_weights(rng, y) for y in evaluate(function, arrays)]
 
 
 def backward_of(function: Callable[..., Any], count: int) -> Callable[..., Any]:

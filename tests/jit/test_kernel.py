@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from numgrad.jit import (
-    DISABLED,
     device,
     empty,
     get_num_threads,
@@ -27,7 +26,7 @@ from numgrad.jit import (
 )
 
 ROOT = Path(__file__).parent.parent.parent
-native = pytest.mark.skipif(DISABLED, reason="needs real kernels")
+native = pytest.mark.native
 
 
 @device(fastmath=("contract", "reassoc"))
