@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import functools
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -180,7 +181,7 @@ class PlainDraw(Draw):
 
 
 def sample(op: Op, seed: int, dtype: Any, side: int = 4, kind: type[Draw] = Draw) -> Case:
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([seed, zlib.crc32(op.name.encode())])
     return Case.drawn(op, kind(lambda low, high: int(rng.integers(low, high, endpoint=True)), dtype, side))
 
 
