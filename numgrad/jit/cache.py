@@ -69,8 +69,7 @@ def write_atomically(path: Path, content: bytes) -> None:
             raise
 
 
-@functools.cache
-def _toolchain() -> bytes:
+def _hash_toolchain() -> bytes:
     """The versions and the jit folder's sources: what every kernel depends on."""
     digest = hashlib.sha256(repr((platform.python_version(), numba.__version__, llvmlite.__version__, np.__version__)).encode())
     for path in sorted(_FOLDER.rglob("*.py")):
@@ -78,9 +77,13 @@ def _toolchain() -> bytes:
     return digest.digest()
 
 
+# Taken on import, when the sources are those that run: a process outliving an upgrade must not file old code under new keys.
+_TOOLCHAIN = _hash_toolchain()
+
+
 def fingerprint(function: Callable[..., Any]) -> str:
     """A hash of a function's code and of every function and constant it reaches outside `numgrad.jit`."""
-    digest, seen, waiting = hashlib.sha256(_toolchain()), set(), [function]
+    digest, seen, waiting = hashlib.sha256(_TOOLCHAIN), set(), [function]
     while waiting:
         current = waiting.pop()
         current = getattr(current, "py_func", current)
@@ -104,7 +107,7 @@ def fingerprint(function: Callable[..., Any]) -> str:
 
 
 def _in_jit(value: Any) -> bool:
-    """Whether `_toolchain` covers it: generated code names this package as its module, but its file lies elsewhere."""
+    """Whether `_TOOLCHAIN` covers it: generated code names this package as its module, but its file lies elsewhere."""
     return Path(getattr(value, "py_func", value).__code__.co_filename).is_relative_to(_FOLDER)
 
 

@@ -42,6 +42,8 @@ DERIVATIVES: dict[str, tuple[str, ...]] = {
     "erfc": ("-1.1283791670955126 * exp(-a * a)",),
     "erfinv": ("0.886226925452758 * exp(y * y)",),
     "lgamma": ("digamma(a)",),
+    "digamma": ("polygamma(1, a)",),
+    "polygamma": ("0", "polygamma(a + 1, b)"),
     "abs": ("sign(a)",),
     # ties share the gradient; where one is NaN, so is the result, and both get it
     "maximum": ("where(a == b, 0.5, where(a < b, 0, 1))", "where(a == b, 0.5, where(b < a, 0, 1))"),

@@ -124,7 +124,7 @@ def _gelu_reference(x: Any, approximate: str = "none") -> Any:
 gelu = composite("gelu", _gelu_function, public=False, method=False, tolerance=370 / 16, reference=_gelu_reference, sample=_sample((), ("none",), ("tanh",)),
                  errors=[((np.ones(2), "erf"), RuntimeError, "approximate"), *_whole_errors])  # fmt: skip
 
-_prelu = pointwise("prelu_formula", "where(x > 0, x, weight * x)", grad=("where(x > 0, g, weight * g)", "where(x > 0, 0, x * g)"), public=False, method=False,
+_prelu = pointwise("prelu_formula", "where(x > 0, x, weight * x)", grad=("where(x > 0, g, weight * g)", "where(x > 0, 0, x * g)"), kind="floating", public=False, method=False,
                    avoid=(0,), reference=lambda x, weight: np.where(x > 0, x, weight * x))  # fmt: skip
 
 

@@ -262,7 +262,29 @@ erf = pointwise("erf", "erf(x)", **_float, reference=_erf)
 erfc = pointwise("erfc", "erfc(x)", **_float, reference=np.vectorize(math.erfc, otypes=[float]))
 erfinv = pointwise("erfinv", "erfinv(x)", **_float, low=-0.9, high=0.9, reference=lambda x: _solve_erf(np.asarray(x, np.float64)))
 lgamma = pointwise("lgamma", "lgamma(x)", **_float, low=0.3, high=6, reference=np.vectorize(math.lgamma, otypes=[float]))
-digamma = pointwise("digamma", "digamma(x)", **_float, low=0.3, high=6, vjp=None, reference=lambda x: _digamma(np.asarray(x)))
+digamma = pointwise("digamma", "digamma(x)", **_float, low=0.3, high=6, reference=lambda x: _digamma(np.asarray(x)))
+_polygamma = pointwise("polygamma_formula", "polygamma(order, x)", variables=("order", "x"), constants=("order",), **_float, public=False, method=False,
+                       sample=lambda draw: ((draw.integer(1, 4), draw.array(draw.shape(), 0.5, 6)), {}), reference=lambda n, x: _zeta_sum(n, np.asarray(x, np.float64)))  # fmt: skip
+
+
+def _polygamma_function(n: int, input: Tensor) -> Tensor:
+    """The n-th derivative of digamma."""
+    if n < 0:
+        raise RuntimeError("polygamma(n, x) does not support negative n.")
+    return digamma(input) if n == 0 else _polygamma(n, input)
+
+
+def _zeta_sum(n: int, x: np.ndarray) -> np.ndarray:
+    """(-1)**(n+1) n! times the sum over k of 1 / (x + k)**(n+1), its tail by the midpoint integral: the reference for `polygamma`."""
+    k, terms = np.arange(2000).reshape(-1, *[1] * x.ndim), 2000
+    end = x + terms - 0.5
+    tail = end**-n / n - (n + 1) * end ** -(n + 2) / 24
+    return (-1) ** (n + 1) * math.factorial(n) * ((1 / (x + k) ** (n + 1))[::-1].sum(0) + tail)
+
+
+polygamma = composite("polygamma", _polygamma_function, method=False, reference=lambda n, x: _zeta_sum(n, np.asarray(x, np.float64)),
+                      sample=lambda draw: ((draw.integer(1, 3), draw.array(draw.shape(), 0.5, 6)), {}),
+                      errors=[((-1, np.ones(2)), RuntimeError, "negative")])  # fmt: skip
 logit_formula = pointwise("logit_formula", "log(x / (1 - x))", grad="where((x < 0) | (x > 1), (x - x) / (x - x), g / (x * (1 - x)))", kind="float", public=False, method=False, low=0.1, high=0.9,
                           reference=lambda x: np.log(x / (1 - x)))  # fmt: skip
 

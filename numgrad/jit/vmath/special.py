@@ -146,3 +146,42 @@ def digamma(x):
     sine, cosine = sin_cos_pi(x64)
     reflected = select(sine == 0.0, math.nan, y - math.pi * (cosine / sine))
     return like(x, select(negative, reflected, y))
+
+
+# B_2k / (2k)! for k = 1 ... 9, of the Euler and Maclaurin sum below
+_BERNOULLI = (
+    1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160, -691 / 1307674368000, 1 / 74724249600,
+    -3617 / 10670622842880000, 43867 / 5109094217170944000,
+)  # fmt: skip
+_FARTHEST = -1000.0
+
+
+@scalar
+def polygamma(order, x):
+    """The order-th derivative of digamma, order >= 1: (-1)**(n+1) n! zeta(n+1, x), by recurrence and Euler-Maclaurin.
+
+    NaN below -1000 for orders above 1, where the recurrence would be long.
+    """
+    n, z, reflected = widen(order), widen(x), 0.0
+    sine, _ = sin_cos_pi(z)
+    if z < 0.0 and n == 1.0:  # trigamma(1 - z) + trigamma(z) = (pi / sin(pi z))**2
+        reflected = math.pi * math.pi / (sine * sine)
+        z = 1.0 - z
+    total, factorial = 0.0, 1.0
+    for i in range(1, int(n) + 1):
+        factorial *= i
+    if z < _FARTHEST or z != z:
+        return like(x, math.nan)
+    while z < 15.0:
+        total += z ** -(n + 1.0)
+        z += 1.0
+    power = z ** -(n + 1.0)
+    total += power * z / n + 0.5 * power
+    rising = n + 1.0
+    for k in range(9):
+        power /= z
+        total += _BERNOULLI[k] * rising * power
+        rising *= (n + 2.0 * k + 2.0) * (n + 2.0 * k + 3.0)
+        power /= z
+    result = factorial * total * (1.0 if int(n) & 1 else -1.0)
+    return like(x, reflected - result if reflected > 0.0 else result)
