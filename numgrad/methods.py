@@ -27,6 +27,7 @@ TYPE_NAMES = {d: f"{dtypes.SCALAR_NAMES[d.numpy.str[1:]]}Tensor" for d in dtypes
 
 
 def _half(self: Tensor, memory_format: Any = None) -> Tensor:
+    """Always an error: there is no 16-bit arithmetic."""
     raise NotImplementedError("numgrad has no float16 and bfloat16: CPUs compute in float32; use .float()")
 
 
@@ -43,11 +44,18 @@ def _type(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
     return self.to(getattr(dtype, "legacy_dtype", dtype))  # type: ignore[attr-defined]
 
 
+def _itself(self: Tensor) -> Tensor:
+    """The tensor itself: numbers are real."""
+    return self
+
+
 def _reversed(self: Tensor) -> Tensor:
+    """A view with the order of dimensions reversed."""
     return self.permute(*range(self.dim() - 1, -1, -1))  # type: ignore[attr-defined]
 
 
 def _matrix_transpose(self: Tensor) -> Tensor:
+    """A view with the last two dimensions exchanged."""
     if self.dim() < 2:
         raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got {self.dim()}-D tensor.")
     return self.transpose(-2, -1)  # type: ignore[attr-defined]
@@ -59,6 +67,7 @@ def _cpu(self: Tensor, memory_format: Any = None) -> Tensor:
 
 
 def _cuda(self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
+    """Always an error: there is no CUDA device."""
     raise RuntimeError("numgrad computes on the CPU only: there is no CUDA device. Leave .cuda() out, or guard it with cuda.is_available()")
 
 
@@ -175,7 +184,7 @@ def attach() -> None:
         "new_full": _new_full, "new_tensor": _new_tensor, "set_": _set_data, "resize_": _resize, "type_as": _type_as, "is_set_to": _is_set_to,
         "is_shared": _is_shared, "share_memory_": _cpu, "untyped_storage": Storage, "storage": Storage,
         "T": property(_reversed), "mT": property(_matrix_transpose), "H": property(_matrix_transpose), "mH": property(_matrix_transpose),
-        "real": property(lambda self: self), "conj": lambda self: self, "resolve_conj": lambda self: self, "resolve_neg": lambda self: self,
+        "real": property(_itself), "conj": _itself, "resolve_conj": _itself, "resolve_neg": _itself,
     }  # fmt: skip
     for name in ("new_zeros", "new_ones", "new_empty"):
         methods[name] = _new(name[4:])

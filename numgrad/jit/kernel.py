@@ -50,12 +50,14 @@ class Kernel:
 
     @property
     def serial(self) -> Callable[..., None]:
+        """The form that runs on the calling thread."""
         if self._serial is None:
             self._serial = self._compile(parallel=False)
         return self._serial
 
     @property
     def parallel(self) -> Callable[..., None]:
+        """The form that runs on all threads of the pool."""
         if self._parallel is None:
             self._parallel = self._compile(parallel=True)
         return self._parallel

@@ -72,6 +72,7 @@ def acquire() -> bool:
 
 
 def release() -> None:
+    """Let others have the pool."""
     if _lock is not None:
         _lock.release()
 

@@ -18,7 +18,9 @@ def attach(made: Op) -> None:
     if made.method:
         setattr(Tensor, made.name, made)
     if made.inplace:
-        setattr(Tensor, made.name + "_", InPlace(made) if made.inplace is True else made.inplace)
+        form = InPlace(made) if made.inplace is True else made.inplace
+        form.__doc__ = form.__doc__ or f"In-place `{made.name}`."
+        setattr(Tensor, made.name + "_", form)
 
 
 for _family in FAMILIES:

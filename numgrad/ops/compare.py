@@ -68,9 +68,9 @@ def _close_sample(draw: Any) -> Any:
 
 
 isclose = composite("isclose", _isclose, reference=np.isclose, sample=_close_sample)
-allclose = composite("allclose", lambda input, other, rtol=1e-05, atol=1e-08, equal_nan=False: bool(_isclose(input, other, rtol, atol, equal_nan).all()),
+allclose = composite("allclose", lambda input, other, rtol=1e-05, atol=1e-08, equal_nan=False: bool(_isclose(input, other, rtol, atol, equal_nan).all()), doc="Whether |input - other| <= atol + rtol |other| everywhere.",
                      reference=np.allclose, sample=_close_sample)  # fmt: skip
-equal = composite("equal", lambda input, other: input.shape == other.shape and bool((input == other).all()), reference=np.array_equal,
+equal = composite("equal", lambda input, other: input.shape == other.shape and bool((input == other).all()), doc="Whether two tensors have one shape and the same elements.", reference=np.array_equal,
                   sample=lambda draw: ((lambda x: (x, draw.choice([x, x + 1])))(draw.array(draw.shape())), {}))  # fmt: skip
 
 # --- logic and bits -------------------------------------------------------------------------------------------------
@@ -111,7 +111,7 @@ bitwise_left_shift = pointwise("bitwise_left_shift", "x << z", reference=np.left
 bitwise_right_shift = pointwise("bitwise_right_shift", "x >> z", reference=np.right_shift, **_shifts)
 _invert = pointwise("invert_formula", "~x", kind="integer", public=False, method=False, reference=np.invert,
                     sample=lambda draw: ((draw.integers(draw.shape(), -9, 9),), {}))  # fmt: skip
-bitwise_not = composite("bitwise_not", lambda input: logical_not(input) if input.dtype is dtypes.bool else _invert(input), inplace=True,
+bitwise_not = composite("bitwise_not", lambda input: logical_not(input) if input.dtype is dtypes.bool else _invert(input), doc="Each bit turned over; for bools, not.", inplace=True,
                         reference=np.invert, sample=lambda draw: (_integers(draw)[0][:1], {}),
                         errors=[((np.ones(2),), RuntimeError, "not implemented")])  # fmt: skip
 
@@ -171,8 +171,8 @@ def _clamp_reference(x: Any, min: Any = None, max: Any = None) -> Any:
 for _name in ("clamp", "clip"):
     clamp = composite(_name, _clamp_function, reference=_clamp_reference, sample=_clamp_sample, inplace=True,
                       errors=[((np.ones(2),), RuntimeError, "At least one")])  # fmt: skip
-clamp_min = composite("clamp_min", lambda input, min: _at_least(input, min), reference=np.maximum, sample=_apart, inplace=True)
-clamp_max = composite("clamp_max", lambda input, max: _at_most(input, max), reference=np.minimum, sample=_apart, inplace=True)
+clamp_min = composite("clamp_min", lambda input, min: _at_least(input, min), doc="The elements, at least `min`.", reference=np.maximum, sample=_apart, inplace=True)
+clamp_max = composite("clamp_max", lambda input, max: _at_most(input, max), doc="The elements, at most `max`.", reference=np.minimum, sample=_apart, inplace=True)
 
 _replace = pointwise("replace_formula", "where(x != x, nan, where(x - x == 0, x, where(x > 0, posinf, neginf)))",
                      variables=("x", "nan", "posinf", "neginf"), constants=("nan", "posinf", "neginf"), kind="arithmetic",

@@ -23,7 +23,7 @@ def _clone_forward(input: np.ndarray) -> np.ndarray:
 
 
 _clone = op("clone_copy", _clone_forward, vjp=(lambda g: g,), public=False, method=False)
-clone = composite("clone", lambda input, *, memory_format=None: _clone(input), reference=np.copy, sample=lambda draw: ((_array(draw),), {}))
+clone = composite("clone", lambda input, *, memory_format=None: _clone(input), doc="A copy, contiguous; gradients pass through it.", reference=np.copy, sample=lambda draw: ((_array(draw),), {}))
 
 
 def _contiguous_function(input: Tensor, memory_format: Any = None) -> Tensor:

@@ -254,7 +254,7 @@ def _fill_forward(input: np.ndarray, value: Any) -> np.ndarray:
     return out
 
 
-fill = op("fill", _fill_forward, into=_fill_into, inplace=True, public=True, method=False,
+fill = op("fill", _fill_forward, doc="One value everywhere, in the tensor's shape and dtype.", into=_fill_into, inplace=True, public=True, method=False,
           vjp=(lambda g: zeros_like(g), lambda g: g.sum()), reference=lambda x, value: np.full_like(x, value),
           sample=lambda draw: ((draw.array(draw.shape()), draw.choice([0.5, draw.array(())])), {}))  # fmt: skip
 

@@ -294,7 +294,7 @@ _split_record: Any = {"sample": _split_sample, "reference": _split_reference, "e
     ((np.ones(3), [1, 1]), RuntimeError, "sum exactly"), ((np.ones(3), 0), RuntimeError, "can only be 0"), ((np.ones(3), -1), RuntimeError, "non-negative"),
     ((np.ones(()), 1), RuntimeError, "at least a 1-dimensional")]}  # fmt: skip
 split = composite("split", _split_function, **_split_record)
-split_with_sizes = composite("split_with_sizes", lambda input, split_sizes, dim=0: _split_function(input, tuple(split_sizes), dim),
+split_with_sizes = composite("split_with_sizes", lambda input, split_sizes, dim=0: _split_function(input, tuple(split_sizes), dim), doc="Views of consecutive parts with the given sizes.",
                              sample=lambda draw: ((draw.array((5, 2)), [2, 0, 3], 0), {}), reference=_split_reference)  # fmt: skip
 
 

@@ -116,7 +116,7 @@ def _argwhere(x: Any) -> Any:
 
 nonzero = composite("nonzero", _nonzero_function, reference=lambda x: _argwhere(x),
                     sample=lambda draw: ((_some_zeros(draw),), {}))  # fmt: skip
-argwhere = composite("argwhere", lambda input: _nonzero_function(input), reference=lambda x: _argwhere(x),
+argwhere = composite("argwhere", lambda input: _nonzero_function(input), doc="The indices of the elements that are not zero, a row each.", reference=lambda x: _argwhere(x),
                      sample=lambda draw: ((_some_zeros(draw),), {}))  # fmt: skip
 
 # --- where ----------------------------------------------------------------------------------------------------------

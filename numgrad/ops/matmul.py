@@ -202,7 +202,7 @@ _dot_record: Any = {"reference": np.dot, "sample": _dot_sample, "errors": [
     ((_one(2), _one(2, np.float32)), RuntimeError, "found Double and Float"),
 ]}  # fmt: skip
 dot = composite("dot", _dot_function, **_dot_record)
-vdot = composite("vdot", lambda input, other: dot(input, other), **_dot_record)
+vdot = composite("vdot", lambda input, other: dot(input, other), doc="The inner product of two vectors, as `dot`.", **_dot_record)
 
 
 def _inner_function(input: Tensor, other: Tensor) -> Tensor:

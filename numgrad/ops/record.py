@@ -37,14 +37,14 @@ class Op:
         self, name: str, forward: Callable[..., Any], *, vjp: Any = MISSING, reference: Callable[..., Any] | None = None,
         sample: Callable[..., Any] | None = None, errors: Sequence[Any] = (), view: bool = False, composite: bool = False,
         method: bool = True, inplace: bool | Callable[..., Any] = False, into: Callable[..., None] | None = None,
-        public: bool = True, random: bool = False, tolerance: float = 1.0,
+        public: bool = True, random: bool = False, tolerance: float = 1.0, doc: str | None = None,
     ):  # fmt: skip
         self.name, self.forward, self.vjp = name, forward, vjp
         self.reference, self.sample, self.errors, self.tolerance = reference, sample, tuple(errors), tolerance
         self.view, self.composite, self.random, self.public = view, composite, random, public
         self.method, self.inplace, self.into = method, inplace, into
         self.__name__ = self.__qualname__ = name
-        self.__doc__ = forward.__doc__
+        self.__doc__ = doc or forward.__doc__
         self.parameters, self.defaults = parameters_of(forward)
         self.arity = len(self.parameters)
         self._plans: dict[tuple[bool, ...], Plan] = {}

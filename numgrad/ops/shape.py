@@ -330,13 +330,13 @@ def _expand_sample(draw: Any) -> Any:
 
 _expand_errors: Any = [((np.ones(3), (4,)), RuntimeError, "match"), ((np.ones((2, 3)), (3,)), RuntimeError, "number of sizes")]
 expand = composite("expand", _expand_function, reference=np.broadcast_to, sample=_expand_sample, public=False, errors=_expand_errors)
-broadcast_to = composite("broadcast_to", lambda input, size: expand(input, size), reference=np.broadcast_to, sample=_expand_sample, errors=_expand_errors)
-expand_as = composite("expand_as", lambda input, other: expand(input, other.shape), public=False,
+broadcast_to = composite("broadcast_to", lambda input, size: expand(input, size), doc="A view that repeats dimensions of size 1, as `expand`.", reference=np.broadcast_to, sample=_expand_sample, errors=_expand_errors)
+expand_as = composite("expand_as", lambda input, other: expand(input, other.shape), doc="`expand` to the shape of another tensor.", public=False,
                       reference=lambda x, other: np.broadcast_to(x, other.shape),
                       sample=lambda draw: ((lambda s: (draw.array(draw.broadcastable(s)), draw.integers(s)))(draw.shape()), {}))  # fmt: skip
-view_as = composite("view_as", lambda input, other: view(input, other.shape), public=False, reference=lambda x, o: x.reshape(o.shape),
+view_as = composite("view_as", lambda input, other: view(input, other.shape), doc="`view` in the shape of another tensor.", public=False, reference=lambda x, o: x.reshape(o.shape),
                     sample=lambda draw: ((draw.array((2, 6)), draw.integers((3, 4))), {}))  # fmt: skip
-reshape_as = composite("reshape_as", lambda input, other: reshape(input, other.shape), public=False, reference=lambda x, o: x.reshape(o.shape),
+reshape_as = composite("reshape_as", lambda input, other: reshape(input, other.shape), doc="`reshape` to the shape of another tensor.", public=False, reference=lambda x, o: x.reshape(o.shape),
                        sample=lambda draw: ((draw.array((2, 6)), draw.integers((3, 4))), {}))  # fmt: skip
 
 

@@ -132,7 +132,7 @@ def _diag_function(input: Tensor, diagonal: int = 0) -> Tensor:
 
 diag = composite("diag", _diag_function, reference=np.diag, errors=[((np.ones(()),), RuntimeError, "1D or 2D")],
                  sample=lambda draw: ((draw.array(draw.shape(min_dims=1, max_dims=2, min_side=1)), draw.integer(-2, 2)), {}))  # fmt: skip
-diagflat = composite("diagflat", lambda input, offset=0: _diag_embed_function(reshape(input, input.numel()), offset), reference=np.diagflat,
+diagflat = composite("diagflat", lambda input, offset=0: _diag_embed_function(reshape(input, input.numel()), offset), doc="A matrix with the elements, flattened, on a diagonal.", reference=np.diagflat,
                      sample=lambda draw: ((draw.array(draw.shape(max_dims=2)), draw.integer(-2, 2)), {}))  # fmt: skip
 
 

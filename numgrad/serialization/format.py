@@ -32,6 +32,7 @@ class FileFormatError(ValueError):
 
 
 def array_of(value: Any, where: str) -> np.ndarray:
+    """A tensor's or array's memory; TypeError names the place where something else stands."""
     if isinstance(value, numgrad.Tensor):
         return value.detach().numpy()
     if isinstance(value, np.ndarray) and value.dtype.newbyteorder("=") in FROM_NUMPY:
@@ -41,6 +42,7 @@ def array_of(value: Any, where: str) -> np.ndarray:
 
 
 def write(f: Any, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
+    """Write named arrays and text about them to an open file."""
     header: dict[str, Any] = {"__metadata__": metadata} if metadata else {}
     # The widest types first, so that with a header of whole eights every tensor is aligned.
     order = sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))
@@ -91,6 +93,7 @@ def _destination(f: Any) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def opened(f: Any) -> Iterator[Source]:
+    """A source to read from: a path, or an open binary file."""
     if hasattr(f, "read"):
         yield Source(f, f"<{type(f).__name__}>", None)
         return
@@ -109,9 +112,11 @@ class Source:
         self._file, self._name, self._left = file, name, size
 
     def error(self, message: str) -> FileFormatError:
+        """What is raised when the file is not what it should be; names the file."""
         return FileFormatError(f"{self._name}: {message}")
 
     def read_all(self, widen: bool = False) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+        """All arrays by name, and the text about them."""
         header = self._header()
         metadata = header.pop("__metadata__", {})
         if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
@@ -129,6 +134,7 @@ class Source:
         return {name: arrays[name] for name in header}, metadata
 
     def tensor(self, name: str, array: np.ndarray) -> Any:
+        """An array as a tensor; the error says how to read dtypes that tensors do not have."""
         try:
             return numgrad.from_numpy(array)
         except TypeError:
@@ -136,6 +142,7 @@ class Source:
             raise self.error(f"numgrad has no dtype for the {array.dtype} of {name!r}{advice}") from None
 
     def parse(self, text: str) -> Any:
+        """JSON in which no key may occur twice."""
         def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             found = dict(pairs)
             if len(found) != len(pairs):

@@ -26,6 +26,7 @@ class Encoder:
         self._within: set[int] = set()
 
     def encode(self, value: Any, path: tuple) -> Any:
+        """A value as JSON can hold it, its tensors put aside under names."""
         kind = type(value)
         if value is None or kind in (bool, str):
             return value
@@ -143,6 +144,7 @@ class Decoder:
         self._made: dict[tuple[str, str], Any] = {}
 
     def add_view(self, name: str, view: Any) -> None:
+        """Make a tensor that shares a stored region of memory with others."""
         region, dtype, shape, strides, offset = view
         memory = self._arrays[region].reshape(-1).view(np.uint8)
         if name in self._arrays or np.dtype(dtype) not in FROM_NUMPY or not all(type(size) is int for size in shape):
@@ -153,6 +155,7 @@ class Decoder:
         self._arrays[name] = found
 
     def decode(self, value: Any) -> Any:
+        """The value that was encoded."""
         if isinstance(value, list):
             return [self.decode(entry) for entry in value]
         if not isinstance(value, dict):

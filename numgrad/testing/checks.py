@@ -93,6 +93,7 @@ def _check_dtype(case: Case, found: np.dtype, reference: np.dtype, where: str) -
 
 
 def check_close(actual: np.ndarray, expected: np.ndarray, bound: Any, where: str) -> None:
+    """AssertionError at the first place where two arrays differ by more than a bound; NaN equals NaN."""
     if expected.dtype.kind != "f" or actual.dtype.kind != "f":
         close = actual == expected
     else:
@@ -238,6 +239,7 @@ def _everything(case: Case, change: Callable[[np.ndarray], np.ndarray] = lambda 
 
 
 def check_same(actual: np.ndarray, expected: np.ndarray, roundings: float, where: str) -> None:
+    """AssertionError unless two arrays have one shape and dtype, and values that differ by a few roundings."""
     assert actual.shape == expected.shape and actual.dtype == expected.dtype, (
         f"{where}: {actual.dtype}{list(actual.shape)} instead of {expected.dtype}{list(expected.shape)}"
     )
@@ -294,6 +296,7 @@ def check_errors(op: Op) -> None:
 
 
 def check_raises(call: Callable[[], Any], kind: type[BaseException], pattern: str, where: str) -> None:
+    """AssertionError unless a call raises this kind of error with a message that matches."""
     try:
         call()
     except kind as error:

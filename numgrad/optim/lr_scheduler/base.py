@@ -43,6 +43,7 @@ def one_per_group(optimizer: Optimizer, name: str, value: Any) -> list[Any]:
 
 
 def check_optimizer(optimizer: Any) -> None:
+    """TypeError for what is no Optimizer."""
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"{type(optimizer).__name__} is not an Optimizer")
 

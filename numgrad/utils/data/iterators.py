@@ -70,12 +70,14 @@ class Worker:
             theirs.close()
 
     def send(self, task: Any) -> None:
+        """Hand the worker a task."""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it died: waiting for its answer tells how
             self.connection.send((self._sent % len(self.slots), task))
         self._sent += 1
         self.outstanding += 1
 
     def restart(self) -> None:
+        """Wait for what is under way, then begin another epoch."""
         while self.outstanding:
             self.receive()
         self.connection.send(RESTART)
@@ -111,6 +113,7 @@ class Worker:
             line.shutdown(socket.SHUT_RDWR)  # unlike a close it works even while a sibling holds a copy
 
     def close(self) -> None:
+        """Give its pipe and memory back."""
         self.connection.close()
         for slot in self.slots:
             slot.close()
@@ -151,6 +154,7 @@ class MultiProcessIterator:
 
     @property
     def stopped(self) -> bool:
+        """Whether the workers have been shut down."""
         return not self._stop.alive
 
     def _begin(self, loader: Any) -> None:

@@ -30,6 +30,7 @@ class Slot:
         return _received_slot, (reduction.DupFd(self.descriptor),)
 
     def write(self, parts: list) -> None:
+        """Write buffers one after the other."""
         os.lseek(self.descriptor, 0, os.SEEK_SET)
         for part in parts:
             rest = memoryview(part).cast("B")
@@ -37,11 +38,13 @@ class Slot:
                 rest = rest[os.write(self.descriptor, rest) :]
 
     def read(self, start: int, sizes: list[int]) -> list[np.ndarray]:
+        """Blocks of the given sizes, read from a place on."""
         os.lseek(self.descriptor, start, os.SEEK_SET)
         with io.FileIO(self.descriptor, "r", closefd=False) as file:
             return [_read_block(file, size) for size in sizes]
 
     def close(self) -> None:
+        """Give the memory back."""
         os.close(self.descriptor)
 
 
