@@ -340,10 +340,6 @@ def _batch_norm_reference(x: Any, mean: Any, var: Any, weight: Any = None, bias:
     return _by_channel(y, weight, bias)
 
 
-def _instance_norm_reference(x: Any, mean: Any, var: Any, weight: Any = None, bias: Any = None) -> Any:
-    return _by_channel(_standard(x, tuple(range(2, x.ndim)), 1e-5), weight, bias)
-
-
 def _spread_out(draw: Any, shape: tuple[int, ...]) -> Any:
     """Values far from equal to one another: where a variance is near 0 a norm turns roundings into results. (Of two values
     it leaves only the order, so there are to be three or more.)"""
@@ -397,6 +393,7 @@ batch_norm = composite("batch_norm", _batch_norm_function, method=False, referen
                        errors=[((_m[:1], None, None, None, None, True), ValueError, "more than 1 value per channel when training"),
                                ((_m, None, None), RuntimeError, "evaluation mode"), ((_m, np.ones(4), np.ones(3)), RuntimeError, "contain 3 elements not 4"),
                                ((_m.astype(int), None, None, None, None, True), NotImplementedError, "Long")])  # fmt: skip
-instance_norm = composite("instance_norm", _instance_norm_function, method=False, reference=_instance_norm_reference, sample=_instance_sample,
+instance_norm = composite("instance_norm", _instance_norm_function, method=False, sample=_instance_sample,
+                          reference=lambda x, mean, var, w, b: _by_channel(_standard(x, tuple(range(2, x.ndim)), 1e-5), w, b),
                           errors=[((np.ones((2, 3, 1)),), ValueError, "spatial element"),
                                   ((_m, None, None, None, None, False), RuntimeError, "use_input_stats")])  # fmt: skip

@@ -1,7 +1,7 @@
 """Kernels that subtract a mean and divide by a standard deviation: of rows (layer, group, RMS norm) and of channels (batch norm).
 
 Statistics are gathered a run at a time, the mean and the sum of squares about it, and runs are merged in their order (Chan,
-Golub & LeVeque, 1979): as accurate as two passes over memory, at the price of one.
+Golub & LeVeque, "Algorithms for computing the sample variance", 1983): accurate as two passes over memory, for one.
 """
 
 from __future__ import annotations
@@ -24,12 +24,15 @@ def _sum(x):  # type: ignore[no-untyped-def]
 
 
 @device(fastmath=("contract", "reassoc"))
-def _squares(x, mean):  # type: ignore[no-untyped-def]
+def _deviations(x, mean):  # type: ignore[no-untyped-def]
+    """The sum of x - mean, and of its square."""
     total = x.dtype.type(0)
+    squares = x.dtype.type(0)
     for j in range(x.size):
         d = x[j] - mean
-        total += d * d
-    return total
+        total += d
+        squares += d * d
+    return total, squares
 
 
 @device(fastmath=("contract", "reassoc"))
@@ -42,13 +45,16 @@ def _products(a, x, mean):  # type: ignore[no-untyped-def]
 
 @device
 def _merge(count, mean, squares, x):  # type: ignore[no-untyped-def]
-    """Count, mean and sum of squares about the mean, once the elements of `x` are counted too."""
+    """Count, mean and sum of squares about the mean, once the elements of `x` are counted too.
+
+    The mean that a run's sum gives is only near it; the deviations from that say how near."""
     for start in range(0, x.size, RUN):
         run = x[start : min(x.size, start + RUN)]
-        own = _sum(run) * (1.0 / run.size)
+        near = x.dtype.type(_sum(run) / run.size)
+        off, own = _deviations(run, near)
         total = count + run.size
-        delta = own - mean
-        squares += _squares(run, x.dtype.type(own)) + delta * delta * (count * run.size / total)
+        delta = near - mean + off * (1.0 / run.size)
+        squares += own - off * off * (1.0 / run.size) + delta * delta * (count * run.size / total)
         mean += delta * (run.size / total)
         count = total
     return count, mean, squares
@@ -90,7 +96,7 @@ def _norm_row(y, means, inverses, x, weight, bias, eps, centred, i):  # type: ig
         _, mean, squares = _merge(0.0, 0.0, 0.0, x)
     else:
         for start in range(0, x.size, RUN):
-            squares += _squares(x[start : min(x.size, start + RUN)], x.dtype.type(0))
+            squares += _deviations(x[start : min(x.size, start + RUN)], x.dtype.type(0))[1]
     inverse = 1.0 / sqrt(squares / x.size + eps)
     means[i] = mean
     inverses[i] = inverse
