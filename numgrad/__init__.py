@@ -38,6 +38,8 @@ autograd.Function, autograd.Variable = function.Function, function.Variable
 
 # Every public op under its name, as `numgrad.relu`; then the names that Python has too, which are spelled here only.
 _public = {name: op for name, op in ops.REGISTRY.items() if op.public}
+# In-place forms that are functions too: of one argument, as `numgrad.exp_`.
+_public |= {f"{name}_": getattr(Tensor, f"{name}_") for name, op in _public.items() if op.inplace and op.arity == 1}
 _public |= ops.creation.FUNCTIONS | ops.random.FUNCTIONS | methods.LEGACY_TYPES
 globals().update(_public)
 float, double, int, long, short, bool = dtypes.float, dtypes.double, dtypes.int, dtypes.long, dtypes.short, dtypes.bool
@@ -138,6 +140,10 @@ def set_default_device(device):
 
 
 from . import nn, optim, utils  # noqa: E402 - they are written with what stands above
+
+for _name in ("bilinear", "channel_shuffle", "cosine_similarity", "pairwise_distance", "pixel_shuffle", "pixel_unshuffle"):
+    globals()[_name] = getattr(nn.functional, _name)
+
 from .serialization import load, save  # noqa: E402
 
 __all__ = [name for name in globals() if not name.startswith("_")]

@@ -136,6 +136,31 @@ def _is_shared(self: Tensor) -> bool:
     return False
 
 
+def _element_size(self: Tensor) -> int:
+    """Bytes an element."""
+    return self.itemsize
+
+
+def _is_signed(self: Tensor) -> bool:
+    """Whether the dtype can hold negative numbers."""
+    return self.dtype.is_signed
+
+
+def _is_inference(self: Tensor) -> bool:
+    """Always False: inference mode makes ordinary tensors."""
+    return False
+
+
+def _storage_offset(self: Tensor) -> int:
+    """How many elements into its base's memory a view begins."""
+    return 0 if self._base is None else (self.data_ptr() - self._base.data_ptr()) // self.itemsize
+
+
+def _get_device(self: Tensor) -> int:
+    """-1: the CPU."""
+    return -1
+
+
 class Storage:
     """The memory under a tensor, as far as scripts ask: its length and its address."""
 
@@ -182,7 +207,8 @@ def attach() -> None:
     methods: dict[str, Any] = {
         "half": _half, "bfloat16": _half, "type": _type, "cpu": _cpu, "cuda": _cuda, "pin_memory": _pin_memory, "zero_": _zero,
         "new_full": _new_full, "new_tensor": _new_tensor, "set_": _set_data, "resize_": _resize, "type_as": _type_as, "is_set_to": _is_set_to,
-        "is_shared": _is_shared, "share_memory_": _cpu, "untyped_storage": Storage, "storage": Storage,
+        "element_size": _element_size, "is_signed": _is_signed, "is_inference": _is_inference, "storage_offset": _storage_offset,
+        "get_device": _get_device, "is_shared": _is_shared, "share_memory_": _cpu, "untyped_storage": Storage, "storage": Storage,
         "T": property(_reversed), "mT": property(_matrix_transpose), "H": property(_matrix_transpose), "mH": property(_matrix_transpose),
         "real": property(_itself), "conj": _itself, "resolve_conj": _itself, "resolve_neg": _itself,
     }  # fmt: skip

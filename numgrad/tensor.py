@@ -104,10 +104,6 @@ class Tensor(Attached):
 
     nelement = numel
 
-    def element_size(self) -> int:
-        """Bytes an element."""
-        return self._data.itemsize
-
     def stride(self, dim: int | None = None) -> Any:
         """The step in elements from one index to the next, for each dimension or for one."""
         steps = tuple(s // self._data.itemsize for s in self._data.strides)
@@ -125,25 +121,9 @@ class Tensor(Attached):
         """Always False."""
         return False
 
-    def is_signed(self) -> bool:
-        """Whether the dtype can hold negative numbers."""
-        return self._data.dtype.kind in "if"
-
-    def is_inference(self) -> bool:
-        """Always False: inference mode makes ordinary tensors."""
-        return False
-
     def data_ptr(self) -> int:
         """The address of the first element."""
         return self._data.ctypes.data
-
-    def storage_offset(self) -> int:
-        """How many elements into its base's memory a view begins."""
-        return 0 if self._base is None else (self.data_ptr() - self._base.data_ptr()) // self.itemsize
-
-    def get_device(self) -> int:
-        """-1: the CPU."""
-        return -1
 
     # --- its place on the tape ---
 

@@ -389,11 +389,11 @@ rms_norm = composite("rms_norm", _rms_norm_function, method=False, reference=_rm
 group_norm = composite("group_norm", _group_norm_function, method=False, reference=_group_norm_reference, sample=_group_sample,
                        errors=[((_m, 2), RuntimeError, "divisible"), ((np.ones(2), 2), RuntimeError, "2 dimensions"),
                                ((_m, 3, np.ones(2)), RuntimeError, "number of channels")])  # fmt: skip
-batch_norm = composite("batch_norm", _batch_norm_function, method=False, reference=_batch_norm_reference, sample=_batch_sample,
+batch_norm = composite("batch_norm", _batch_norm_function, public=False, method=False, reference=_batch_norm_reference, sample=_batch_sample,
                        errors=[((_m[:1], None, None, None, None, True), ValueError, "more than 1 value per channel when training"),
                                ((_m, None, None), RuntimeError, "evaluation mode"), ((_m, np.ones(4), np.ones(3)), RuntimeError, "contain 3 elements not 4"),
                                ((_m.astype(int), None, None, None, None, True), NotImplementedError, "Long")])  # fmt: skip
-instance_norm = composite("instance_norm", _instance_norm_function, method=False, sample=_instance_sample,
+instance_norm = composite("instance_norm", _instance_norm_function, public=False, method=False, sample=_instance_sample,
                           reference=lambda x, mean, var, w, b: _by_channel(_standard(x, tuple(range(2, x.ndim)), 1e-5), w, b),
                           errors=[((np.ones((2, 3, 1)),), ValueError, "spatial element"),
                                   ((_m, None, None, None, None, False), RuntimeError, "use_input_stats")])  # fmt: skip

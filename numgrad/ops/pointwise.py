@@ -60,7 +60,7 @@ add = composite("add", _add, reference=lambda x, z, alpha=1: x + alpha * z, samp
 for _name in ("sub", "subtract"):
     composite(_name, _sub, reference=lambda x, z, alpha=1: x - alpha * z, sample=_alpha_sample, errors=_bad_broadcast,
               inplace=lambda input, other, *, alpha=1: subtract_in_place(input, _scaled(other, alpha)))  # fmt: skip
-rsub = composite("rsub", lambda input, other, *, alpha=1: _sub(other, input, alpha=alpha), method=False,
+rsub = composite("rsub", lambda input, other, *, alpha=1: _sub(other, input, alpha=alpha), doc="other - alpha * input.", method=False,
                  reference=lambda x, z, alpha=1: z - alpha * x, sample=_alpha_sample)  # fmt: skip
 
 for _name in ("mul", "multiply"):
@@ -143,7 +143,7 @@ fmod = composite("fmod", _fmod_function, reference=np.fmod, sample=lambda draw: 
 
 neg = pointwise("neg", "-x", grad="-g", **_number, reference=np.negative)
 negative = pointwise("negative", "-x", grad="-g", **_number, reference=np.negative)
-positive = composite("positive", lambda input: input, reference=np.positive, sample=lambda draw: ((draw.array(draw.shape()),), {}))
+positive = composite("positive", lambda input: input, doc="The tensor itself.", reference=np.positive, sample=lambda draw: ((draw.array(draw.shape()),), {}))
 for _name in ("abs", "absolute"):
     absolute = pointwise(_name, "abs(x)", grad="g * sign(x)", **_number, avoid=(0,), reference=np.abs)
 reciprocal = pointwise("reciprocal", "1 / x", grad="-g * y * y", **_float, low=0.3, high=3, reference=np.reciprocal)
@@ -165,10 +165,10 @@ def _three(draw: Any) -> Any:
     return tuple(arrays), {"value": draw.choice([1, 2, -0.5])}
 
 
-addcmul = composite("addcmul", lambda input, tensor1, tensor2, *, value=1: _addcmul(input, tensor1, tensor2, value), sample=_three,
+addcmul = composite("addcmul", lambda input, tensor1, tensor2, *, value=1: _addcmul(input, tensor1, tensor2, value), doc="input + value * tensor1 * tensor2.", sample=_three,
                     reference=lambda x, a, b, value=1: x + value * a * b,
                     inplace=lambda input, tensor1, tensor2, *, value=1: _addcmul_in_place(input, tensor1, tensor2, value))  # fmt: skip
-addcdiv = composite("addcdiv", lambda input, tensor1, tensor2, *, value=1: _addcdiv(input, tensor1, tensor2, value), sample=_three,
+addcdiv = composite("addcdiv", lambda input, tensor1, tensor2, *, value=1: _addcdiv(input, tensor1, tensor2, value), doc="input + value * tensor1 / tensor2.", sample=_three,
                     reference=lambda x, a, b, value=1: x + value * a / b,
                     inplace=lambda input, tensor1, tensor2, *, value=1: _addcdiv_in_place(input, tensor1, tensor2, value))  # fmt: skip
 
@@ -200,7 +200,7 @@ def _as_float(input: Tensor, exponent: Any, power: Any) -> Tensor:
     return power(input.to(dtypes.int64) if input.dtype is dtypes.bool else input)  # type: ignore[attr-defined]
 
 
-square = composite("square", lambda input: _as_float(input, 2, _square), reference=np.square, inplace=True,
+square = composite("square", lambda input: _as_float(input, 2, _square), doc="The square of each element.", reference=np.square, inplace=True,
                    sample=lambda draw: ((draw.array(draw.shape()),), {}))  # fmt: skip
 
 
@@ -211,7 +211,7 @@ def _pow_sample(draw: Any) -> Any:
 
 pow = composite("pow", _pow_function, reference=np.power, sample=_pow_sample, inplace=True,
                 errors=[((np.array([2]), -1), RuntimeError, "negative integer powers")])  # fmt: skip
-float_power = composite("float_power", lambda input, exponent: _pow(_double(input), _double(exponent)), sample=_pow_sample,
+float_power = composite("float_power", lambda input, exponent: _pow(_double(input), _double(exponent)), doc="input ** exponent, computed in float64.", sample=_pow_sample,
                         reference=lambda x, z: np.float_power(x, z))  # fmt: skip
 
 
