@@ -88,7 +88,8 @@ def device(function: Callable[..., Any] | None = None, *, fastmath: tuple[str, .
     """Make a function callable from kernels. Its loops are compiled once, so both twins of a kernel share their bits."""
     if function is None:
         return lambda f: device(f, fastmath=fastmath)
-    return njit(fastmath=set(_flags(fastmath)), **_OPTIONS)(function)
+    # Only kernels call it, so the entry points for Python and C, a third of the compile time, are left out.
+    return njit(fastmath=set(_flags(fastmath)), no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
 
 
 def _flags(fastmath: tuple[str, ...]) -> frozenset[str]:
