@@ -8,6 +8,7 @@ bits, for work is cut by shape alone and never by the number of threads.
 from __future__ import annotations
 
 import contextlib
+import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 from numba import njit, prange
 
 from . import threads  # before Numba: it bounds the OpenMP spin time and the size of the pool
-from .cache import DiskCache
+from .cache import DiskCache, fingerprint
 
 __all__ = ["DISABLED", "Kernel", "device", "empty", "kernel", "launch", "observe", "prange", "zeros"]
 
@@ -44,7 +45,8 @@ class Kernel:
     def _compile(self, parallel: bool) -> Callable[..., None]:
         if DISABLED:
             return _quietly(self.function)
-        dispatcher = njit(parallel=parallel, fastmath=set(self.fastmath), **_OPTIONS)(self.function)
+        named = _named(self.function, "parallel" if parallel else "serial")
+        dispatcher = njit(parallel=parallel, fastmath=set(self.fastmath), **_OPTIONS)(named)
         dispatcher._cache = DiskCache(self.function, f"parallel={parallel} {sorted(self.fastmath)}", parallel)
         return dispatcher
 
@@ -64,6 +66,18 @@ class Kernel:
 
     def __repr__(self) -> str:
         return f"<kernel {self.function.__module__}.{self.name}>"
+
+
+def _named(function: Callable[..., Any], suffix: str = "") -> Callable[..., Any]:
+    """The function under a name that says what it holds.
+
+    Numba tells compiled functions of one name and one signature apart by a counter of the process that compiled them.
+    Loaded from the cache, two that met the same count elsewhere would be one symbol, and one would run as the other.
+    """
+    copy = types.FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__)  # type: ignore[attr-defined]
+    copy.__qualname__ = f"{function.__qualname__}_{fingerprint(function)[:16]}{suffix}"
+    copy.__module__, copy.__doc__ = function.__module__, function.__doc__
+    return copy
 
 
 def _quietly(function: Callable[..., None]) -> Callable[..., None]:
@@ -88,8 +102,11 @@ def device(function: Callable[..., Any] | None = None, *, fastmath: tuple[str, .
     """Make a function callable from kernels. Its loops are compiled once, so both twins of a kernel share their bits."""
     if function is None:
         return lambda f: device(f, fastmath=fastmath)
+    if DISABLED:
+        return function
     # Only kernels call it, so the entry points for Python and C, a third of the compile time, are left out.
-    return njit(fastmath=set(_flags(fastmath)), no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
+    options = _OPTIONS | {"fastmath": set(_flags(fastmath)), "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return njit(**options)(_named(function))
 
 
 def _flags(fastmath: tuple[str, ...]) -> frozenset[str]:

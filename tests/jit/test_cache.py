@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import os
 import pickle
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -211,3 +212,24 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(cache.os, "replace", full)
     cache.write_atomically(tmp_path / "file", b"content")
     assert list(tmp_path.iterdir()) == []
+
+
+TWINS = """
+import sys
+import numgrad as ng
+x, y = ng.tensor([1.0, 2.0, 3.0]), ng.tensor([5.0, 6.0, 7.0])
+print({"minus": lambda: x - y, "times": lambda: x * y, "over": lambda: x / y}[sys.argv[1]]().tolist() if len(sys.argv) == 2
+      else [(x - y).tolist(), (x * y).tolist()])
+"""
+
+
+def test_kernels_compiled_by_different_processes_stay_apart(tmp_path: Path) -> None:
+    """Numba counts what it compiles; two functions of one name that met the same count must not become one symbol."""
+    settings = os.environ | {"NUMGRAD_CACHE_DIR": str(tmp_path), "NUMBA_DISABLE_JIT": "0"}
+
+    def run(*names: str) -> str:
+        return subprocess.run([sys.executable, "-c", TWINS, *names], env=settings, capture_output=True, text=True, check=True).stdout
+
+    assert run("minus") == "[-4.0, -4.0, -4.0]\n"
+    assert run("times") == "[5.0, 12.0, 21.0]\n"
+    assert run() == "[[-4.0, -4.0, -4.0], [5.0, 12.0, 21.0]]\n"

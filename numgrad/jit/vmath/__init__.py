@@ -31,6 +31,6 @@ from .trigonometric import cos, sin, tan
 __all__ = [
     "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "ceil", "copysign", "cos", "cosh", "digamma", "erf",
     "erfc", "erfinv", "exp", "exp2", "expm1", "fabs", "floor", "fmod", "isfinite", "isinf", "isnan", "lgamma", "log",
-    "log1p", "log2", "log10", "logsigmoid", "maximum", "minimum", "polygamma", "pow", "remainder", "round", "rsqrt", "sigmoid",
+    "log1p", "log2", "log10", "logsigmoid", "maximum", "minimum", "pow", "remainder", "round", "rsqrt", "sigmoid",
     "sign", "sin", "sinh", "softplus", "sqrt", "tan", "tanh", "trunc",
 ]  # fmt: skip
