@@ -72,7 +72,7 @@ def progress(epoch, epochs, quiet):
     try:
         from tqdm import tqdm
     except ImportError:
-        raise SystemExit("the progress bar needs tqdm: pip install 'numgrad[examples]', or run with --quiet") from None
+        raise SystemExit("the progress bar needs tqdm: pip install 'numgrad[plot]', or run with --quiet") from None
     return lambda loader: tqdm(loader, f"epoch {epoch:2d}/{epochs}", leave=False)
 
 
@@ -81,7 +81,7 @@ def plot(curves, path):
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise SystemExit("--plot needs matplotlib: pip install 'numgrad[examples]'") from None
+        raise SystemExit("--plot needs matplotlib: pip install 'numgrad[plot]'") from None
     figure = Figure(figsize=(9, 4), layout="constrained")
     for axes, (what, train, test) in zip(figure.subplots(1, 2), curves, strict=True):
         axes.plot(range(1, len(train) + 1), train, label="training")
