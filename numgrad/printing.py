@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import dtypes
+from .jit import read
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -113,7 +114,7 @@ def _shown(data: np.ndarray) -> np.ndarray:
 
 def tensor_text(tensor: Tensor) -> str:
     """A tensor as PyTorch prints it."""
-    data, indent = tensor._data, len("tensor(")
+    data, indent = read(tensor._data), len("tensor(")
     summarise = data.size > options.threshold
     suffixes = []
     if data.size == 0:

@@ -11,6 +11,7 @@ import numpy as np
 from . import autograd, dtypes
 from .autograd import RemovableHandle
 from .dtypes import CPU, FROM_NUMPY, Size
+from .jit import read
 
 if TYPE_CHECKING:
     from .attached import Attached
@@ -270,18 +271,18 @@ class Tensor(Attached):
         """The value of a tensor of one element, as a Python number."""
         if self._data.size != 1:
             raise RuntimeError(f"a Tensor with {self._data.size} elements cannot be converted to Scalar")
-        return self._data.item()
+        return read(self._data).item()
 
     def tolist(self) -> Any:
         """Nested lists of Python numbers; a number for a 0-d tensor."""
-        return self._data.tolist()
+        return read(self._data).tolist()
 
     def numpy(self, *, force: bool = False) -> np.ndarray:
         """The same memory as an ndarray; RuntimeError for a tensor that requires grad, unless `force`."""
         if self.requires_grad and not force:
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
         self.version_counter()
-        return self._data
+        return read(self._data)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         data = self.numpy()
@@ -304,7 +305,7 @@ class Tensor(Attached):
         if self._data.size != 1:
             what = "no values" if self._data.size == 0 else "more than one value"
             raise RuntimeError(f"Boolean value of Tensor with {what} is ambiguous")
-        return bool(self._data.item())
+        return bool(read(self._data).item())
 
     def __float__(self) -> float:
         return float(self.item())
@@ -318,7 +319,7 @@ class Tensor(Attached):
     def __index__(self) -> int:
         if self._data.dtype.kind == "f" or self._data.size != 1:
             raise TypeError("only integer tensors of a single element can be converted to an index")
-        return operator.index(int(self._data.item()))
+        return operator.index(int(read(self._data).item()))
 
     def __len__(self) -> int:
         if self._data.ndim == 0:
@@ -346,7 +347,7 @@ class Tensor(Attached):
     __hash__ = object.__hash__
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return rebuild, (type(self), self._data, self._requires_grad and self._node is None, self.grad, dict(self._extra()))
+        return rebuild, (type(self), read(self._data), self._requires_grad and self._node is None, self.grad, dict(self._extra()))
 
     def _extra(self) -> dict[str, Any]:
         """Attributes that users have put on the tensor."""

@@ -1,9 +1,9 @@
 """Everything that touches Numba: kernels, their launch, their cache, vectorisable mathematics, code generation."""
 
-from .kernel import DISABLED, Kernel, device, empty, kernel, launch, observe, prange, zeros
+from .kernel import DISABLED, Kernel, Observer, device, empty, kernel, launch, observe, prange, read, verify, zeros
 from .threads import get_num_threads, set_num_threads
 
 __all__ = [
-    "DISABLED", "Kernel", "device", "empty", "get_num_threads", "kernel", "launch", "observe", "prange",
-    "set_num_threads", "zeros",
+    "DISABLED", "Kernel", "Observer", "device", "empty", "get_num_threads", "kernel", "launch", "observe", "prange", "read",
+    "set_num_threads", "verify", "zeros",
 ]  # fmt: skip

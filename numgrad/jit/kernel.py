@@ -19,7 +19,9 @@ from numba import njit, prange
 from . import threads  # before Numba: it bounds the OpenMP spin time and the size of the pool
 from .cache import DiskCache, fingerprint
 
-__all__ = ["DISABLED", "Kernel", "device", "empty", "kernel", "launch", "observe", "prange", "zeros"]
+__all__ = [
+    "DISABLED", "Kernel", "Observer", "device", "empty", "kernel", "launch", "observe", "prange", "read", "verify", "zeros",
+]  # fmt: skip
 
 #: True where NUMBA_DISABLE_JIT=1 asks for kernels as plain Python (slow, debuggable, and what coverage sees).
 DISABLED: bool = bool(numba.config.DISABLE_JIT)
@@ -116,7 +118,23 @@ def _flags(fastmath: tuple[str, ...]) -> frozenset[str]:
     return frozenset(fastmath) if fastmath else frozenset()
 
 
-_observers: list[Callable[[Kernel, tuple[Any, ...]], None]] = []
+class Observer:
+    """Who is told of every launch, allocation and look at a value, while `observe` lasts: recorders and profilers."""
+
+    def launched(self, kernel: Kernel, parallel: bool, args: tuple[Any, ...]) -> None:
+        """A kernel is about to run, in its parallel or its serial form; `args` begin with its output."""
+
+    def allocated(self, array: np.ndarray, zeroed: bool) -> None:
+        """Memory for a result was made."""
+
+    def was_read(self, array: np.ndarray) -> None:
+        """Python is about to look at values: what it does next may depend on them."""
+
+    def verified(self, report: np.ndarray, refuse: Callable[..., None], arrays: tuple[np.ndarray, ...]) -> None:
+        """A kernel's report was looked at, and found without fault."""
+
+
+_observers: list[Observer] = []
 
 
 def launch(kernel: Kernel, out: np.ndarray, *args: Any, work: int | None = None) -> None:
@@ -125,10 +143,11 @@ def launch(kernel: Kernel, out: np.ndarray, *args: Any, work: int | None = None)
     `work` is the number of element operations (default `out.size`); under GRAIN the serial twin runs, and so it does
     with one thread, in a forked child, and where another Python thread holds a pool that only one may use.
     """
+    large = (out.size if work is None else work) >= GRAIN
     if _observers:
         for observer in _observers:
-            observer(kernel, (out, *args))
-    if (out.size if work is None else work) < GRAIN or not threads.acquire():
+            observer.launched(kernel, large, (out, *args))
+    if not large or not threads.acquire():
         kernel.serial(out, *args)
         return
     try:
@@ -138,22 +157,46 @@ def launch(kernel: Kernel, out: np.ndarray, *args: Any, work: int | None = None)
 
 
 @contextlib.contextmanager
-def observe(callback: Callable[[Kernel, tuple[Any, ...]], None]) -> Iterator[None]:
-    """Call `callback(kernel, arguments)` before every launch inside the block, from any thread."""
-    _observers.append(callback)
+def observe(observer: Observer) -> Iterator[Observer]:
+    """Tell `observer` what happens inside the block, on any thread."""
+    _observers.append(observer)
     try:
-        yield
+        yield observer
     finally:
-        _observers.remove(callback)
+        _observers.remove(observer)
+
+
+def read(array: np.ndarray) -> np.ndarray:
+    """The array, for Python to look at its values: the only way values leave kernels, so that a recorder knows."""
+    for observer in _observers:
+        observer.was_read(array)
+    return array
+
+
+def verify(report: np.ndarray, refuse: Callable[..., None], *arrays: np.ndarray) -> None:
+    """Call `refuse(report, *arrays)`, which raises, if a kernel put anything but -1 into an int64 report.
+
+    Values are not otherwise looked at, so that a recorded step can be verified again at each replay.
+    """
+    if (report != -1).any():
+        refuse(report, *arrays)
+    for observer in _observers:
+        observer.verified(report, refuse, arrays)
 
 
 def empty(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
     """Uninitialised memory for a result: the only way results get memory."""
-    return np.empty(shape, dtype)
+    array = np.empty(shape, dtype)
+    for observer in _observers:
+        observer.allocated(array, False)
+    return array
 
 
 def zeros(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
     """Zeroed memory for a result."""
-    return np.zeros(shape, dtype)
+    array = np.zeros(shape, dtype)
+    for observer in _observers:
+        observer.allocated(array, True)
+    return array
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import scalar_name
-from ..jit import device, empty, kernel, launch, prange
+from ..jit import device, empty, kernel, launch, prange, read
 from ..jit.codegen import TILE, row_start
 from ..tensor import Tensor
 from .bounds import unsigned
@@ -206,7 +206,7 @@ def _times(repeats: Any, output_size: int | None) -> Tensor:
         raise NotImplementedError(f'"repeat_interleave_cpu" not implemented for \'{scalar_name(repeats._data.dtype)}\': repeats must be int64 or int32')
     if repeats.dim() > 1:
         raise RuntimeError("repeats must be 0-dim or 1-dim tensor")
-    if repeats.numel() and int(repeats._data.min()) < 0:
+    if repeats.numel() and int(read(repeats._data).min()) < 0:
         raise RuntimeError("repeats can not be negative")
     found = _positions_of(repeats)
     if output_size is not None and found.numel() != output_size:

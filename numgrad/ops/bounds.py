@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..dtypes import INT64
-from ..jit import device, empty, kernel, launch, prange
+from ..jit import device, empty, kernel, launch, prange, verify
 from ..jit.codegen import TILE
 from .elementwise import copied
 
@@ -90,10 +90,12 @@ def slots(count: int) -> np.ndarray:
 
 def refuse(bad: np.ndarray, index: np.ndarray, caller: str, dim: int, size: int) -> None:
     """Raise what the caller raises if a check found a bad index."""
-    for first in bad.tolist():
-        if first >= 0:
-            _, error, message = BOUNDS[caller]
-            raise error(message.format(index=int(index[first]), dim=dim, size=size))
+
+    def complain(bad: np.ndarray, index: np.ndarray) -> None:
+        _, error, message = BOUNDS[caller]
+        raise error(message.format(index=int(index[bad[bad >= 0][0]]), dim=dim, size=size))
+
+    verify(bad, complain, index)
 
 
 def check_index(index: np.ndarray, caller: str, dim: int, size: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import INT64
-from ..jit import device, empty, kernel, launch, prange, zeros
+from ..jit import device, empty, kernel, launch, prange, verify, zeros
 from ..jit.vmath import exp
 from ..tensor import Tensor, wrap
 from .elementwise import copied
@@ -77,10 +77,12 @@ def _weights(target: np.ndarray, weight: np.ndarray | None, classes: int, ignore
     weights, bad = empty(target.size, dtype), empty(-(-target.size // TARGETS), INT64)
     table = np.ones(1, dtype) if weight is None else copied(weight)
     launch(_weigh, weights, bad, target, table, int(weight is not None), classes, ignore_index)
-    for wrong in bad.tolist():
-        if wrong >= 0:
-            raise IndexError(f"Target {target[wrong]} is out of bounds.")
+    verify(bad, _refuse_target, target)
     return weights
+
+
+def _refuse_target(bad: np.ndarray, target: np.ndarray) -> None:
+    raise IndexError(f"Target {target[bad[bad >= 0][0]]} is out of bounds.")
 
 
 def _reduced(loss: np.ndarray, weights: np.ndarray, shape: tuple[int, ...], reduction: str) -> tuple[np.ndarray, np.ndarray]:

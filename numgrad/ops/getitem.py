@@ -9,7 +9,7 @@ import numpy as np
 
 from ..autograd import mode
 from ..dtypes import BOOL, INT64, scalar_name
-from ..jit import zeros
+from ..jit import read, zeros
 from ..tensor import Tensor, wrap
 from .elementwise import copy_into
 from .index import basic_view, index_at, put_at
@@ -92,12 +92,12 @@ def _index_tensor(item: Tensor) -> Any:
     data = item._data
     if data.dtype == BOOL or data.dtype == _UINT8:
         if data.ndim == 0:
-            return bool(data.item())
+            return bool(read(data).item())
         if data.dtype == _UINT8:
             warnings.warn("indexing with dtype uint8 is deprecated; use a boolean mask instead", stacklevel=5)
         return item
     if data.ndim == 0 and data.dtype.kind in "iu":
-        return int(data.item())
+        return int(read(data).item())
     if data.dtype not in _INDEX_DTYPES:
         raise IndexError(f"tensors used as indices must be long, int, byte or bool tensors, but got {scalar_name(data.dtype)}")
     return item

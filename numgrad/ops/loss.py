@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import scalar_name
-from ..jit import device, empty, kernel, launch, prange
+from ..jit import device, empty, kernel, launch, prange, verify
 from ..tensor import Tensor
 from .class_loss import check_reduction
 from .elementwise import copied, pointwise
@@ -111,22 +111,25 @@ def _outside_tile(bad, unit, x):  # type: ignore[no-untyped-def]
     found = False
     for j in range(x.size):
         found |= not (x[j] >= 0 and x[j] <= 1)
-    bad[unit] = found
+    bad[unit] = 0 if found else -1
 
 
 @kernel
 def _outside(bad, x, per):  # type: ignore[no-untyped-def]
-    """For each unit of the input, whether an element is not in [0, 1] (NaN is not)."""
+    """For each unit of the input, 0 if an element is not in [0, 1] (NaN is not), else -1."""
     for unit in prange(bad.size):
         _outside_tile(bad, unit, x[unit * per : min(x.size, (unit + 1) * per)])
 
 
 def _check_probabilities(name: str, x: np.ndarray) -> None:
     flat, per = (x if x.flags.c_contiguous else copied(x)).reshape(-1), 8192
-    bad = empty(-(-flat.size // per), np.bool_)
+    bad = empty(-(-flat.size // per), np.int64)
     launch(_outside, bad, flat, per, work=flat.size)
-    if any(bad.tolist()):
+
+    def complain(bad: np.ndarray) -> None:
         raise RuntimeError(f"all elements of {name} should be between 0 and 1")
+
+    verify(bad, complain)
 
 
 _bce = pointwise("binary_cross_entropy_formula", "(z - 1) * maximum(log1p(-x), -100) - z * maximum(log(x), -100)",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import BOOL, FROM_NUMPY, INT64, scalar_name
-from ..jit import device, empty, kernel, launch, prange
+from ..jit import device, empty, kernel, launch, prange, read
 from ..jit.codegen import TILE
 from ..tensor import Tensor
 from .elementwise import broadcast_shape, copied, pointwise
@@ -60,7 +60,7 @@ def _positions_forward(input: np.ndarray) -> np.ndarray:
     truth = truth.reshape(-1).view(_UINT8)
     counts = empty(-(-truth.size // TILE), INT64)
     launch(_count_kernel, counts, truth, work=truth.size)
-    starts = list(itertools.accumulate(counts.tolist(), initial=0))
+    starts = list(itertools.accumulate(read(counts).tolist(), initial=0))
     positions = empty(starts[-1], INT64)
     if starts[-1]:
         launch(_positions_kernel, positions, np.array(starts, INT64), truth, work=truth.size)

@@ -61,6 +61,12 @@ def _bits_kernel(out: Any, state: Any) -> None:
 
 
 @kernel
+def _advance_kernel(state: Any, blocks: Any) -> None:
+    for _ in prange(1):
+        state[1] += np.uint64(blocks)
+
+
+@kernel
 def _uniform32_kernel(out: Any, bits: Any) -> None:
     for i in prange(out.size):
         out[i] = np.float32(bits[i] >> np.uint32(8)) * np.float32(5.9604644775390625e-08)  # 24 bits: [0, 1) exactly
@@ -146,7 +152,7 @@ class Generator:
         out = empty(4 * blocks, np.uint32)
         if blocks:
             launch(_bits_kernel, out, self._state, work=40 * blocks)
-            self._state[1] += np.uint64(blocks)
+            launch(_advance_kernel, self._state, blocks, work=1)
         return out
 
 

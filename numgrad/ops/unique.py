@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import BOOL, INT64
-from ..jit import device, empty, kernel, launch, prange
+from ..jit import device, empty, kernel, launch, prange, read
 from ..tensor import Tensor, wrap
 from .elementwise import copied
 from .extreme import as_bytes
@@ -88,7 +88,7 @@ def _distinct(items: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndar
     bits, changes, inverse = as_bytes(items), empty((n,), INT64), empty((n,), INT64)
     launch(_mark_changes, changes, bits, order, work=n * m)
     groups = REGISTRY["cumsum_along"].forward(changes, 0, False, INT64)
-    total = int(groups[-1])
+    total = int(read(groups)[-1])
     starts, sizes, values = empty((total,), INT64), empty((total,), INT64), empty((total, m), items.dtype)
     launch(_find_starts, starts, groups, work=n)
     launch(_group_sizes, sizes, starts, n)

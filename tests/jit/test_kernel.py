@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from numgrad.jit import (
+    Observer,
     device,
     empty,
     get_num_threads,
@@ -130,24 +131,33 @@ def test_one_thread_runs_the_serial_twin() -> None:
     assert found.ran == ["serial"]
 
 
+class Notes(Observer):
+    """Writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.launches: list[Any] = []
+
+    def launched(self, kernel: Any, parallel: bool, args: tuple[Any, ...]) -> None:
+        self.launches.append((kernel, parallel, args))
+
+
 def test_observers_see_every_launch_from_any_thread() -> None:
-    seen: list[Any] = []
     found, out = Recorded(), empty(4, np.float32)
-    with observe(lambda kernel, arguments: seen.append((kernel, arguments))):
+    with observe(Notes()) as notes:
         launch(found, out, 1)  # type: ignore[arg-type]
         other = threading.Thread(target=launch, args=(found, out, 2))
         other.start()
         other.join()
     launch(found, out, 3)  # type: ignore[arg-type]
-    assert [(k, a[0] is out, a[1]) for k, a in seen] == [(found, True, 1), (found, True, 2)]
+    assert [(k, p, a[0] is out, a[1]) for k, p, a in notes.launches] == [(found, False, True, 1), (found, False, True, 2)]
 
 
 def test_an_observer_leaves_also_after_an_exception() -> None:
-    seen: list[Any] = []
-    with pytest.raises(KeyError), observe(lambda *_: seen.append(1)):
+    notes = Notes()
+    with pytest.raises(KeyError), observe(notes):
         raise KeyError
     launch(Recorded(), empty(1, np.float32))  # type: ignore[arg-type]
-    assert seen == []
+    assert notes.launches == []
 
 
 @pytest.mark.parametrize(
