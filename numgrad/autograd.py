@@ -25,6 +25,7 @@ from .grad_mode import (
     set_detect_anomaly,
     set_grad_enabled,
 )
+from .jit.memory import owns
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -201,7 +202,7 @@ def _accumulate(leaf: Tensor, grads: list[Any], create_graph: bool) -> None:
     else:
         data = grad._data
         own = sys.getrefcount(grad) <= _TENSOR_REFERENCES and sys.getrefcount(data) <= _ARRAY_REFERENCES + 1
-        own = own and data.base is None and data.flags.c_contiguous and data.flags.writeable
+        own = own and owns(data) and data.flags.c_contiguous and data.flags.writeable
         leaf.grad = grad.detach() if own else grad.detach().clone()
     for hook in list((leaf._accumulate_hooks or {}).values()):
         hook(leaf)

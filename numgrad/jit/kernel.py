@@ -16,7 +16,7 @@ import numba
 import numpy as np
 from numba import njit, prange
 
-from . import threads  # before Numba: it bounds the OpenMP spin time and the size of the pool
+from . import memory, threads  # before Numba: it bounds the OpenMP spin time and the size of the pool
 from .cache import DiskCache, fingerprint
 
 __all__ = [
@@ -186,7 +186,7 @@ def verify(report: np.ndarray, refuse: Callable[..., None], *arrays: np.ndarray)
 
 def empty(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
     """Uninitialised memory for a result: the only way results get memory."""
-    array = np.empty(shape, dtype)
+    array = memory.empty(shape, dtype)
     for observer in _observers:
         observer.allocated(array, False)
     return array
@@ -194,9 +194,7 @@ def empty(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
 
 def zeros(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
     """Zeroed memory for a result."""
-    array = np.zeros(shape, dtype)
+    array = memory.zeros(shape, dtype)
     for observer in _observers:
         observer.allocated(array, True)
     return array
-
-
