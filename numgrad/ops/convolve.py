@@ -18,6 +18,8 @@ import numpy as np
 
 from ..jit import device, empty, kernel, launch, prange
 from ..jit.tile import COUNT, addresses, move_rows
+from . import conv_plan
+from .correlate import correlate
 from .elementwise import copied
 from .gemm import memory, multiply
 
@@ -224,21 +226,34 @@ def _run(out, left, right, bias, plan):  # type: ignore[no-untyped-def]
     launch(_convolve, out, _flat(left), _flat(right), bias, empty(plan.scratch, out.dtype), plan.numbers, work=plan.work)
 
 
+@functools.lru_cache(maxsize=1024)
+def _correlation(x: tuple[int, ...], w: tuple[int, ...], stride: Any, padding: Any, dilation: Any, groups: int, dtype: np.dtype, gradient: bool) -> tuple[Any, Any]:
+    """The shape of the output, and the plan of the convolution, or that of the gradient of its input."""
+    out = tuple(map(output_size, x[2:], w[2:], stride, padding, dilation))
+    make_axis = conv_plan.gradient_axis if gradient else conv_plan.forward_axis
+    axes = [make_axis(*axis) for axis in zip(*(_three(v, 1) for v in (x[2:], out, w[2:], stride)), _three(padding, (0, 0)), _three(dilation, 1), strict=True)]
+    channels, features, positions = w[1], w[0] // groups, math.prod(w[2:])
+    whole, of_feature = features * channels * positions, channels * positions
+    if gradient:
+        return out, conv_plan.make(axes, x[0], groups, features, channels, whole, positions, of_feature, dtype)
+    return (x[0], w[0], *out), conv_plan.make(axes, x[0], groups, channels, features, whole, of_feature, positions, dtype)
+
+
 def forward(x, w, bias, stride, padding, dilation, groups):  # type: ignore[no-untyped-def]
     """The convolution of x (N, C, *size) with w (O, C / groups, *kernel), plus bias (O); padding is (before, after) in each dimension."""
-    plan = _geometry(x.shape, w.shape, stride, padding, dilation, groups, x.dtype, TO_OUTPUT)
-    y = empty(plan.output, x.dtype)
+    shape, plan = _correlation(x.shape, w.shape, stride, padding, dilation, groups, x.dtype, False)
+    y = empty(shape, x.dtype)
     if y.size:
-        _run(y.reshape(-1), w, x, bias, plan)
+        correlate(y.reshape(-1), _flat(x), _flat(w), np.empty(0, x.dtype) if bias is None else _flat(bias), plan)
     return y
 
 
 def input_gradient(y, w, shape, stride, padding, dilation, groups):  # type: ignore[no-untyped-def]
     """The gradient of an input of a shape, given the gradient y of the output."""
-    plan = _geometry(shape, w.shape, stride, padding, dilation, groups, y.dtype, TO_INPUT)
+    _, plan = _correlation(shape, w.shape, stride, padding, dilation, groups, y.dtype, True)
     x = empty(shape, y.dtype)
     if x.size:
-        _run(x.reshape(-1), w, y, None, plan)
+        correlate(x.reshape(-1), _flat(y), _flat(w), np.empty(0, y.dtype), plan)
     return x
 
 

@@ -1,0 +1,267 @@
+"""The register tiles of convolution: a column matrix that is never made, read by address from the image.
+
+A row of the column matrix is the image shifted by (channel, kernel position), so a tile reads it at `base + offsets[k]`. There
+are two orientations of a product, and one of its gradient:
+
+- `pixels`: vectors of neighbouring pixels, one broadcast weight for each row (output channel) of the tile;
+- `channels`: vectors of output channels, one broadcast pixel for each row of the tile, wherever the pixels lie;
+- `sums`: for the weight's gradient, vectors of (kernel column, channel), summed over pixels.
+
+A function is compiled for each size of tile that a plan asks for, kept in the disk cache, and called by its address.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+
+from . import tile
+from .kernel import DISABLED, device
+from .machine import functions
+from .tile import VECTOR_BYTES
+
+_I64 = ir.IntType(64)
+_REGISTERS: int = 32 if tile.ROWS > 8 else 16
+
+
+def lanes(dtype: np.dtype) -> int:
+    """Elements of a vector register."""
+    return VECTOR_BYTES // dtype.itemsize
+
+
+def rows_for(vectors: int) -> int:
+    """The most rows of a tile so many vectors wide: accumulators, the vectors, and one broadcast element share the registers."""
+    return max(1, (_REGISTERS - 1 - vectors) // vectors)
+
+
+class _Emitter(tile._Emitter):
+    def begin(self, module: ir.Module, name: str, elements: str, tables: str, numbers: str) -> list[Any]:
+        """Begin a function that takes pointers to elements, pointers to tables of integers, and integers."""
+        kinds = [self.scalar.as_pointer()] * len(elements.split()) + [_I64.as_pointer()] * len(tables.split()) + [_I64] * len(numbers.split())
+        made = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
+        self.builder = ir.IRBuilder(made.append_basic_block("entry"))
+        return list(made.args)
+
+    def at(self, pointer: Any, index: Any) -> Any:
+        return self.builder.gep(pointer, [self.index(index) if isinstance(index, int) else index])
+
+    def counted(self, stop: Any, body: Any) -> None:
+        """Run body(i) for i = 0, lanes, 2 * lanes, ... below `stop`."""
+        builder, before = self.builder, self.builder.block
+        head, inside, after = (builder.append_basic_block(n) for n in ("count", "step", "counted"))
+        builder.branch(head)
+        builder.position_at_end(head)
+        counter = builder.phi(_I64)
+        counter.add_incoming(self.index(0), before)
+        builder.cbranch(builder.icmp_signed("<", counter, stop), inside, after)
+        builder.position_at_end(inside)
+        body(counter)
+        counter.add_incoming(builder.add(counter, self.index(self.lanes)), builder.block)
+        builder.branch(head)
+        builder.position_at_end(after)
+
+    def entry(self, table: Any, index: int) -> Any:
+        return self.builder.load(self.at(table, index))
+
+
+def _pixels(e: _Emitter, module: ir.Module, name: str, rows: int, vectors: int) -> None:
+    arguments = e.begin(module, name, "y x w first", "offsets pieces", "depth step_y used exact")
+    with e.builder.if_else(e.builder.icmp_signed("!=", arguments[-1], e.index(0))) as (exact, beyond):
+        for branch in (exact, beyond):
+            with branch:
+                _pixels_body(e, arguments, rows, vectors, branch is exact)
+    e.builder.ret_void()
+
+
+def _pixels_body(e: _Emitter, arguments: list[Any], rows: int, vectors: int, exact: bool) -> None:
+    y, x, w, first, offsets, pieces, depth, step_y, used, _ = arguments
+    builder = e.builder
+    bases = [e.at(x, e.entry(pieces, 3 * j)) for j in range(vectors)]
+    masks = [e.mask(e.entry(pieces, 3 * j + 2)) for j in range(vectors)]
+
+    def body(pointers: list[Any], sums: list[Any]) -> list[Any]:
+        weights, offset = pointers[0], builder.load(pointers[1])
+        columns = [e.load(e.at(base, offset), mask if exact else None) for base, mask in zip(bases, masks, strict=True)]
+        result = []
+        for i in range(rows):
+            factor = e.splat(builder.load(e.at(weights, i)))
+            result += [e.multiply_add(factor, columns[j], sums[i * vectors + j]) for j in range(vectors)]
+        return result
+
+    sums = e.loop(depth, [w, offsets], [e.index(rows), e.index(1)], rows * vectors, body)
+    outs = [e.at(y, e.entry(pieces, 3 * j + 1)) for j in range(vectors)]
+    for i in range(rows):
+        with builder.if_then(builder.icmp_signed("<", e.index(i), used)):
+            start = e.splat(builder.load(e.at(first, i)))
+            for j in range(vectors):
+                e.store(e.add(start, sums[i * vectors + j]), e.at(outs[j], builder.mul(step_y, e.index(i))), masks[j])
+
+
+def _channels(e: _Emitter, module: ir.Module, name: str, rows: int, vectors: int) -> None:
+    y, x, w, first, offsets, places, depth = e.begin(module, name, "y x w first", "offsets places", "depth")
+    builder, width = e.builder, vectors * e.lanes
+    bases = [e.at(x, e.entry(places, i)) for i in range(rows)]
+
+    def body(pointers: list[Any], sums: list[Any]) -> list[Any]:
+        weights, offset = pointers[0], builder.load(pointers[1])
+        columns = [e.load(e.at(weights, j * e.lanes)) for j in range(vectors)]
+        result = []
+        for i in range(rows):
+            factor = e.splat(builder.load(e.at(bases[i], offset)))
+            result += [e.multiply_add(factor, columns[j], sums[i * vectors + j]) for j in range(vectors)]
+        return result
+
+    sums = e.loop(depth, [w, offsets], [e.index(width), e.index(1)], rows * vectors, body)
+    for j in range(vectors):
+        start = e.load(e.at(first, j * e.lanes))
+        for i in range(rows):
+            e.store(e.add(start, sums[i * vectors + j]), e.at(y, i * width + j * e.lanes))
+    builder.ret_void()
+
+
+def _sums(e: _Emitter, module: ir.Module, name: str, rows: int, vectors: int) -> None:
+    y, g, x, offsets, depth, step_y, step_g, adding = e.begin(module, name, "y g x", "offsets", "depth step_y step_g adding")
+    builder = e.builder
+
+    def body(pointers: list[Any], sums: list[Any]) -> list[Any]:
+        line = e.at(x, builder.load(pointers[1]))
+        columns = [e.load(e.at(line, j * e.lanes)) for j in range(vectors)]
+        result = []
+        for i in range(rows):
+            factor = e.splat(builder.load(e.at(pointers[0], i)))
+            result += [e.multiply_add(factor, columns[j], sums[i * vectors + j]) for j in range(vectors)]
+        return result
+
+    sums = e.loop(depth, [g, offsets], [step_g, e.index(1)], rows * vectors, body)
+    for i in range(rows):
+        for j in range(vectors):
+            at = e.at(y, builder.add(builder.mul(step_y, e.index(i)), e.index(j * e.lanes)))
+            e.put(sums[i * vectors + j], at, adding)
+    builder.ret_void()
+
+
+def _transpose(e: _Emitter, module: ir.Module, name: str, rows: int, vectors: int) -> None:
+    """y[j * step_y + i] = x[i * step_x + j] in square blocks; halves of a block's rows are interleaved until it is transposed."""
+    y, x, m, n, step_y, step_x = e.begin(module, name, "y x", "", "m n step_y step_x")
+    builder, size = e.builder, e.lanes
+    low = [k // 2 + size * (k % 2) for k in range(size)]
+    high = [k + size // 2 for k in low]
+
+    def block(i: Any, j: Any) -> None:
+        source, to = e.at(e.at(x, builder.mul(i, step_x)), j), e.at(e.at(y, builder.mul(j, step_y)), i)
+        down, across = builder.sub(m, i), builder.sub(n, j)
+        mask, rows = e.mask(across), []
+        for k in range(size):
+            there = builder.icmp_signed("<", e.index(k), down)
+            rows.append(e.load(e.at(source, builder.select(there, builder.mul(step_x, e.index(k)), e.index(0))), mask))
+        for _ in range(size.bit_length() - 1):
+            rows = [e.shuffle(rows[k], rows[k + size // 2], part) for k in range(size // 2) for part in (low, high)]
+        mask = e.mask(down)
+        for k in range(size):
+            with builder.if_then(builder.icmp_signed("<", e.index(k), across)):
+                e.store(rows[k], e.at(to, builder.mul(step_y, e.index(k))), mask)
+
+    e.counted(m, lambda i: e.counted(n, lambda j: block(i, j)))
+    builder.ret_void()
+
+
+def _copy(e: _Emitter, module: ir.Module, name: str, rows: int, vectors: int) -> None:
+    y, x, m, n, step_y, step_x = e.begin(module, name, "y x", "", "m n step_y step_x")
+    builder = e.builder
+    rest = builder.srem(n, e.index(e.lanes))
+    whole, mask = builder.sub(n, rest), e.mask(rest)
+
+    def row(pointers: list[Any], _: list[Any]) -> list[Any]:
+        to, source = pointers
+        e.counted(whole, lambda j: e.store(e.load(e.at(source, j)), e.at(to, j)))
+        with builder.if_then(builder.icmp_signed(">", rest, e.index(0))):
+            e.store(e.load(e.at(source, whole), mask), e.at(to, whole), mask)
+        return []
+
+    e.loop(m, [y, x], [step_y, step_x], 0, row)
+    builder.ret_void()
+
+
+_WRITERS = {"pixels": _pixels, "channels": _channels, "sums": _sums, "transpose": _transpose, "copy": _copy}
+
+
+@functools.cache
+def address(kind: str, dtype: np.dtype, rows: int = 0, vectors: int = 0) -> int:
+    """Where a tile of a dtype and a size is: what the functions below call."""
+    if DISABLED:
+        return 0
+    name = f"{kind}_{dtype.name}_{rows}_{vectors}"
+    module = ir.Module(f"numgrad_{name}")
+    _WRITERS[kind](_Emitter(dtype), module, name, rows, vectors)
+    return int(functions(module.name, str(module), [name])[0])
+
+
+# --- calling --------------------------------------------------------------------------------------------------------
+
+if DISABLED:
+
+    def pixels_tile(code: int, rows: int, vectors: int, y: Any, at_y: int, x: Any, at_x: int, w: Any, at_w: int,
+                    plan: Any, offsets: int, pieces: int, depth: int, step_y: int, used: int, exact: int) -> None:  # fmt: skip
+        """y[i * step_y + place + lane] = w[0, i] + sum over k of w[1 + k, i] * x[base + offsets[k] + lane], for each piece (base, place, lanes)."""
+        weights = w[at_w : at_w + (1 + depth) * rows].reshape(1 + depth, rows)[:, :used]
+        for base, out, count in plan[pieces : pieces + 3 * vectors].reshape(vectors, 3):
+            total = weights[0, :, None] + weights[1:].T @ x[at_x + base + plan[offsets : offsets + depth, None] + np.arange(count)]
+            for i in range(used):
+                y[at_y + out + i * step_y :][:count] = total[i]
+
+    def channels_tile(code: int, rows: int, width: int, y: Any, at_y: int, x: Any, at_x: int, w: Any, at_w: int,
+                      plan: Any, offsets: int, places: int, depth: int) -> None:  # fmt: skip
+        """y[i, j] = w[0, j] + sum over k of x[places[i] + offsets[k]] * w[1 + k, j]."""
+        weights = w[at_w : at_w + (1 + depth) * width].reshape(1 + depth, width)
+        columns = x[at_x + plan[places : places + rows, None] + plan[offsets : offsets + depth]]
+        y[at_y : at_y + rows * width].reshape(rows, width)[...] = weights[0] + columns @ weights[1:]
+
+    def sums_tile(code: int, rows: int, width: int, y: Any, at_y: int, g: Any, at_g: int, x: Any, at_x: int,
+                  plan: Any, offsets: int, depth: int, step_y: int, step_g: int, adding: int) -> None:  # fmt: skip
+        """y[i * step_y + j] = (or +=) sum over p of g[p * step_g + i] * x[offsets[p] + j]."""
+        left = g[at_g + np.arange(depth) * step_g + np.arange(rows)[:, None]]
+        total = left @ x[at_x + plan[offsets : offsets + depth, None] + np.arange(width)]
+        for i in range(rows):
+            row = y[at_y + i * step_y :][:width]
+            row[...] = row + total[i] if adding else total[i]
+
+    def transpose(code: int, y: Any, at_y: int, x: Any, at_x: int, m: int, n: int, step_y: int, step_x: int) -> None:
+        """y[j * step_y + i] = x[i * step_x + j] for i < m, j < n."""
+        i, j = np.arange(m), np.arange(n)[:, None]
+        y[at_y + j * step_y + i] = x[at_x + i * step_x + j]
+
+    def copy(code: int, y: Any, at_y: int, x: Any, at_x: int, m: int, n: int, step_y: int, step_x: int) -> None:
+        """y[i * step_y + j] = x[i * step_x + j] for i < m, j < n."""
+        i, j = np.arange(m)[:, None], np.arange(n)
+        y[at_y + i * step_y + j] = x[at_x + i * step_x + j]
+
+else:
+    _call = tile._call
+
+    @device
+    def pixels_tile(code, rows, vectors, y, at_y, x, at_x, w, at_w, plan, offsets, pieces, depth, step_y, used, exact):  # type: ignore[no-untyped-def]
+        """y[i * step_y + place + lane] = w[0, i] + sum over k of w[1 + k, i] * x[base + offsets[k] + lane], for each piece (base, place, lanes)."""
+        _call(code, y, at_y, x, at_x, w, at_w + rows, w, at_w, plan, offsets, plan, pieces, depth, step_y, used, exact)
+
+    @device
+    def channels_tile(code, rows, width, y, at_y, x, at_x, w, at_w, plan, offsets, places, depth):  # type: ignore[no-untyped-def]
+        """y[i, j] = w[0, j] + sum over k of x[places[i] + offsets[k]] * w[1 + k, j]."""
+        _call(code, y, at_y, x, at_x, w, at_w + width, w, at_w, plan, offsets, plan, places, depth)
+
+    @device
+    def sums_tile(code, rows, width, y, at_y, g, at_g, x, at_x, plan, offsets, depth, step_y, step_g, adding):  # type: ignore[no-untyped-def]
+        """y[i * step_y + j] = (or +=) sum over p of g[p * step_g + i] * x[offsets[p] + j]."""
+        _call(code, y, at_y, g, at_g, x, at_x, plan, offsets, depth, step_y, step_g, adding)
+
+    @device
+    def transpose(code, y, at_y, x, at_x, m, n, step_y, step_x):  # type: ignore[no-untyped-def]
+        """y[j * step_y + i] = x[i * step_x + j] for i < m, j < n."""
+        _call(code, y, at_y, x, at_x, m, n, step_y, step_x)
+
+    @device
+    def copy(code, y, at_y, x, at_x, m, n, step_y, step_x):  # type: ignore[no-untyped-def]
+        """y[i * step_y + j] = x[i * step_x + j] for i < m, j < n."""
+        _call(code, y, at_y, x, at_x, m, n, step_y, step_x)

@@ -1,0 +1,290 @@
+"""How a convolution, or the gradient of its input, is cut into tasks and tiles: tables of places, made once for each combination
+of shapes, so that the kernel that reads them is short.
+
+Both are a correlation: output place t of a dimension sees the places t * step + shift of what is read, one shift for each kernel
+position ("tap"). The gradient of the input of a strided convolution is one such correlation for each remainder of the places
+modulo the stride, a phase, which has the taps that hit it and writes every stride-th place.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ..jit import DISABLED
+from ..jit.convolution import address, lanes, rows_for
+
+#: Bytes of the region of an image that a task reads, and of the weights it multiplies with: they share the second-level cache.
+_REGION, _WEIGHTS = 1 << 18, 1 << 19
+#: Multiplications of a task, at least, where there would be fewer than _TASKS.
+_GRAIN, _TASKS = 1 << 17, 16
+
+# Places in the plan.
+(TASKS, IMAGES, GROUPS, CHUNKS, CHANNELS, FEATURES, PLANE_X, PLANE_Y, IN_PLACE, CHANNEL_KIND, ROWS, VECTORS, WIDTH, PANELS, PANELS_AT_ONCE,
+ CODE, TRANSPOSE, COPY, SCRATCH, OUT, STEP_OUT, STEP_X, PLANE, GROUP_PACKED, GROUP_W, STEP_W, PHASES) = range(27)  # fmt: skip
+SIZE, ORIGIN, ADVANCE, REGION = 27, 30, 33, 36  # triples: depth, height, width
+PHASE = 39  # where the phases' entries begin
+# Places in an entry of a phase; what belongs to a chunk comes for a whole chunk and for the last one.
+DEPTH, OFFSETS, SOURCES, RUN, PACKED, DENSE, COUNT, TABLE, PLACES, REACH, ENTRY = 0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 14
+
+
+class Phase(NamedTuple):
+    """Output places start, start + out_step, ...: `count` of them, and the taps each sees: (kernel position, shift)."""
+
+    start: int
+    count: int
+    taps: list[tuple[int, int]]
+
+
+class Axis(NamedTuple):
+    """A correlation along one dimension of what is read (`size`) and written (`out`)."""
+
+    size: int
+    out: int
+    kernel: int
+    step: int
+    out_step: int
+    phases: list[Phase]
+
+    @property
+    def low(self) -> int:
+        return min((shift for phase in self.phases for _, shift in phase.taps), default=0)
+
+    @property
+    def span(self) -> int:
+        return max((shift for phase in self.phases for _, shift in phase.taps), default=0) - self.low
+
+    @property
+    def count(self) -> int:
+        return max(phase.count for phase in self.phases)
+
+    @property
+    def inside(self) -> bool:
+        """Whether no tap falls into padding."""
+        return self.low >= 0 and all((p.count - 1) * self.step + shift < self.size for p in self.phases for _, shift in p.taps)
+
+    @property
+    def identity(self) -> bool:
+        return self.kernel == 1 and self.step == self.out_step == 1 and self.size == self.out and self.phases[0].taps == [(0, 0)]
+
+
+def forward_axis(size: int, out: int, kernel: int, stride: int, padding: tuple[int, int], dilation: int) -> Axis:
+    """The convolution itself."""
+    return Axis(size, out, kernel, stride, 1, [Phase(0, out, [(k, k * dilation - padding[0]) for k in range(kernel)])])
+
+
+def gradient_axis(size: int, out: int, kernel: int, stride: int, padding: tuple[int, int], dilation: int) -> Axis:
+    """From the gradient of the output to that of the input."""
+    phases = []
+    for r in range(min(stride, size)):
+        reached = [(k, (r + padding[0] - k * dilation) // stride) for k in range(kernel) if (r + padding[0] - k * dilation) % stride == 0]
+        phases.append(Phase(r, -(-(size - r) // stride), reached))
+    return Axis(out, size, kernel, 1, stride, phases)
+
+
+def _merged(axes: Sequence[Axis]) -> list[Axis]:
+    """Neighbouring dimensions in which nothing happens as one, so that rows are long."""
+    result = [axes[0]]
+    for axis in axes[1:]:
+        if axis.identity and result[-1].identity:
+            n = axis.size * result.pop().size
+            axis = Axis(n, n, 1, 1, 1, [Phase(0, n, [(0, 0)])])
+        result.append(axis)
+    return [forward_axis(1, 1, 1, 1, (0, 0), 1)] * (3 - len(result)) + result
+
+
+class _Tile(NamedTuple):
+    """Which orientation, and the size of a tile; `width` output channels are a panel of packed weights."""
+
+    channels: bool
+    rows: int
+    vectors: int
+    width: int
+
+
+def _choose_tile(axes: Sequence[Axis], features: int, dtype: np.dtype) -> _Tile:
+    """The orientation that leaves fewer lanes idle."""
+    vector, last = lanes(dtype), axes[-1]
+    along = max(1, last.count) / (-(-max(1, last.count) // vector) * vector)
+    if dtype.kind == "f":
+        across = 0.9 * features / (-(-features // vector) * vector)
+    else:
+        across = 0.0
+    if (last.step > 1 or last.out_step > 1) or across > along:
+        blocks = -(-features // vector)
+        vectors = blocks if blocks <= 3 else min((2, 3), key=lambda v: -(-blocks // v) * v)
+        pixels = max(1, math.prod(max(1, a.count) for a in axes))
+        most = 10 if vectors == 1 else min(13, rows_for(vectors))  # every row has a pointer of its own
+        most = min(most, rows_for(vectors))
+        return _Tile(True, -(-pixels // -(-pixels // most)), vectors, vectors * vector)
+    most = rows_for(2)
+    rows = -(-features // -(-features // most))
+    vectors = max(v for v in (2, 3, 4, 5, 6) if v == 2 or rows_for(v) >= rows)
+    return _Tile(False, rows, vectors, rows)
+
+
+class Plan(NamedTuple):
+    """What the kernels read, and the memory they need."""
+
+    numbers: np.ndarray
+    packed: int
+    scratch: int
+    work: int
+
+
+class _Layout:
+    """The region of an image that a chunk of output places reads, and where in memory its places are."""
+
+    def __init__(self, axes: Sequence[Axis], channels: int, chunk: int, split: int, dtype: np.dtype):
+        self.axes, self.split, self.chunk = axes, split, chunk
+        self.in_place = all(a.inside for a in axes)
+        self.region = [(min(chunk, a.count) if i == split else a.count) * a.step - a.step + a.span + 1 for i, a in enumerate(axes)]
+        line = 64 // dtype.itemsize
+        self.lines = [self.region[1] * self.region[2], self.region[2], 1]
+        self.plane = math.prod(self.region)
+        if self.plane > 16 * line:  # planes an odd number of cache lines apart do not compete for one place in the cache
+            self.plane = (-(-self.plane // line) | 1) * line
+        if self.in_place:
+            self.lines, self.plane = [axes[1].size * axes[2].size, axes[2].size, 1], math.prod(a.size for a in axes)
+        self.size = 0 if self.in_place else channels * self.plane + 8 * line
+        self.out_lines = [axes[1].out * axes[2].out, axes[2].out, 1]
+
+    def shifts(self, phases: Sequence[Phase]) -> np.ndarray:
+        """Where each combination of taps is, from the place of an output."""
+        parts = [np.array([shift - (0 if self.in_place else a.low) for _, shift in p.taps], np.int64) * line
+                 for a, p, line in zip(self.axes, phases, self.lines, strict=True)]  # fmt: skip
+        return _outer_sum(parts)
+
+    def counts(self, phases: Sequence[Phase], last: bool) -> list[int]:
+        """Output places of a phase in a chunk."""
+        counts = [p.count for p in phases]
+        whole = self.chunk * (-(-max(1, self.axes[self.split].count) // self.chunk) - 1)
+        counts[self.split] = max(0, counts[self.split] - whole) if last else min(self.chunk, counts[self.split])
+        return counts
+
+    def places(self, phases: Sequence[Phase], counts: Sequence[int], every: int = 1) -> tuple[np.ndarray, np.ndarray]:
+        """Where the first tap of each output place is, and where the output is; of rows only every `every`-th place."""
+        along = [np.arange(0, n, every if i == 2 else 1, dtype=np.int64) for i, n in enumerate(counts)]
+        bases = _outer_sum([t * a.step * line for t, a, line in zip(along, self.axes, self.lines, strict=True)])
+        outs = _outer_sum([(p.start + t * a.out_step) * line for p, t, a, line in zip(phases, along, self.axes, self.out_lines, strict=True)])
+        return bases, outs
+
+
+def _outer_sum(parts: Sequence[np.ndarray]) -> np.ndarray:
+    a, b, c = parts
+    return (a[:, None, None] + b[:, None] + c).reshape(-1)
+
+
+def _padded(table: np.ndarray, multiple: int) -> np.ndarray:
+    """The last row again until the number of rows is a multiple."""
+    return np.concatenate([table, np.repeat(table[-1:], -len(table) % multiple, 0)])
+
+
+def _cut(axes: Sequence[Axis], images: int, channels: int, panels: int, depth: int, tile: _Tile, dtype: np.dtype) -> tuple[int, int, int]:
+    """The dimension that is cut into chunks, the places of a chunk, and the panels of weights of a task."""
+    split = next((i for i, a in enumerate(axes) if a.count > 1), 2)
+    count, step, span = max(1, axes[split].count), axes[split].step, axes[split].span
+    pixels = math.prod(max(1, a.count) for a in axes)
+    others = channels * math.prod(a.count * a.step + a.span for i, a in enumerate(axes) if i != split) * dtype.itemsize
+    chunk = min(count, max(1, (_REGION // max(1, others) - span) // step))
+    at_once = max(1, min(panels, _WEIGHTS // max(1, depth * tile.width * dtype.itemsize)))
+    wanted = min(_TASKS, images * panels * tile.width * depth * pixels // _GRAIN)
+    tasks = images * -(-panels // at_once) * -(-count // chunk)
+    if tasks < wanted:
+        least = max(1, 2 * span // step)
+        chunk = min(chunk, max(-(-count * tasks // (wanted * -(-count // chunk))), min(least, count)))
+        tasks = images * -(-panels // at_once) * -(-count // chunk)
+    if tasks < wanted:
+        at_once = max(1, at_once * tasks // wanted)
+    if split == 2 and not tile.channels:  # whole vectors
+        unit = lanes(dtype) * tile.vectors
+        chunk = -(-chunk // unit) * unit
+    return split, chunk, at_once
+
+
+def make(axes: Sequence[Axis], images: int, groups: int, channels: int, features: int, of_group: int, step_w: int, step_k: int, dtype: np.dtype) -> Plan:
+    """The plan of a correlation. The weight of (group, feature, channel, position) is at group * of_group + feature * step_w +
+    channel * step_k + position."""
+    axes = _merged(axes)
+    tile = _choose_tile(axes, features, dtype)
+    panels = -(-features // tile.width)
+    taps = [math.prod(len(p.taps) for p in phases) for phases in itertools.product(*(a.phases for a in axes))]
+    split, chunk, at_once = _cut(axes, images * groups, channels, panels, channels * max(taps), tile, dtype)
+    layout = _Layout(axes, channels, chunk, split, dtype)
+    chunks = -(-max(1, axes[split].count) // chunk)
+    tasks = images * groups * chunks * -(-panels // at_once)
+    numbers = np.zeros(PHASE + ENTRY * len(taps), np.int64)
+    kind = "channels" if tile.channels else "pixels"
+    out = tile.rows * lanes(dtype) * tile.width if tile.channels else 0
+    line = 64 // dtype.itemsize
+    scratch = (-(-(layout.size + out) // line) | 1) * line
+    fast = dtype.kind == "f" and not DISABLED
+    packed, tables, at = 0, [], len(numbers)
+    combinations = list(itertools.product(*(a.phases for a in axes)))
+    for i, phases in enumerate(combinations):
+        entry = numbers[PHASE + i * ENTRY : PHASE + (i + 1) * ENTRY]
+        entry[PACKED] = packed
+        added = _fill_entry(entry, at, layout, phases, tile, channels, step_k, dtype)
+        packed += panels * (1 + int(entry[DEPTH])) * tile.width
+        tables += added
+        at += sum(map(len, added))
+    heads = {
+        TASKS: tasks, IMAGES: images, GROUPS: groups, CHUNKS: chunks, CHANNELS: channels, FEATURES: features,
+        PLANE_X: math.prod(a.size for a in axes), PLANE_Y: math.prod(a.out for a in axes), IN_PLACE: layout.in_place,
+        CHANNEL_KIND: tile.channels, ROWS: tile.rows, VECTORS: tile.vectors, WIDTH: tile.width, PANELS: panels, PANELS_AT_ONCE: at_once,
+        CODE: address(kind, dtype, tile.rows, tile.vectors), TRANSPOSE: address("transpose", dtype) if fast else 0,
+        COPY: address("copy", dtype), SCRATCH: scratch, OUT: layout.size,
+        STEP_OUT: chunk * axes[split].out_step * layout.out_lines[split], STEP_X: chunk * axes[split].step * layout.lines[split],
+        PLANE: layout.plane, GROUP_PACKED: packed, GROUP_W: of_group, STEP_W: step_w, PHASES: len(combinations),
+    }  # fmt: skip
+    for place, value in heads.items():
+        numbers[place] = value
+    for i, a in enumerate(axes):
+        numbers[SIZE + i], numbers[ORIGIN + i], numbers[REGION + i] = a.size, a.low, layout.region[i]
+        numbers[ADVANCE + i] = chunk * a.step if i == split else 0
+    work = images * groups * features * channels * sum(
+        t * math.prod(p.count for p in phases) for t, phases in zip(taps, combinations, strict=True)) // 8  # fmt: skip
+    return Plan(np.concatenate([numbers, *tables]), groups * packed, scratch, work)
+
+
+def _fill_entry(entry: np.ndarray, at: int, layout: _Layout, phases: Sequence[Phase], tile: _Tile, channels: int, step_k: int,
+                dtype: np.dtype) -> list[np.ndarray]:  # fmt: skip
+    """Describe one phase; returns its tables, which will lie at `at`."""
+    tables: list[np.ndarray] = []
+
+    def put(table: np.ndarray) -> int:
+        tables.append(table.reshape(-1))
+        return at + sum(map(len, tables[:-1]))
+
+    channel = np.arange(channels, dtype=np.int64)[:, None]
+    offsets = (channel * layout.plane + layout.shifts(phases)).reshape(-1)
+    kernel = [a.kernel for a in layout.axes]
+    positions = _outer_sum([np.array([k for k, _ in p.taps], np.int64) * n for p, n in zip(phases, (kernel[1] * kernel[2], kernel[2], 1), strict=True)])
+    sources = (channel * step_k + positions).reshape(-1)
+    entry[DEPTH], entry[OFFSETS], entry[SOURCES], entry[RUN] = len(offsets), put(offsets), put(sources), _run(sources)
+    for last in (False, True):
+        counts = layout.counts(phases, last)
+        if not tile.channels:
+            bases, outs = layout.places(phases, counts, lanes(dtype))
+            left = np.minimum(lanes(dtype), counts[2] - np.arange(0, counts[2], lanes(dtype)))
+            pieces = np.stack([bases, outs, np.tile(left, len(bases) // max(1, len(left)))], 1)
+            table = _padded(pieces, tile.vectors)
+            table[len(pieces) :, 2] = 0
+        else:
+            bases, outs = layout.places(phases, counts)
+            table = _padded(bases, tile.rows)
+            entry[DENSE] = layout.axes[1].out_step == layout.axes[2].out_step == layout.axes[0].out_step == 1
+        entry[COUNT + last], entry[TABLE + last], entry[PLACES + last] = len(bases), put(table), put(outs)
+        entry[REACH + last] = (bases.max(initial=0) + offsets.max(initial=0) + lanes(dtype)) if len(bases) else 0
+    return tables
+
+
+def _run(sources: np.ndarray) -> int:
+    """Every how many of them the sources are not neighbours."""
+    breaks = np.flatnonzero(np.diff(sources) != 1) + 1
+    run = int(breaks[0]) if len(breaks) else len(sources)
+    return run if run and len(sources) % run == 0 and (np.diff(sources.reshape(-1, run), axis=1) == 1).all() else 1

@@ -1,0 +1,124 @@
+"""Correlations as a plan says: convolution, and the gradient of its input. The weights are packed into panels, and tiles of
+`numgrad.jit.convolution` multiply them with the image where it lies, or with a copy of a part of it that has the padding.
+
+Tasks (some features, image, group, chunk of output places) are dealt to lanes, one a thread, each with its own scratch memory. What a
+task computes does not depend on its lane.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..jit import device, empty, get_num_threads, kernel, launch, prange
+from ..jit.convolution import channels_tile, copy, pixels_tile, transpose
+from .conv_plan import (
+    ADVANCE, CHANNEL_KIND, CHANNELS, CHUNKS, CODE, COPY, COUNT, DENSE, DEPTH, ENTRY, FEATURES, GROUP_PACKED, GROUP_W, GROUPS, IMAGES,
+    IN_PLACE, OFFSETS, ORIGIN, OUT, PACKED, PANELS, PANELS_AT_ONCE, PHASE, PHASES, PLACES, PLANE, PLANE_X, PLANE_Y, REACH, REGION, ROWS, RUN,
+    SCRATCH, SIZE, SOURCES, STEP_OUT, STEP_W, STEP_X, TABLE, TASKS, TRANSPOSE, VECTORS, WIDTH, Plan,
+)  # fmt: skip
+
+
+@device
+def _pack_panel(out, w, bias, g, unit):  # type: ignore[no-untyped-def]
+    """One panel of weights: a row of biases, then a row for each (channel, tap), `WIDTH` features long."""
+    group, panel, at = unit // (g[PHASES] * g[PANELS]), unit % g[PANELS], PHASE + unit // g[PANELS] % g[PHASES] * ENTRY
+    width, depth, run, sources = g[WIDTH], g[at + DEPTH], g[at + RUN], g[at + SOURCES]
+    to = group * g[GROUP_PACKED] + g[at + PACKED] + panel * (1 + depth) * width
+    used, source = min(width, g[FEATURES] - panel * width), group * g[GROUP_W] + panel * width * g[STEP_W]
+    for i in range(width):
+        out[to + i] = bias[group * g[FEATURES] + panel * width + i] if bias.size and i < used else 0
+    to += width
+    if g[TRANSPOSE] and run > 3:
+        for k in range(0, depth, run):
+            transpose(g[TRANSPOSE], out, to + k * width, w, source + g[sources + k], used, run, width, g[STEP_W])
+    else:
+        for k in range(depth):
+            for i in range(used):
+                out[to + k * width + i] = w[source + i * g[STEP_W] + g[sources + k]]
+
+
+@kernel
+def _pack(out, w, bias, g):  # type: ignore[no-untyped-def]
+    for unit in prange(g[GROUPS] * g[PHASES] * g[PANELS]):
+        _pack_panel(out, w, bias, g, np.int64(unit))
+
+
+@device
+def copy_region(scratch, at, x, at_x, g, chunk):  # type: ignore[no-untyped-def]
+    """The part of an image that a chunk reads, zeros where it hangs over the edge."""
+    z, y, x0 = g[ORIGIN] + chunk * g[ADVANCE], g[ORIGIN + 1] + chunk * g[ADVANCE + 1], g[ORIGIN + 2] + chunk * g[ADVANCE + 2]
+    height, width, lines, line = g[SIZE + 1], g[SIZE + 2], g[REGION + 1], g[REGION + 2]
+    top, left = max(0, -y), max(0, -x0)
+    rows, columns = min(lines, height - y) - top, min(line, width - x0) - left
+    for i in range(g[CHANNELS] * g[PLANE]):
+        scratch[at + i] = 0
+    for channel in range(g[CHANNELS]):
+        for k in range(max(0, -z), min(g[REGION], g[SIZE] - z)):
+            to = at + channel * g[PLANE] + (k * lines + top) * line + left
+            source = at_x + ((channel * g[SIZE] + z + k) * height + y + top) * width + x0 + left
+            copy(g[COPY], scratch, to, x, source, max(0, rows), max(0, columns), line, width)
+
+
+@device
+def _store(y, at_y, scratch, at, g, dense, outs, count, features):  # type: ignore[no-untyped-def]
+    """Features of some places, from rows of places to rows of features."""
+    if dense:
+        transpose(g[TRANSPOSE], y, at_y + g[outs], scratch, at, count, features, g[PLANE_Y], g[WIDTH])
+    else:
+        for j in range(features):
+            for i in range(count):
+                y[at_y + j * g[PLANE_Y] + g[outs + i]] = scratch[at + i * g[WIDTH] + j]
+
+
+@device
+def _task(y, x, w, scratch, g, lane, task):  # type: ignore[no-untyped-def]
+    chunk, slab = task % g[CHUNKS], task // g[CHUNKS] % (g[IMAGES] * g[GROUPS])
+    first = task // (g[CHUNKS] * g[IMAGES] * g[GROUPS]) * g[PANELS_AT_ONCE]
+    last = 1 if chunk == g[CHUNKS] - 1 else 0
+    panels, width, rows, vectors = min(g[PANELS], first + g[PANELS_AT_ONCE]), g[WIDTH], g[ROWS], g[VECTORS]
+    at_x, at_y = slab * g[CHANNELS] * g[PLANE_X], slab * g[FEATURES] * g[PLANE_Y] + chunk * g[STEP_OUT]
+    if g[IN_PLACE]:
+        image, at_x = x, at_x + chunk * g[STEP_X]
+    else:
+        copy_region(scratch, lane * g[SCRATCH], x, at_x, g, chunk)
+        image, at_x = scratch, lane * g[SCRATCH]
+    for phase in range(g[PHASES]):
+        at = PHASE + phase * ENTRY
+        depth, offsets, count, table, places = g[at + DEPTH], g[at + OFFSETS], g[at + COUNT + last], g[at + TABLE + last], g[at + PLACES + last]
+        at_w, size = slab % g[GROUPS] * g[GROUP_PACKED] + g[at + PACKED], (1 + depth) * width
+        if g[CHANNEL_KIND]:
+            out = lane * g[SCRATCH] + g[OUT]
+            many = (g[SCRATCH] - g[OUT]) // (rows * width) * rows
+            for panel in range(first, panels):
+                used = min(width, g[FEATURES] - panel * width)
+                for i in range(0, count, many):
+                    stop = min(count, i + many)
+                    for p in range(i, stop, rows):
+                        channels_tile(g[CODE], rows, width, scratch, out + (p - i) * width, image, at_x, w, at_w + panel * size, g, offsets, table + p, depth)
+                    _store(y, at_y + panel * width * g[PLANE_Y], scratch, out, g, g[TRANSPOSE] and g[at + DENSE], places + i, stop - i, used)
+        else:
+            exact = 1 if g[IN_PLACE] and at_x + g[at + REACH + last] > x.size else 0
+            for p in range(0, count, vectors):
+                for panel in range(first, panels):
+                    pixels_tile(g[CODE], rows, vectors, y, at_y + panel * width * g[PLANE_Y], image, at_x, w, at_w + panel * size, g, offsets,
+                                table + 3 * p, depth, g[PLANE_Y], min(width, g[FEATURES] - panel * width), exact)  # fmt: skip
+
+
+@device
+def _lane(y, x, w, scratch, g, lane, lanes):  # type: ignore[no-untyped-def]
+    for task in range(lane * g[TASKS] // lanes, (lane + 1) * g[TASKS] // lanes):
+        _task(y, x, w, scratch, g, lane, task)
+
+
+@kernel
+def _correlate(y, x, w, scratch, g, lanes):  # type: ignore[no-untyped-def]
+    for lane in prange(lanes):
+        _lane(y, x, w, scratch, g, np.int64(lane), lanes)
+
+
+def correlate(y: np.ndarray, x: np.ndarray, w: np.ndarray, bias: np.ndarray, plan: Plan) -> None:
+    """Write into y the correlation of x with w that a plan describes; all of them in one dimension."""
+    packed = empty(plan.packed, y.dtype)
+    launch(_pack, packed, w, bias, plan.numbers, work=plan.packed * 4)
+    lanes = min(get_num_threads(), int(plan.numbers[TASKS]))
+    launch(_correlate, y, x, packed, empty(lanes * plan.scratch, y.dtype), plan.numbers, lanes, work=plan.work)
