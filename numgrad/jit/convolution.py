@@ -4,7 +4,7 @@ A row of the column matrix is the image shifted by (channel, kernel position), s
 are two orientations of a product, and one of its gradient:
 
 - `pixels`: vectors of neighbouring pixels, one broadcast weight for each row (output channel) of the tile;
-- `channels`: vectors of output channels, one broadcast pixel for each row of the tile, wherever the pixels lie;
+- `channels`: vectors of output channels, one broadcast pixel for each row of the tile; rows come in runs of `run` pixels, `step` apart;
 - `sums`: for the weight's gradient, vectors of (kernel column, channel), summed over pixels.
 
 A function is compiled for each size of tile that a plan asks for, kept in the disk cache, and called by its address.
@@ -100,17 +100,17 @@ def _pixels_body(e: _Emitter, arguments: list[Any], rows: int, vectors: int, exa
                 e.store(e.add(start, sums[i * vectors + j]), e.at(outs[j], builder.mul(step_y, e.index(i))), masks[j])
 
 
-def _channels(e: _Emitter, module: ir.Module, name: str, rows: int, vectors: int) -> None:
+def _channels(e: _Emitter, module: ir.Module, name: str, rows: int, vectors: int, run: int, step: int) -> None:
     y, x, w, first, offsets, places, depth = e.begin(module, name, "y x w first", "offsets places", "depth")
     builder, width = e.builder, vectors * e.lanes
-    bases = [e.at(x, e.entry(places, i)) for i in range(rows)]
+    bases = [e.at(x, e.entry(places, i)) for i in range(rows // run)]
 
     def body(pointers: list[Any], sums: list[Any]) -> list[Any]:
         weights, offset = pointers[0], builder.load(pointers[1])
         columns = [e.load(e.at(weights, j * e.lanes)) for j in range(vectors)]
         result = []
         for i in range(rows):
-            factor = e.splat(builder.load(e.at(bases[i], offset)))
+            factor = e.splat(builder.load(e.at(e.at(bases[i // run], offset), i % run * step)))
             result += [e.multiply_add(factor, columns[j], sums[i * vectors + j]) for j in range(vectors)]
         return result
 
@@ -143,7 +143,7 @@ def _sums(e: _Emitter, module: ir.Module, name: str, rows: int, vectors: int) ->
     builder.ret_void()
 
 
-def _transpose(e: _Emitter, module: ir.Module, name: str, rows: int, vectors: int) -> None:
+def _transpose(e: _Emitter, module: ir.Module, name: str) -> None:
     """y[j * step_y + i] = x[i * step_x + j] in square blocks; halves of a block's rows are interleaved until it is transposed."""
     y, x, m, n, step_y, step_x = e.begin(module, name, "y x", "", "m n step_y step_x")
     builder, size = e.builder, e.lanes
@@ -168,7 +168,7 @@ def _transpose(e: _Emitter, module: ir.Module, name: str, rows: int, vectors: in
     builder.ret_void()
 
 
-def _copy(e: _Emitter, module: ir.Module, name: str, rows: int, vectors: int) -> None:
+def _copy(e: _Emitter, module: ir.Module, name: str) -> None:
     y, x, m, n, step_y, step_x = e.begin(module, name, "y x", "", "m n step_y step_x")
     builder = e.builder
     rest = builder.srem(n, e.index(e.lanes))
@@ -185,17 +185,17 @@ def _copy(e: _Emitter, module: ir.Module, name: str, rows: int, vectors: int) ->
     builder.ret_void()
 
 
-_WRITERS = {"pixels": _pixels, "channels": _channels, "sums": _sums, "transpose": _transpose, "copy": _copy}
+_WRITERS: dict[str, Any] = {"pixels": _pixels, "channels": _channels, "sums": _sums, "transpose": _transpose, "copy": _copy}
 
 
 @functools.cache
-def address(kind: str, dtype: np.dtype, rows: int = 0, vectors: int = 0) -> int:
+def address(kind: str, dtype: np.dtype, *sizes: int) -> int:
     """Where a tile of a dtype and a size is: what the functions below call."""
     if DISABLED:
         return 0
-    name = f"{kind}_{dtype.name}_{rows}_{vectors}"
+    name = "_".join(map(str, (kind, dtype.name, *sizes)))
     module = ir.Module(f"numgrad_{name}")
-    _WRITERS[kind](_Emitter(dtype), module, name, rows, vectors)
+    _WRITERS[kind](_Emitter(dtype), module, name, *sizes)
     return int(functions(module.name, str(module), [name])[0])
 
 
@@ -212,11 +212,12 @@ if DISABLED:
             for i in range(used):
                 y[at_y + out + i * step_y :][:count] = total[i]
 
-    def channels_tile(code: int, rows: int, width: int, y: Any, at_y: int, x: Any, at_x: int, w: Any, at_w: int,
+    def channels_tile(code: int, rows: int, run: int, step: int, width: int, y: Any, at_y: int, x: Any, at_x: int, w: Any, at_w: int,
                       plan: Any, offsets: int, places: int, depth: int) -> None:  # fmt: skip
-        """y[i, j] = w[0, j] + sum over k of x[places[i] + offsets[k]] * w[1 + k, j]."""
+        """y[i, j] = w[0, j] + sum over k of x[places[i // run] + i % run * step + offsets[k]] * w[1 + k, j]."""
         weights = w[at_w : at_w + (1 + depth) * width].reshape(1 + depth, width)
-        columns = x[at_x + plan[places : places + rows, None] + plan[offsets : offsets + depth]]
+        pixels = (plan[places : places + rows // run, None] + np.arange(run) * step).reshape(-1, 1)
+        columns = x[at_x + pixels + plan[offsets : offsets + depth]]
         y[at_y : at_y + rows * width].reshape(rows, width)[...] = weights[0] + columns @ weights[1:]
 
     def sums_tile(code: int, rows: int, width: int, y: Any, at_y: int, g: Any, at_g: int, x: Any, at_x: int,
@@ -247,8 +248,8 @@ else:
         _call(code, y, at_y, x, at_x, w, at_w + rows, w, at_w, plan, offsets, plan, pieces, depth, step_y, used, exact)
 
     @device
-    def channels_tile(code, rows, width, y, at_y, x, at_x, w, at_w, plan, offsets, places, depth):  # type: ignore[no-untyped-def]
-        """y[i, j] = w[0, j] + sum over k of x[places[i] + offsets[k]] * w[1 + k, j]."""
+    def channels_tile(code, rows, run, step, width, y, at_y, x, at_x, w, at_w, plan, offsets, places, depth):  # type: ignore[no-untyped-def]
+        """y[i, j] = w[0, j] + sum over k of x[places[i // run] + i % run * step + offsets[k]] * w[1 + k, j]."""
         _call(code, y, at_y, x, at_x, w, at_w + width, w, at_w, plan, offsets, plan, places, depth)
 
     @device

@@ -25,9 +25,9 @@ _GRAIN, _TASKS = 1 << 17, 16
 
 # Places in the plan.
 (TASKS, IMAGES, GROUPS, CHUNKS, CHANNELS, FEATURES, PLANE_X, PLANE_Y, IN_PLACE, CHANNEL_KIND, ROWS, VECTORS, WIDTH, PANELS, PANELS_AT_ONCE,
- CODE, TRANSPOSE, COPY, SCRATCH, OUT, STEP_OUT, STEP_X, PLANE, GROUP_PACKED, GROUP_W, STEP_W, PHASES) = range(27)  # fmt: skip
-SIZE, ORIGIN, ADVANCE, REGION = 27, 30, 33, 36  # triples: depth, height, width
-PHASE = 39  # where the phases' entries begin
+ CODE, TRANSPOSE, COPY, SCRATCH, OUT, STEP_OUT, STEP_X, PLANE, GROUP_PACKED, GROUP_W, STEP_W, STRETCH, STEP, PHASES) = range(29)  # fmt: skip
+SIZE, ORIGIN, ADVANCE, REGION = 29, 32, 35, 38  # triples: depth, height, width
+PHASE = 41  # where the phases' entries begin
 # Places in an entry of a phase; what belongs to a chunk comes for a whole chunk and for the last one.
 DEPTH, OFFSETS, SOURCES, RUN, PACKED, DENSE, COUNT, TABLE, PLACES, REACH, ENTRY = 0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 14
 
@@ -104,27 +104,36 @@ class _Tile(NamedTuple):
     rows: int
     vectors: int
     width: int
+    run: int = 1  # neighbouring pixels that share a pointer
 
 
 def _choose_tile(axes: Sequence[Axis], features: int, dtype: np.dtype) -> _Tile:
     """The orientation that leaves fewer lanes idle."""
     vector, last = lanes(dtype), axes[-1]
     along = max(1, last.count) / (-(-max(1, last.count) // vector) * vector)
-    if dtype.kind == "f":
-        across = 0.9 * features / (-(-features // vector) * vector)
-    else:
-        across = 0.0
-    if (last.step > 1 or last.out_step > 1) or across > along:
+    across = 0.9 * features / (-(-features // vector) * vector) if dtype.kind == "f" else 0
+    if last.step > 1 or last.out_step > 1 or across > along:
         blocks = -(-features // vector)
         vectors = blocks if blocks <= 3 else min((2, 3), key=lambda v: -(-blocks // v) * v)
-        pixels = max(1, math.prod(max(1, a.count) for a in axes))
-        most = 10 if vectors == 1 else min(13, rows_for(vectors))  # every row has a pointer of its own
-        most = min(most, rows_for(vectors))
-        return _Tile(True, -(-pixels // -(-pixels // most)), vectors, vectors * vector)
+        rows, run = _rows_of_pixels(axes, vectors)
+        return _Tile(True, rows, vectors, vectors * vector, run)
     most = rows_for(2)
     rows = -(-features // -(-features // most))
     vectors = max(v for v in (2, 3, 4, 5, 6) if v == 2 or rows_for(v) >= rows)
     return _Tile(False, rows, vectors, rows)
+
+
+def _rows_of_pixels(axes: Sequence[Axis], vectors: int) -> tuple[int, int]:
+    """Rows of a tile, and how many neighbours share a pointer: a divisor of the width, so that runs never cross lines."""
+    pixels = max(1, math.prod(a.count for a in axes))
+    width = math.gcd(*(p.count for p in axes[-1].phases)) if pixels > axes[-1].count else 1
+    most = min(rows_for(vectors), 24)
+
+    def time(rows: int, run: int) -> float:
+        return -(-pixels // rows) * max(rows * vectors, rows + vectors + 1, 8)
+
+    choices = [(run * count, run) for run in range(1, most + 1) if max(1, width) % run == 0 for count in range(1, min(8, most // run) + 1)]
+    return min(choices, key=lambda c: (time(*c), c[0] // c[1]))
 
 
 class Plan(NamedTuple):
@@ -236,10 +245,10 @@ def make(axes: Sequence[Axis], images: int, groups: int, channels: int, features
         TASKS: tasks, IMAGES: images, GROUPS: groups, CHUNKS: chunks, CHANNELS: channels, FEATURES: features,
         PLANE_X: math.prod(a.size for a in axes), PLANE_Y: math.prod(a.out for a in axes), IN_PLACE: layout.in_place,
         CHANNEL_KIND: tile.channels, ROWS: tile.rows, VECTORS: tile.vectors, WIDTH: tile.width, PANELS: panels, PANELS_AT_ONCE: at_once,
-        CODE: address(kind, dtype, tile.rows, tile.vectors), TRANSPOSE: address("transpose", dtype) if fast else 0,
+        CODE: address(kind, dtype, tile.rows, tile.vectors, *((tile.run, axes[-1].step) if tile.channels else ())), TRANSPOSE: address("transpose", dtype) if fast else 0,
         COPY: address("copy", dtype), SCRATCH: scratch, OUT: layout.size,
         STEP_OUT: chunk * axes[split].out_step * layout.out_lines[split], STEP_X: chunk * axes[split].step * layout.lines[split],
-        PLANE: layout.plane, GROUP_PACKED: packed, GROUP_W: of_group, STEP_W: step_w, PHASES: len(combinations),
+        PLANE: layout.plane, GROUP_PACKED: packed, GROUP_W: of_group, STEP_W: step_w, STRETCH: tile.run, STEP: axes[-1].step, PHASES: len(combinations),
     }  # fmt: skip
     for place, value in heads.items():
         numbers[place] = value
@@ -276,7 +285,7 @@ def _fill_entry(entry: np.ndarray, at: int, layout: _Layout, phases: Sequence[Ph
             table[len(pieces) :, 2] = 0
         else:
             bases, outs = layout.places(phases, counts)
-            table = _padded(bases, tile.rows)
+            table = _padded(bases[:: tile.run], tile.rows // tile.run)
             entry[DENSE] = layout.axes[1].out_step == layout.axes[2].out_step == layout.axes[0].out_step == 1
         entry[COUNT + last], entry[TABLE + last], entry[PLACES + last] = len(bases), put(table), put(outs)
         entry[REACH + last] = (bases.max(initial=0) + offsets.max(initial=0) + lanes(dtype)) if len(bases) else 0

@@ -14,7 +14,7 @@ from ..jit.convolution import channels_tile, copy, pixels_tile, transpose
 from .conv_plan import (
     ADVANCE, CHANNEL_KIND, CHANNELS, CHUNKS, CODE, COPY, COUNT, DENSE, DEPTH, ENTRY, FEATURES, GROUP_PACKED, GROUP_W, GROUPS, IMAGES,
     IN_PLACE, OFFSETS, ORIGIN, OUT, PACKED, PANELS, PANELS_AT_ONCE, PHASE, PHASES, PLACES, PLANE, PLANE_X, PLANE_Y, REACH, REGION, ROWS, RUN,
-    SCRATCH, SIZE, SOURCES, STEP_OUT, STEP_W, STEP_X, TABLE, TASKS, TRANSPOSE, VECTORS, WIDTH, Plan,
+    SCRATCH, SIZE, SOURCES, STEP, STEP_OUT, STEP_W, STEP_X, STRETCH, TABLE, TASKS, TRANSPOSE, VECTORS, WIDTH, Plan,
 )  # fmt: skip
 
 
@@ -94,7 +94,8 @@ def _task(y, x, w, scratch, g, lane, task):  # type: ignore[no-untyped-def]
                 for i in range(0, count, many):
                     stop = min(count, i + many)
                     for p in range(i, stop, rows):
-                        channels_tile(g[CODE], rows, width, scratch, out + (p - i) * width, image, at_x, w, at_w + panel * size, g, offsets, table + p, depth)
+                        channels_tile(g[CODE], rows, g[STRETCH], g[STEP], width, scratch, out + (p - i) * width, image, at_x, w, at_w + panel * size,
+                                      g, offsets, table + p // g[STRETCH], depth)  # fmt: skip
                     _store(y, at_y + panel * width * g[PLANE_Y], scratch, out, g, g[TRANSPOSE] and g[at + DENSE], places + i, stop - i, used)
         else:
             exact = 1 if g[IN_PLACE] and at_x + g[at + REACH + last] > x.size else 0
