@@ -130,7 +130,7 @@ def _rows_of_pixels(axes: Sequence[Axis], vectors: int) -> tuple[int, int]:
     most = min(rows_for(vectors), 24)
 
     def time(rows: int, run: int) -> float:
-        return -(-pixels // rows) * max(rows * vectors, rows + vectors + 1, 8)
+        return -(-pixels // rows) * max(rows * vectors, rows + vectors + 2, 12)
 
     choices = [(run * count, run) for run in range(1, most + 1) if max(1, width) % run == 0 for count in range(1, min(8, most // run) + 1)]
     return min(choices, key=lambda c: (time(*c), c[0] // c[1]))
