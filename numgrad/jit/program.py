@@ -1,0 +1,290 @@
+"""Programs: lists of kernel calls that run as one native call.
+
+A call is the address of a kernel's native code and a block of 64-bit words: sizes, scalars, and for each array the number
+of the memory it lies in and an offset there. Memories are given by a table of addresses, so a program can run again on
+other inputs by changing the table. A small function of LLVM IR, one for each form of block, unpacks a block into a call.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import llvmlite.ir as ir
+import numpy as np
+from numba import types
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import cpu_target
+
+from . import threads
+from .kernel import DISABLED, Kernel
+
+__all__ = ["Call", "Fill", "Place", "Program", "Verify", "signature_of"]
+
+_WORD, _STATUS, _BYTES = ir.IntType(64), ir.IntType(32), ir.IntType(8).as_pointer()
+_WORDS = _WORD.as_pointer()
+
+
+class Place(NamedTuple):
+    """Where an array lies: the number of its memory, the offset of its first element in bytes, and its form."""
+
+    memory: int
+    offset: int
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+class Call(NamedTuple):
+    """A kernel and its arguments: places and numbers. `signature` is the form it was compiled in (None without the JIT)."""
+
+    kernel: Kernel
+    parallel: bool
+    signature: Any
+    args: tuple[Any, ...]
+
+
+class Fill(NamedTuple):
+    """Bytes of a memory set to zero."""
+
+    place: Place
+
+
+class Verify(NamedTuple):
+    """An int64 report that must be -1 everywhere; else the program stops, and `refuse(report, *arrays)` raises."""
+
+    report: Place
+    refuse: Any
+    arrays: tuple[Place, ...]
+
+
+def signature_of(kernel: Kernel, args: Sequence[Any]) -> Any:
+    """The argument types a kernel is compiled for when it is called with these."""
+    return None if DISABLED else tuple(kernel.serial.typeof_pyval(a) for a in args)
+
+
+class Program:
+    """Calls that run one after the other. `memories` counts the memories that their places name."""
+
+    def __init__(self, steps: Sequence[Any], memories: int):
+        self.steps = list(steps)
+        self.addresses = np.zeros(max(memories, 1), np.int64)
+        self._large = any(type(s) is Call and s.parallel for s in steps)
+        self._assembled: dict[bool, tuple[Any, ...]] = {}  # with the parallel twins of kernels where they pay, and without
+
+    def _assemble(self, parallel: bool) -> tuple[Any, ...]:
+        blocks = [_block(step, parallel) for step in self.steps]
+        entries = _entries({form for form, _, _ in blocks})
+        words = np.array([word for _, _, block in blocks for word in block] or [0], np.int64)
+        table, at = [], words.ctypes.data
+        for form, function, block in blocks:
+            table += [entries[form], function, at]
+            at += 8 * len(block)
+        rows = np.array(table or [0], np.int64)
+        # Blocks and memories are found by address: the arrays must live, and stay where they are, as long as the program.
+        made = (_walker(), rows.ctypes.data, len(blocks), self.addresses.ctypes.data, rows, words)
+        self._assembled[parallel] = made
+        return made
+
+    def run(self) -> int:
+        """Run all; the number of the step whose report stopped it, or -1."""
+        if DISABLED:
+            return self._interpret()
+        pooled = self._large and threads.acquire()
+        try:
+            walk, table, count, memories, *_ = self._assembled.get(pooled) or self._assemble(pooled)
+            return walk(table, count, memories)
+        finally:
+            if pooled:
+                threads.release()
+
+    def _interpret(self) -> int:
+        for number, step in enumerate(self.steps):
+            if type(step) is Call:
+                step.kernel.serial(*[self.array(a) if type(a) is Place else a for a in step.args])
+            elif type(step) is Fill:
+                self.array(step.place)[...] = 0
+            elif (self.array(step.report) != -1).any():
+                return number
+        return -1
+
+    def array(self, place: Place) -> np.ndarray:
+        """The array that lies at a place now; it does not keep its memory alive."""
+        size = int(np.prod(place.shape, dtype=np.int64))
+        if size == 0:
+            return np.empty(place.shape, place.dtype)
+        last = sum((n - 1) * s for n, s in zip(place.shape, place.strides, strict=True)) + place.dtype.itemsize
+        raw = (ctypes.c_char * last).from_address(int(self.addresses[place.memory]) + place.offset)
+        return np.ndarray(place.shape, place.dtype, raw, 0, place.strides)
+
+
+# --- blocks ---------------------------------------------------------------------------------------------------------
+# The form of a block has a letter for each argument of the native function: p a pointer into a memory (two words), i an
+# integer, f a float, d a double; and two forms of their own: "fill" and "verify".
+
+
+def _block(step: Any, parallel: bool) -> tuple[str, int, list[int]]:
+    """The form of a step's block, the address of its native code, and the block's words."""
+    if type(step) is Fill:
+        return "fill", 0, [step.place.memory, step.place.offset, _bytes(step.place)]
+    if type(step) is Verify:
+        return "verify", 0, [step.report.memory, step.report.offset, step.report.shape[0]]
+    dispatcher = step.kernel.parallel if step.parallel and parallel else step.kernel.serial
+    if step.signature not in dispatcher.overloads:
+        dispatcher.compile(step.signature)
+    compiled = dispatcher.overloads[step.signature]
+    form, words = "", []
+    for a, kind in zip(step.args, step.signature, strict=True):
+        letters, values = _unpacked(a, kind)
+        form += letters
+        words += values
+    return form, compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name), words
+
+
+def _bytes(place: Place) -> int:
+    return int(np.prod(place.shape, dtype=np.int64)) * place.dtype.itemsize
+
+
+def _unpacked(value: Any, kind: Any) -> tuple[str, list[int]]:
+    """How Numba passes an argument of a type: the letters of its parts, and their words."""
+    if isinstance(kind, types.Array):
+        size = int(np.prod(value.shape, dtype=np.int64))
+        head = [0, 0, size, value.dtype.itemsize, value.memory, value.offset]  # memory info and parent: none
+        return "iiiip" + "ii" * len(value.shape), [*head, *value.shape, *value.strides]
+    if isinstance(kind, (types.UniTuple, types.Tuple)):
+        parts = [_unpacked(v, k) for v, k in zip(value, kind, strict=True)]
+        return "".join(letters for letters, _ in parts), [word for _, words in parts for word in words]
+    if isinstance(kind, types.Float):
+        dtype = np.float32 if kind.bitwidth == 32 else np.float64
+        word = int(np.array([value], dtype).view(np.uint32 if kind.bitwidth == 32 else np.int64)[0])
+        return "f" if kind.bitwidth == 32 else "d", [word]
+    if isinstance(kind, (types.Integer, types.Boolean)):
+        return "i", [int(np.array([int(value)]).astype(np.uint64).astype(np.int64)[0]) if int(value) >= 2**63 else int(value)]
+    raise NotImplementedError(f"a kernel's argument of type {kind} cannot be recorded")
+
+
+# --- native code ----------------------------------------------------------------------------------------------------
+
+_made: dict[str, int] = {}
+_libraries: list[Any] = []  # native code lives as long as its library
+_making = threading.Lock()
+
+
+def _entries(forms: set[str]) -> dict[str, int]:
+    """The address of the function that unpacks each form of block."""
+    with _making:
+        missing = sorted(forms - _made.keys())
+        if missing:
+            _made.update(_compile({form: _entry_ir for form in missing}))
+        return {form: _made[form] for form in forms}
+
+
+def _walker() -> Any:
+    with _making:
+        if "walk" not in _made:
+            _made.update(_compile({"walk": _walk_ir}))
+    prototype = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
+    return prototype(_made["walk"])
+
+
+def _compile(makers: dict[str, Any]) -> dict[str, int]:
+    with global_compiler_lock:
+        generator = cpu_target.target_context.codegen()
+        library = generator.create_library(f"numgrad_program_{len(_libraries)}")
+        module = ir.Module(library.name)
+        names = {form: f"numgrad_{len(_libraries)}_{n}" for n, form in enumerate(makers)}
+        for form, make in makers.items():
+            make(module, names[form], form)
+        library.add_ir_module(module)
+        library.finalize()
+        _libraries.append(library)
+        return {form: library.get_pointer_to_function(name) for form, name in names.items()}
+
+
+# A function that unpacks: status entry(address of native code, block, table of memories). Not 0 stops the program.
+_ENTRY = ir.FunctionType(_STATUS, [_WORD, _WORDS, _WORDS])
+
+
+def _entry_ir(module: ir.Module, name: str, form: str) -> None:
+    function = ir.Function(module, _ENTRY, name)
+    builder = ir.IRBuilder(function.append_basic_block())
+    target, block, memories = function.args
+
+    def word(n: int) -> Any:
+        return builder.load(builder.gep(block, [_WORD(n)]))
+
+    def address(n: int) -> Any:
+        return builder.add(builder.load(builder.gep(memories, [word(n)])), word(n + 1))
+
+    if form == "fill":
+        start = builder.inttoptr(address(0), _BYTES)
+        fill = module.declare_intrinsic("llvm.memset", [_BYTES, _WORD])
+        builder.call(fill, [start, ir.IntType(8)(0), word(2), ir.IntType(1)(0)])
+        builder.ret(_STATUS(0))
+    elif form == "verify":
+        _verify_ir(builder, function, builder.inttoptr(address(0), _WORDS), word(2))
+    else:
+        builder.ret(_call_ir(builder, target, form, word, address))
+
+
+def _call_ir(builder: Any, target: Any, form: str, word: Any, address: Any) -> Any:
+    """The call of a kernel as Numba makes it: a place for the result, one for an exception, then every argument's parts."""
+    values, n = [], 0
+    for letter in form:
+        if letter == "p":
+            values.append(address(n))
+            n += 1
+        elif letter == "i":
+            values.append(word(n))
+        elif letter == "d":
+            values.append(builder.bitcast(word(n), ir.DoubleType()))
+        else:
+            values.append(builder.bitcast(builder.trunc(word(n), ir.IntType(32)), ir.FloatType()))
+        n += 1
+    signature = ir.FunctionType(_STATUS, [_WORDS, _BYTES.as_pointer(), *[v.type for v in values]])
+    result, exception = builder.alloca(_WORD), builder.alloca(_BYTES)
+    return builder.call(builder.inttoptr(target, signature.as_pointer()), [result, exception, *values])
+
+
+def _verify_ir(builder: Any, function: Any, report: Any, count: Any) -> None:
+    """1 if any word of a report is not -1."""
+    head, body, bad, good = (function.append_basic_block(n) for n in ("head", "body", "bad", "good"))
+    at = builder.alloca(_WORD)
+    builder.store(_WORD(0), at)
+    builder.branch(head)
+    builder.position_at_end(head)
+    builder.cbranch(builder.icmp_signed("<", builder.load(at), count), body, good)
+    builder.position_at_end(body)
+    i = builder.load(at)
+    builder.store(builder.add(i, _WORD(1)), at)
+    builder.cbranch(builder.icmp_signed("==", builder.load(builder.gep(report, [i])), _WORD(-1)), head, bad)
+    builder.position_at_end(bad)
+    builder.ret(_STATUS(1))
+    builder.position_at_end(good)
+    builder.ret(_STATUS(0))
+
+
+def _walk_ir(module: ir.Module, name: str, form: str) -> None:
+    """walk(table, count, memories): call entry(function, block) for each row of the table; the first that stops, or -1."""
+    function = ir.Function(module, ir.FunctionType(_WORD, [_WORDS, _WORD, _WORDS]), name)
+    table, count, memories = function.args
+    builder = ir.IRBuilder(function.append_basic_block("start"))
+    head, body, stop, done = (function.append_basic_block(n) for n in ("head", "body", "stop", "done"))
+    at = builder.alloca(_WORD)
+    builder.store(_WORD(0), at)
+    builder.branch(head)
+    builder.position_at_end(head)
+    builder.cbranch(builder.icmp_signed("<", builder.load(at), count), body, done)
+    builder.position_at_end(body)
+    i = builder.load(at)
+    row = builder.gep(table, [builder.mul(i, _WORD(3))])
+    entry, target, block = (builder.load(builder.gep(row, [_WORD(k)])) for k in range(3))
+    status = builder.call(builder.inttoptr(entry, _ENTRY.as_pointer()), [target, builder.inttoptr(block, _WORDS), memories])
+    builder.store(builder.add(i, _WORD(1)), at)
+    builder.cbranch(builder.icmp_signed("==", status, _STATUS(0)), head, stop)
+    builder.position_at_end(stop)
+    builder.ret(i)
+    builder.position_at_end(done)
+    builder.ret(_WORD(-1))
