@@ -1,0 +1,189 @@
+"""The recorder: notes what a function launches, and on which memory, while it runs eagerly."""
+
+from __future__ import annotations
+
+import bisect
+import sys
+import threading
+import weakref
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..jit import Kernel, Observer
+from ..jit.program import Call, Fill, Place, Verify, signature_of
+
+_PACKAGE = str(Path(__file__).parent.parent)
+#: Bytes up to which the content of an array that nobody keeps is compared from recording to recording.
+_SMALL = 1 << 16
+
+
+class Memory:
+    """A block of memory that launches touch: `temporary` (made by the step), `input` (an argument's) or `state` (any other)."""
+
+    __slots__ = ("address", "kind", "length", "owner", "position", "reference")
+
+    def __init__(self, kind: str, address: int, length: int, owner: Any = None, position: int = -1):
+        self.kind, self.address, self.length, self.owner, self.position = kind, address, length, owner, position
+        self.reference: Any = None  # of a temporary: to see whether somebody still holds it in the end
+
+    @property
+    def alive(self) -> bool:
+        """Whether a temporary's array still exists."""
+        return self.reference is not None and self.reference() is not None
+
+
+class Unrecordable(Exception):
+    """Why a function cannot be replayed, in words for its user."""
+
+
+class Recorder(Observer):
+    """Everything a function did below its ops: `steps`, on numbered `memories`. `reason` says why it cannot be replayed."""
+
+    def __init__(self, inputs: list[np.ndarray]):
+        self.thread = threading.get_ident()
+        self.steps: list[Any] = []
+        self.lines: list[str] = []
+        self.memories: list[Memory] = []
+        self.reason: str | None = None
+        self._starts: list[int] = []  # addresses of memories that exist now, in order, and their numbers
+        self._numbers: list[int] = []
+        for position, array in enumerate(inputs):
+            if array.size:
+                self._enter(Memory("input", address(array), extent(array), array, position))
+
+    # --- what the doors tell ---
+
+    def launched(self, kernel: Kernel, parallel: bool, args: tuple[Any, ...]) -> None:
+        if threading.get_ident() != self.thread or self.reason:
+            return
+        try:
+            signature = signature_of(kernel, args)
+            self.steps.append(Call(kernel, parallel, signature, tuple([self._argument(a) for a in args])))
+            self.lines.append(user_line())
+        except Unrecordable as why:
+            self.refuse(str(why))
+
+    def allocated(self, array: np.ndarray, zeroed: bool) -> None:
+        if threading.get_ident() != self.thread or self.reason or array.nbytes == 0:
+            return
+        memory = Memory("temporary", address(array), array.nbytes)
+        number = self._enter(memory)
+        memory.reference = weakref.ref(array, lambda _: self._leave(memory.address, number))
+        if zeroed:
+            self.steps.append(Fill(Place(number, 0, array.dtype, array.shape, array.strides)))
+            self.lines.append("")
+
+    def was_read(self, array: np.ndarray) -> None:
+        if threading.get_ident() == self.thread:
+            self.refuse("a value is read by Python (.item(), .numpy(), bool(), print, a data-dependent shape)")
+
+    def verified(self, report: np.ndarray, refuse: Any, arrays: tuple[np.ndarray, ...]) -> None:
+        if threading.get_ident() == self.thread and not self.reason:
+            self.steps.append(Verify(self.place(report), refuse, tuple(self.place(a) for a in arrays)))
+            self.lines.append(user_line())
+
+    def refuse(self, reason: str) -> None:
+        """Note that this cannot be replayed, and where in the user's code the cause is."""
+        if self.reason is None:
+            self.reason = f"{reason}, at {user_line()}"
+
+    # --- arrays and memories ---
+
+    def _argument(self, value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            return self.place(value)
+        if isinstance(value, tuple):
+            return tuple(self._argument(v) for v in value)
+        if isinstance(value, (bool, int, float, np.generic)):
+            return value
+        raise Unrecordable(f"a kernel takes an argument of type {type(value).__name__}")
+
+    def place(self, array: np.ndarray) -> Place:
+        """Which memory an array lies in, and where."""
+        if array.size == 0:
+            return Place(0, 0, array.dtype, array.shape, array.strides)
+        at = address(array)
+        number = self.find(at)
+        if number is None:
+            number = self._enter_state(array)
+        return Place(number, at - self.memories[number].address, array.dtype, array.shape, array.strides)
+
+    def find(self, at: int) -> int | None:
+        """The number of the memory that an address lies in."""
+        where = bisect.bisect_right(self._starts, at) - 1
+        if where < 0:
+            return None
+        memory = self.memories[self._numbers[where]]
+        low = self._starts[where]
+        return self._numbers[where] if low <= at < low + memory.length else None
+
+    def _enter_state(self, array: np.ndarray) -> int:
+        owner = owner_of(array)
+        memory = Memory("state", address(owner), extent(owner), owner)
+        where = bisect.bisect_right(self._starts, memory.address + memory.length - 1) - 1
+        if where >= 0 and self._starts[where] + self.memories[self._numbers[where]].length > memory.address:
+            raise Unrecordable("an argument shares memory with other data of the step")
+        return self._enter(memory)
+
+    def _enter(self, memory: Memory) -> int:
+        self.memories.append(memory)
+        number = len(self.memories) - 1
+        where = bisect.bisect_left(self._starts, memory.address)
+        self._starts.insert(where, memory.address)
+        self._numbers.insert(where, number)
+        return number
+
+    def _leave(self, low: int, number: int) -> None:
+        where = bisect.bisect_left(self._starts, low)
+        while where < len(self._starts) and self._starts[where] == low:
+            if self._numbers[where] == number:
+                del self._starts[where], self._numbers[where]
+                return
+            where += 1
+
+    # --- when it is over ---
+
+    def constants(self, at_sites: set[int]) -> dict[int, bytes]:
+        """Content of arrays that nobody else keeps alive: the step made them on the host, and they must not change."""
+        found = {}
+        for number, memory in enumerate(self.memories):
+            # references: the memory's own and the call's
+            if memory.kind == "state" and number not in at_sites and sys.getrefcount(memory.owner) <= 2:
+                if memory.length > _SMALL:
+                    raise Unrecordable("the step makes a large array on the host (from a list or with NumPy)")
+                found[number] = memory.owner.tobytes()
+        return found
+
+
+def address(array: np.ndarray) -> int:
+    """The address of an array's first element."""
+    return array.__array_interface__["data"][0]
+
+
+def extent(array: np.ndarray) -> int:
+    """Bytes from an array's first element to the end of its last. (There are no negative strides.)"""
+    return array.itemsize + sum((n - 1) * s for n, s in zip(array.shape, array.strides, strict=True)) if array.size else 0
+
+
+def owner_of(array: np.ndarray) -> np.ndarray:
+    """The array whose memory a view shows."""
+    while True:
+        base = array.base
+        if type(base) is not np.ndarray:
+            base = getattr(base, "base", None) if type(base).__name__ == "DummyArray" else None  # as_strided's helper
+            if type(base) is not np.ndarray:
+                return array
+        array = base
+
+
+def user_line() -> str:
+    """File and line of the innermost frame that is not numgrad's."""
+    frame: Any = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    return "an unknown line" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+__all__ = ["Memory", "Recorder", "Unrecordable", "address", "owner_of", "user_line"]

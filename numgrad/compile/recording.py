@@ -1,0 +1,184 @@
+"""A recording: one eager run of a function as steps on memories, and what it left behind: results, gradients, changed state."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..jit import observe
+from ..jit.program import Call, Fill, Place, Verify
+from ..tensor import Tensor
+from .recorder import Memory, Recorder, Unrecordable, address
+from .tree import flatten
+from .watch import Watch
+
+
+class Site:
+    """Where Python holds an array that a step uses or makes: the data of a tensor, or of its gradient."""
+
+    __slots__ = ("of_grad", "tensor")
+
+    def __init__(self, tensor: Tensor, of_grad: bool):
+        self.tensor, self.of_grad = tensor, of_grad
+
+    @property
+    def key(self) -> tuple[int, bool]:
+        """What tells sites apart."""
+        return id(self.tensor), self.of_grad
+
+    def array(self) -> np.ndarray | None:
+        """The array that is there now."""
+        if not self.of_grad:
+            return self.tensor._data
+        return None if self.tensor.grad is None else self.tensor.grad._data
+
+
+class Recording:
+    """One run of a function. `reason` says why it cannot be replayed; if None, the rest says how."""
+
+    def __init__(self, function: Callable[..., Any], args: Any, kwargs: Any, inputs: list[np.ndarray], roots: list[Any]):
+        self.watch = Watch(roots)
+        before = [(t._data, t.grad, t._version) for t in self.watch.tensors]
+        self.no_grads = [t.grad is None for t in self.watch.tensors]
+        self.require_grads = [t._requires_grad for t in self.watch.tensors]
+        recorder = Recorder(inputs)
+        with observe(recorder):
+            self.result = function(*args, **kwargs)
+        self.reason = recorder.reason
+        self.unsteady = self.watch.changed() or (None if len(Watch(roots).tensors) == len(before) else "a tensor")
+        if self.reason is None:
+            try:
+                self._conclude(recorder, before)
+            except Unrecordable as why:
+                self.reason = str(why)
+
+    def _conclude(self, recorder: Recorder, before: list[Any]) -> None:
+        self.lines = recorder.lines
+        self.bumps = [(t, t._version - v) for t, (_, _, v) in zip(self.watch.tensors, before, strict=True) if t._version != v]
+        self.made: list[tuple[Site, Place]] = []  # sites that hold an array of the step's in the end
+        self.cleared: list[Tensor] = []  # tensors whose gradient is gone
+        for tensor, (data, grad, _) in zip(self.watch.tensors, before, strict=True):
+            if tensor._data is not data:
+                self.made.append((Site(tensor, False), recorder.place(tensor._data)))
+            if tensor.grad is None and grad is not None:
+                self.cleared.append(tensor)
+            elif tensor.grad is not grad:
+                self.made.append((Site(tensor, True), recorder.place(tensor.grad._data)))
+        self._find_results(recorder)
+        self._find_sites(recorder, before)
+        self._number(recorder)
+
+    def _find_results(self, recorder: Recorder) -> None:
+        """How to make the result again: each leaf as the same object, or as a tensor at a place."""
+        leaves, self.spec = flatten(self.result)
+        self.outputs: list[Any] = []
+        watched = {id(t) for t in self.watch.tensors}
+        for leaf in leaves:
+            if not isinstance(leaf, Tensor) or id(leaf) in watched:
+                self.outputs.append(leaf)
+                continue
+            node = leaf.grad_fn
+            if node is not None and getattr(node, "values", None) is not None:
+                raise Unrecordable("the result still has its graph: call backward() inside, or return it detached")
+            self.outputs.append((recorder.place(leaf._data), leaf._requires_grad))
+        self._refuse_escapes(recorder)
+
+    def _refuse_escapes(self, recorder: Recorder) -> None:
+        """Every array of the step's that still lives must be in its result or at a site."""
+        known = {o[0].memory for o in self.outputs if type(o) is tuple} | {place.memory for _, place in self.made}
+        kept = [n for n, m in enumerate(recorder.memories) if m.alive and n not in known]
+        if kept:
+            gc.collect()
+            if any(recorder.memories[n].alive for n in kept):
+                raise Unrecordable("a tensor made inside is kept outside: return it instead")
+        for place in [o[0] for o in self.outputs if type(o) is tuple] + [place for _, place in self.made]:
+            if place.shape and 0 in place.shape:
+                continue
+            if recorder.memories[place.memory].kind != "temporary":
+                raise Unrecordable("the result shares memory with an argument or with state")
+
+    def _find_sites(self, recorder: Recorder, before: list[Any]) -> None:
+        """Which tensors hold the state memories that steps use, as they were before."""
+        self.sites: dict[int, tuple[Site, np.ndarray]] = {}
+        for tensor, (data, grad, _) in zip(self.watch.tensors, before, strict=True):
+            for array, site in ((data, Site(tensor, False)), (None if grad is None else grad._data, Site(tensor, True))):
+                number = recorder.find(address(array)) if array is not None and array.size else None
+                if number is not None and recorder.memories[number].kind == "state":
+                    self.sites.setdefault(number, (site, array))
+        self.constants = recorder.constants(set(self.sites))
+
+    def _number(self, recorder: Recorder) -> None:
+        """Number memories as steps first name them, so that recordings can be compared."""
+        order: dict[int, int] = {}
+        fixed = [p for _, p in self.made] + [o[0] for o in self.outputs if type(o) is tuple]
+
+        def renumber(place: Place) -> Place:
+            return place._replace(memory=order.setdefault(place.memory, len(order)))
+
+        used = {p.memory for s in recorder.steps if type(s) is not Fill for p in places(s)} | {p.memory for p in fixed}
+        steps = [s for s in recorder.steps if type(s) is not Fill or s.place.memory in used]
+        self.lines = [line for s, line in zip(recorder.steps, recorder.lines, strict=True) if type(s) is not Fill or s.place.memory in used]
+        self.steps = [moved(step, renumber) for step in steps]
+        self.made = [(site, renumber(place)) for site, place in self.made]
+        self.outputs = [(renumber(o[0]), o[1]) if type(o) is tuple else o for o in self.outputs]
+        self.memories: list[Memory] = [recorder.memories[n] for n in order]
+        self.sites = {order[n]: found for n, found in self.sites.items() if n in order}
+        self.constants = {order[n]: content for n, content in self.constants.items() if n in order}
+
+    def differs(self, other: Recording) -> str | None:
+        """Where two recordings are not the same program, in words, or None."""
+        for mine, theirs, line in zip(self.steps, other.steps, self.lines, strict=False):
+            if _form(mine) != _form(theirs):
+                return f"what is computed at {line} changes from call to call"
+        same = len(self.steps) == len(other.steps) and self._identity() == other._identity()
+        return None if same else "the memory or the results that it uses change from call to call"
+
+    def _identity(self) -> Any:
+        memories = [
+            (m.kind, m.length, m.position, self.sites[n][0].key if n in self.sites else self.constants.get(n, id(m.owner)))
+            for n, m in enumerate(self.memories)
+        ]
+        outputs = [o if type(o) is tuple else (id(o) if isinstance(o, Tensor) else repr(o)) for o in self.outputs]
+        made = [(site.key, place) for site, place in self.made]
+        return memories, outputs, made, self.spec, [id(t) for t in self.cleared], [(id(t), n) for t, n in self.bumps]
+
+
+def places(step: Any) -> list[Place]:
+    """All places that a step names."""
+    if type(step) is Fill:
+        return [step.place]
+    return [step.report, *step.arrays] if type(step) is Verify else [p for a in step.args for p in _inner(a)]
+
+
+def _inner(value: Any) -> list[Place]:
+    if type(value) is Place:
+        return [value]
+    return [p for v in value for p in _inner(v)] if type(value) is tuple else []
+
+
+def moved(step: Any, move: Callable[[Place], Place]) -> Any:
+    """A step with its places replaced."""
+
+    def replaced(value: Any) -> Any:
+        if type(value) is Place:
+            return move(value)
+        return tuple(replaced(v) for v in value) if type(value) is tuple else value
+
+    if type(step) is Call:
+        return step._replace(args=replaced(step.args))
+    if type(step) is Fill:
+        return Fill(move(step.place))
+    return Verify(move(step.report), step.refuse, replaced(step.arrays))
+
+
+def _form(step: Any) -> Any:
+    """A step as far as two recordings must agree on it."""
+    if type(step) is Call:
+        return step.kernel, step.parallel, step.signature, repr(step.args)
+    return step if type(step) is Fill else (step.report, step.arrays)
+
+
+__all__ = ["Recording", "Site", "moved", "places"]

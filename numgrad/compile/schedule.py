@@ -1,0 +1,43 @@
+"""Where temporaries lie: one arena, in which memories that are never needed at the same time share their place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .recording import Recording, places
+
+#: Every memory starts at a multiple of this: a cache line, and the widest vector.
+_ALIGNMENT = 64
+
+
+class Layout:
+    """Steps in order, and for each temporary that is no result its offset in an arena of `arena` bytes."""
+
+    def __init__(self, recording: Recording, steps: list[Any], lines: list[str]):
+        self.steps, self.lines = steps, lines
+        kept = {o[0].memory for o in recording.outputs if type(o) is tuple} | {p.memory for _, p in recording.made}
+        first: dict[int, int] = {}
+        last: dict[int, int] = {}
+        for at, step in enumerate(steps):
+            for place in places(step):
+                if recording.memories and recording.memories[place.memory].kind == "temporary" and place.memory not in kept:
+                    first.setdefault(place.memory, at)
+                    last[place.memory] = at
+        sizes = {n: -(-recording.memories[n].length // _ALIGNMENT) * _ALIGNMENT for n in first}
+        self.offsets = _pack(first, last, sizes)
+        self.arena = max((self.offsets[n] + sizes[n] for n in sizes), default=0)
+        self.unshared = sum(sizes.values())
+
+
+def _pack(first: dict[int, int], last: dict[int, int], sizes: dict[int, int]) -> dict[int, int]:
+    """Offsets, largest memories first, each at the lowest place that no memory living at the same time occupies."""
+    offsets: dict[int, int] = {}
+    for n in sorted(sizes, key=lambda n: (-sizes[n], first[n])):
+        taken = sorted((offsets[m], offsets[m] + sizes[m]) for m in offsets if first[m] <= last[n] and first[n] <= last[m])
+        at = 0
+        for start, stop in taken:
+            if at + sizes[n] <= start:
+                break
+            at = max(at, stop)
+        offsets[n] = at
+    return offsets

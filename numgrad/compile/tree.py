@@ -1,0 +1,38 @@
+"""Nested arguments and results as a flat list of leaves and a description of the nest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def flatten(value: Any) -> tuple[list[Any], Any]:
+    """The leaves of nested lists, tuples and dicts, and what `unflatten` needs to nest them again (hashable)."""
+    leaves: list[Any] = []
+    return leaves, _flatten(value, leaves)
+
+
+def _flatten(value: Any, leaves: list[Any]) -> Any:
+    kind = type(value)
+    if kind is list or kind is tuple or (isinstance(value, tuple) and hasattr(value, "_fields")):
+        return (kind, None, tuple([_flatten(v, leaves) for v in value]))
+    if isinstance(value, dict):
+        return (kind, tuple(value), tuple([_flatten(v, leaves) for v in value.values()]))
+    leaves.append(value)
+    return None
+
+
+def unflatten(leaves: list[Any], spec: Any) -> Any:
+    """The nest again."""
+    return _unflatten(iter(leaves), spec)
+
+
+def _unflatten(leaves: Any, spec: Any) -> Any:
+    if spec is None:
+        return next(leaves)
+    kind, keys, parts = spec
+    values = [_unflatten(leaves, part) for part in parts]
+    if keys is not None:
+        made = kind() if kind is not dict else {}
+        made.update(zip(keys, values, strict=True))
+        return made
+    return kind(*values) if hasattr(kind, "_fields") else kind(values)

@@ -1,0 +1,216 @@
+"""What a function can reach besides its arguments: modules, optimizers, tensors and plain values, and whether they are as they were.
+
+A recording stands for the function only while these do. They are found through the function's globals, closure, `self` and
+arguments; a `Watch` holds each together with the place it was found in, so that a call checks them without a walk.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import types
+from collections.abc import Iterable
+from operator import is_
+from typing import Any
+
+import numpy as np
+
+from ..nn.modules.module import Module
+from ..optim.optimizer import Optimizer
+from ..tensor import Tensor
+
+_ABSENT: Any = object()
+_PLAIN = (bool, int, float, complex, str, bytes, type(None))
+#: Where code does not change while a program runs, nor the data in it: not walked.
+_FIXED = frozenset(sys.stdlib_module_names) | {"numgrad", "numpy", "numba"}
+_LIMIT = 100_000
+
+
+class Watch:
+    """Everything reachable from some roots, as it is now."""
+
+    def __init__(self, roots: Iterable[Any]):
+        roots = list(roots)
+        self._words: set[str] = set()  # names that the user's code mentions
+        self._walk(roots)  # once for the names, for attributes are chosen by them
+        self._walk(roots)
+        self._sizes = list(map(len, self._sized))
+        self._flags = [_flags(o) for o in self.optimizers]
+
+    # --- checking ---
+
+    def changed(self) -> str | None:
+        """The name of something that is not what it was, or None."""
+        if all(map(is_, map(dict.get, self._maps, self._keys), self._values)) and list(map(len, self._sized)) == self._sizes:
+            for cell, value, name in self._cells:
+                if _content(cell) is not value:
+                    return name
+            for now, before, name in self._lists:
+                if len(now) != len(before) or not all(map(is_, now, before)):
+                    return name
+            if not self.optimizers or [_flags(o) for o in self.optimizers] == self._flags:
+                return None
+            return "a hyperparameter group"
+        return self._culprit()
+
+    def _culprit(self) -> str | None:
+        """The slow way: values that are equal though not the same are taken over."""
+        for i, (where, key, value) in enumerate(zip(self._maps, self._keys, self._values, strict=True)):
+            now = where.get(key, _ABSENT)
+            if now is not value:
+                if not _same(now, value):
+                    return self._names[i]
+                self._values[i] = now
+        if list(map(len, self._sized)) != self._sizes:
+            return "the members of a module or container"
+        return self.changed() if all(map(is_, map(dict.get, self._maps, self._keys), self._values)) else "a value"
+
+    def settings_to_memory(self) -> None:
+        """Let kernels see what the optimizers' hyperparameters are now."""
+        for optimizer in self.optimizers:
+            optimizer.write_settings()
+
+    # --- walking ---
+
+    def _walk(self, roots: list[Any]) -> None:
+        self.tensors: list[Tensor] = []
+        self.optimizers: list[Optimizer] = []
+        self._maps: list[dict[Any, Any]] = []  # entries of dictionaries: where, under which key, what, and its name
+        self._keys: list[Any] = []
+        self._values: list[Any] = []
+        self._names: list[str] = []
+        self._cells: list[tuple[Any, Any, str]] = []
+        self._sized: list[Any] = []  # containers whose size must stay
+        self._lists: list[tuple[Any, list[Any], str]] = []
+        self._seen: dict[int, Any] = {}
+        self._waiting: list[tuple[Any, str]] = [(root, "") for root in roots]
+        while self._waiting and len(self._seen) < _LIMIT:
+            value, name = self._waiting.pop()
+            if not isinstance(value, _PLAIN) and id(value) not in self._seen:
+                self._seen[id(value)] = value
+                self._visit(value, name)
+
+    def _visit(self, value: Any, name: str) -> None:
+        if isinstance(value, Tensor):
+            self.tensors.append(value)
+            self._tensor_attributes(value, name)
+        elif isinstance(value, Module):
+            self._module(value, name)
+        elif isinstance(value, Optimizer):
+            self._optimizer(value, name)
+        elif isinstance(value, types.FunctionType):
+            self._function(value, name)
+        elif isinstance(value, types.MethodType):
+            self._waiting += [(value.__self__, name), (value.__func__, name)]
+        elif isinstance(value, functools.partial):
+            self._waiting += [(value.func, name), (value.args, name), (value.keywords, name)]
+        elif isinstance(value, (list, tuple)):
+            if isinstance(value, list):
+                self._lists.append((value, list(value), name))
+            self._waiting += [(v, f"{name}[{i}]") for i, v in enumerate(value)]
+        elif isinstance(value, dict):
+            self._dictionary(value, name, list(value))
+            self._sized.append(value)
+        elif isinstance(value, types.ModuleType):
+            if not _is_fixed(value.__name__):
+                self._dictionary(value.__dict__, name, [k for k in self._words if k in value.__dict__])
+        elif hasattr(value, "__dict__") and not isinstance(value, type) and not isinstance(value, np.ndarray):
+            self._instance(value, name)
+
+    def _dictionary(self, where: dict[Any, Any], name: str, keys: Iterable[Any]) -> None:
+        for key in keys:
+            value = where[key]
+            self._maps.append(where)
+            self._keys.append(key)
+            self._values.append(value)
+            self._names.append(f"{name}.{key}" if name else str(key))
+            self._waiting.append((value, self._names[-1]))
+
+    def _tensor_attributes(self, tensor: Tensor, name: str) -> None:
+        if tensor._base is not None:
+            self._waiting.append((tensor._base, name))
+
+    def _module(self, module: Module, name: str) -> None:
+        members = module.__dict__
+        self._dictionary(members, name, [k for k, v in members.items() if k[:1] != "_" or not isinstance(v, (dict, set))])
+        for kind in ("_parameters", "_buffers", "_modules"):
+            self._dictionary(members[kind], name, members[kind])
+            self._sized.append(members[kind])
+        self._class_code(type(module), name)
+
+    def _optimizer(self, optimizer: Optimizer, name: str) -> None:
+        self.optimizers.append(optimizer)
+        self._sized += [optimizer.param_groups, optimizer.state]
+        for group in optimizer.param_groups:
+            self._waiting.append((group["params"], f"{name}.params"))
+        for key, entry in optimizer.state.items():
+            self._dictionary(optimizer.state, f"{name}.state", [key])
+            if isinstance(entry, dict):
+                self._waiting.append((entry, f"{name}.state"))
+
+    def _instance(self, value: Any, name: str) -> None:
+        """An object: what code of its user mentions; of the library's own, every plain value."""
+        fixed = _is_fixed(type(value).__module__)
+        if not fixed:
+            self._class_code(type(value), name)
+        chosen = [k for k, v in value.__dict__.items() if (isinstance(v, _PLAIN) if fixed else k in self._words)]
+        self._dictionary(value.__dict__, name, chosen)
+
+    def _class_code(self, kind: type, name: str) -> None:
+        for base in kind.__mro__:
+            if not _is_fixed(base.__module__):
+                for function in base.__dict__.values():
+                    if isinstance(function, types.FunctionType):
+                        self._function(function, name)
+
+    def _function(self, function: Any, name: str) -> None:
+        if _is_fixed(function.__module__ or "numgrad"):
+            return
+        function = getattr(function, "__wrapped__", function)
+        code = function.__code__
+        names = {n for part in _codes(code) for n in part.co_names}
+        self._words |= names
+        for cell_name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+            value = _content(cell)
+            self._cells.append((cell, value, cell_name))
+            self._waiting.append((value, cell_name))
+        self._waiting += [(d, name) for d in (function.__defaults__ or ())]
+        scope = function.__globals__
+        self._dictionary(scope, "", [n for n in names if n in scope and _matters(scope[n])])
+
+
+def _matters(value: Any) -> bool:
+    """Whether a global can change what a step does: the library's own functions and classes do not."""
+    module = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
+    is_code = isinstance(value, (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type))
+    return not (is_code and isinstance(module, str) and _is_fixed(module))
+
+
+def _is_fixed(module: str) -> bool:
+    return module.partition(".")[0] in _FIXED
+
+
+def _codes(code: types.CodeType) -> list[types.CodeType]:
+    return [code, *(inner for c in code.co_consts if isinstance(c, types.CodeType) for inner in _codes(c))]
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not set yet
+        return _ABSENT
+
+
+def _same(a: Any, b: Any) -> bool:
+    return type(a) is type(b) and isinstance(a, (*_PLAIN, np.dtype)) and (a == b or a != a and b != b)
+
+
+def _flags(optimizer: Optimizer) -> list[Any]:
+    """Which hyperparameters are there at all: their values are read from memory, but zero or not chooses the kernel."""
+    return [
+        [v if v is None or isinstance(v, (bool, str)) else isinstance(v, Tensor) or v != 0 for k, v in group.items() if k != "params"]
+        for group in optimizer.param_groups
+    ]
+
+
+__all__ = ["Watch"]
