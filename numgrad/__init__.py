@@ -139,7 +139,13 @@ def set_default_device(device):
     dtypes.check_device(device)
 
 
-from . import nn, optim, utils  # noqa: E402 - they are written with what stands above
+from . import (  # noqa: E402 - they are written with what stands above
+    compiler,
+    nn,
+    optim,
+    utils,
+)
+from .compiler import compile  # noqa: E402
 
 for _name in ("bilinear", "channel_shuffle", "cosine_similarity", "pairwise_distance", "pixel_shuffle", "pixel_unshuffle"):
     globals()[_name] = getattr(nn.functional, _name)

@@ -177,7 +177,7 @@ def _entries(forms: set[str]) -> dict[str, int]:
     with _making:
         missing = sorted(forms - _made.keys())
         if missing:
-            _made.update(_compile({form: _entry_ir for form in missing}))
+            _made.update(_compile(dict.fromkeys(missing, _entry_ir)))
         return {form: _made[form] for form in forms}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd import Node
 from ..jit import observe
 from ..jit.program import Call, Fill, Place, Verify
 from ..tensor import Tensor
@@ -34,6 +35,20 @@ class Site:
         if not self.of_grad:
             return self.tensor._data
         return None if self.tensor.grad is None else self.tensor.grad._data
+
+
+class Spent(Node):
+    """Where a result came from whose graph was used up inside the step."""
+
+    __slots__ = ()
+
+    def __init__(self, tensor: Tensor):
+        super().__init__([], [(tensor._data.shape, tensor._data.dtype)])
+
+    def gradients(self, grads: list[Any]) -> list[Any]:
+        raise RuntimeError(
+            "Trying to backward through the graph a second time: the compiled step that returned this tensor has done so already."
+        )
 
 
 class Recording:
@@ -80,9 +95,10 @@ class Recording:
             if not isinstance(leaf, Tensor) or id(leaf) in watched:
                 self.outputs.append(leaf)
                 continue
-            node = leaf.grad_fn
-            if node is not None and getattr(node, "values", None) is not None:
-                raise Unrecordable("the result still has its graph: call backward() inside, or return it detached")
+            if leaf.grad_fn is not None:
+                if getattr(leaf.grad_fn, "values", None) is not None:
+                    raise Unrecordable("the result still has its graph: call backward() inside, or return it detached")
+                leaf._node = Spent(leaf)  # what is left of the graph would keep temporaries alive
             self.outputs.append((recorder.place(leaf._data), leaf._requires_grad))
         self._refuse_escapes(recorder)
 
@@ -138,12 +154,16 @@ class Recording:
 
     def _identity(self) -> Any:
         memories = [
-            (m.kind, m.length, m.position, self.sites[n][0].key if n in self.sites else self.constants.get(n, id(m.owner)))
+            (m.kind, m.length, m.position if m.kind != "state" else self._holder(n, m))
             for n, m in enumerate(self.memories)
         ]
         outputs = [o if type(o) is tuple else (id(o) if isinstance(o, Tensor) else repr(o)) for o in self.outputs]
         made = [(site.key, place) for site, place in self.made]
         return memories, outputs, made, self.spec, [id(t) for t in self.cleared], [(id(t), n) for t, n in self.bumps]
+
+    def _holder(self, number: int, memory: Memory) -> Any:
+        """What tells a state memory from others: where it is held, its content if that is constant, or itself."""
+        return self.sites[number][0].key if number in self.sites else self.constants.get(number, id(memory.owner))
 
 
 def places(step: Any) -> list[Place]:
@@ -181,4 +201,4 @@ def _form(step: Any) -> Any:
     return step if type(step) is Fill else (step.report, step.arrays)
 
 
-__all__ = ["Recording", "Site", "moved", "places"]
+__all__ = ["Recording", "Site", "Spent", "moved", "places"]

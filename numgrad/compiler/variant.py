@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from operator import attrgetter, is_
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from ..jit import empty
 from ..jit.program import Place, Program
 from ..tensor import wrap
 from .recorder import address, owner_of
-from .recording import Recording, Site
+from .recording import Recording, Site, Spent
 from .schedule import Layout
 from .tree import unflatten
 
@@ -20,7 +21,8 @@ class Variant:
     """One recording made replayable."""
 
     def __init__(self, recording: Recording, layout: Layout):
-        self.watch, self.spec, self.bumps = recording.watch, recording.spec, recording.bumps
+        self.watch, self.spec = recording.watch, recording.spec
+        self._counters = [(tensor.version_counter(), count) for tensor, count in recording.bumps]
         self.no_grads, self.require_grads = recording.no_grads, recording.require_grads
         self.cleared, self.outputs, self.made = recording.cleared, recording.outputs, recording.made
         self.steps, self.lines = layout.steps, layout.lines
@@ -29,7 +31,7 @@ class Variant:
         self.arena = empty(max(layout.arena, 1), np.uint8)
         start = address(self.arena)
         self._inputs: list[tuple[int, int]] = []  # memory, number of the argument
-        self._sites: list[_Bound] = []
+        bound: list[_Bound] = []
         self._held: list[Any] = []
         for number, memory in enumerate(recording.memories):
             if memory.kind == "input":
@@ -38,14 +40,13 @@ class Variant:
                 addresses[number] = memory.address
                 self._held.append(memory.owner)
                 if number in recording.sites:
-                    self._sites.append(_Bound(number, *recording.sites[number], memory.address))
+                    bound.append(_Bound(number, *recording.sites[number]))
             elif number in layout.offsets:
                 addresses[number] = start + layout.offsets[number]
-        results = {o[0].memory for o in self.outputs if type(o) is tuple}
-        grads = {place.memory for _, place in self.made}
-        self._buffers = {n: _Buffers(n, recording.memories[n].length) for n in results | grads}
-        self._made = [_Made(site, place, self.program) for site, place in self.made]
-        self._fresh = [self._buffers[n] for n in sorted(results | grads)]
+        self._sites = _Sites(bound)
+        results = sorted({o[0].memory for o in self.outputs if type(o) is tuple})
+        self._results = [_Buffers(n, recording.memories[n].length) for n in results]
+        self._made = [_Made(site, place) for site, place in self.made]
 
     def fits(self) -> bool:
         """Whether what the function reaches is as it was when it was recorded."""
@@ -54,7 +55,7 @@ class Variant:
             self.watch.changed() is None
             and [t.grad is None for t in tensors] == self.no_grads
             and [t._requires_grad for t in tensors] == self.require_grads
-            and all(site.follows(self.program.addresses) for site in self._sites)
+            and self._sites.follow(self.program.addresses)
         )
 
     def run(self, inputs: list[np.ndarray]) -> Any:
@@ -62,7 +63,9 @@ class Variant:
         addresses = self.program.addresses
         for number, position in self._inputs:
             addresses[number] = inputs[position].__array_interface__["data"][0]
-        raw = {b.number: b.take(addresses) for b in self._fresh}
+        raw = {b.number: b.take(addresses) for b in self._results}
+        for made in self._made:
+            made.prepare(addresses, raw)
         self.watch.settings_to_memory()
         stopped = self.program.run()
         if stopped >= 0:
@@ -73,9 +76,9 @@ class Variant:
         for tensor in self.cleared:
             tensor.grad = None
         for made in self._made:
-            made.settle(raw[made.place.memory])
-        for tensor, count in self.bumps:
-            tensor.version_counter()[0] += count
+            made.settle()
+        for counter, count in self._counters:
+            counter[0] += count
         return self._result(raw)
 
     def _result(self, raw: dict[int, np.ndarray]) -> Any:
@@ -87,7 +90,7 @@ class Variant:
             place, requires = output
             tensor = wrap(_view(raw.get(place.memory), place))
             if requires:
-                tensor._requires_grad = True
+                tensor._requires_grad, tensor._node = True, Spent(tensor)
             leaves.append(tensor)
         return unflatten(leaves, self.spec)
 
@@ -98,25 +101,47 @@ def _view(raw: np.ndarray | None, place: Place) -> np.ndarray:
     return np.ndarray(place.shape, place.dtype, raw, place.offset, place.strides)
 
 
-class _Bound:
-    """A state memory and the site that holds its array: followed where the array is replaced by another of the same form."""
+class _Bound(NamedTuple):
+    """A state memory, and the site that held its array when it was recorded."""
 
-    __slots__ = ("array", "memory", "site")
+    memory: int
+    site: Site
+    array: np.ndarray
 
-    def __init__(self, memory: int, site: Site, array: np.ndarray, start: int):
-        self.memory, self.site, self.array = memory, site, array
 
-    def follows(self, addresses: np.ndarray) -> bool:
-        array = self.site.array()
-        if array is self.array:
+class _Sites:
+    """State memories and where their arrays are held: followed where an array is replaced by another of the same form."""
+
+    def __init__(self, bound: list[_Bound]):
+        self._bound = sorted(bound, key=lambda b: b.site.of_grad)
+        self._plain = [b.site.tensor for b in self._bound if not b.site.of_grad]
+        self._arrays = [b.array for b in self._bound]
+
+    def follow(self, addresses: np.ndarray) -> bool:
+        """Put the addresses of replaced arrays into the table; False if one has another form."""
+        count = len(self._plain)
+        if all(map(is_, map(_data_of, self._plain), self._arrays)) and (
+            len(self._bound) == count or all(b.site.array() is a for b, a in zip(self._bound[count:], self._arrays[count:], strict=True))
+        ):
             return True
-        if array is None or array.dtype != self.array.dtype or array.shape != self.array.shape or array.strides != self.array.strides:
-            return False
-        if array.nbytes and (owner_of(self.array) is not self.array or not array.flags.writeable):
-            return False  # others may use more of that memory
-        addresses[self.memory] = address(array)
-        self.array = array
+        for n, (memory, site, old) in enumerate(self._bound):
+            array = site.array()
+            if array is not self._arrays[n]:
+                if not _interchangeable(old, array):
+                    return False
+                addresses[memory] = address(array)
+                self._arrays[n] = array
         return True
+
+
+_data_of = attrgetter("_data")
+
+
+def _interchangeable(old: np.ndarray, new: np.ndarray | None) -> bool:
+    """Whether steps on one array can run on the other: same form, and nobody uses more of their memory."""
+    if new is None or (old.dtype, old.shape, old.strides) != (new.dtype, new.shape, new.strides):
+        return False
+    return old.size == 0 or (owner_of(old) is old and new.flags.writeable)
 
 
 class _Buffers:
@@ -142,16 +167,35 @@ class _Buffers:
 
 
 class _Made:
-    """A gradient or state array that the step makes anew at each call."""
+    """A gradient or state array that the step makes anew at each call; in the same memory while nobody else holds it."""
 
-    __slots__ = ("place", "site", "tensor")
+    __slots__ = ("address", "array", "place", "site", "tensor")
 
-    def __init__(self, site: Site, place: Place, program: Program):
+    def __init__(self, site: Site, place: Place):
         self.site, self.place = site, place
+        self.tensor: Any = None
 
-    def settle(self, raw: np.ndarray) -> None:
-        array = _view(raw, self.place)
-        if self.site.of_grad:
-            self.site.tensor.grad = wrap(array)
+    def prepare(self, addresses: np.ndarray, raw: dict[int, np.ndarray]) -> None:
+        place = self.place
+        if place.memory in raw:  # it is a result as well, or two sites share it
+            self.array = _view(raw[place.memory], place)
+        elif self.tensor is None or sys.getrefcount(self.tensor) > 3 or sys.getrefcount(self.array) > 3:
+            memory = empty(place.offset + _extent(place), np.uint8)
+            raw[place.memory], self.address = memory, address(memory)
+            self.array = _view(memory, place)
         else:
-            self.site.tensor._data = array
+            addresses[place.memory] = self.address
+            return
+        self.tensor = wrap(self.array)
+        if place.memory in raw:
+            addresses[place.memory] = address(raw[place.memory])
+
+    def settle(self) -> None:
+        if not self.site.of_grad:
+            self.site.tensor._data = self.array
+        elif self.site.tensor.grad is not self.tensor:
+            self.site.tensor.grad = self.tensor
+
+
+def _extent(place: Place) -> int:
+    return place.dtype.itemsize + sum((n - 1) * s for n, s in zip(place.shape, place.strides, strict=True)) if 0 not in place.shape else 0

@@ -147,6 +147,8 @@ def _describe(leaves: list[Any]) -> tuple[Any, list[np.ndarray], list[Any]]:
 def _overlaps(inputs: list[np.ndarray]) -> Any:
     """Which arguments share memory, and how they lie in it."""
     owners: dict[int, int] = {}
+    if len({id(owner_of(array)) for array in inputs}) == len(inputs):
+        return ()
     shared = []
     for n, array in enumerate(inputs):
         first = owners.setdefault(id(owner_of(array)), n)
@@ -161,6 +163,11 @@ _off = threading.local()
 def disabled() -> bool:
     """Whether compiled functions run eagerly now."""
     return getattr(_off, "count", 0) > 0
+
+
+def is_compiling() -> bool:
+    """Whether a compiled function runs now, to be recorded."""
+    return getattr(_running, "inside", False)
 
 
 def disable(fn: Callable[..., Any] | None = None, recursive: bool = True) -> Any:

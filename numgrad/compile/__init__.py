@@ -1,5 +1,0 @@
-"""numgrad.compile: a whole step as one native call. Recorded below the ops, on launches; guarded, planned, replayed."""
-
-from .function import Compiled, compile, disable
-
-__all__ = ["Compiled", "compile", "disable"]
