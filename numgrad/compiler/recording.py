@@ -122,7 +122,7 @@ class Recording:
         for tensor, (data, grad, _) in zip(self.watch.tensors, before, strict=True):
             for array, site in ((data, Site(tensor, False)), (None if grad is None else grad._data, Site(tensor, True))):
                 number = recorder.find(address(array)) if array is not None and array.size else None
-                if number is not None and recorder.memories[number].kind == "state":
+                if array is not None and number is not None and recorder.memories[number].kind == "state":
                     self.sites.setdefault(number, (site, array))
         self.constants = recorder.constants(set(self.sites))
 

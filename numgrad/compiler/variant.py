@@ -127,7 +127,7 @@ class _Sites:
         for n, (memory, site, old) in enumerate(self._bound):
             array = site.array()
             if array is not self._arrays[n]:
-                if not _interchangeable(old, array):
+                if array is None or not _interchangeable(old, array):
                     return False
                 addresses[memory] = address(array)
                 self._arrays[n] = array
@@ -137,9 +137,9 @@ class _Sites:
 _data_of = attrgetter("_data")
 
 
-def _interchangeable(old: np.ndarray, new: np.ndarray | None) -> bool:
+def _interchangeable(old: np.ndarray, new: np.ndarray) -> bool:
     """Whether steps on one array can run on the other: same form, and nobody uses more of their memory."""
-    if new is None or (old.dtype, old.shape, old.strides) != (new.dtype, new.shape, new.strides):
+    if (old.dtype, old.shape, old.strides) != (new.dtype, new.shape, new.strides):
         return False
     return old.size == 0 or (owner_of(old) is old and new.flags.writeable)
 
