@@ -42,7 +42,8 @@ def convnet(torch: Any) -> Training:
 
 def resnet(torch: Any) -> Training:
     """ResNet-8 on 32x32: stages of 16, 32 and 64 channels, one residual block each (He et al. 2016)."""
-    nn, functional = torch.nn, torch.nn.functional
+    nn: Any = torch.nn
+    functional = nn.functional
 
     class Block(nn.Module):
         def __init__(self, before: int, channels: int, stride: int):
@@ -68,7 +69,8 @@ GPT = (65, 128, 4, 4, 64)
 
 def gpt(torch: Any) -> Training:
     """A character model of four layers, pre-norm, attention spelled in products and a softmax (Radford et al. 2019)."""
-    nn, functional = torch.nn, torch.nn.functional
+    nn: Any = torch.nn
+    functional = nn.functional
     symbols, width, heads, layers, context = GPT
 
     class Block(nn.Module):
@@ -111,7 +113,8 @@ def gpt(torch: Any) -> Training:
 
 def vae(torch: Any) -> Training:
     """784-400-20 and back, with Adam (Kingma and Welling 2014)."""
-    nn, functional = torch.nn, torch.nn.functional
+    nn: Any = torch.nn
+    functional = nn.functional
 
     class Model(nn.Module):
         def __init__(self) -> None:
@@ -137,7 +140,8 @@ def vae(torch: Any) -> Training:
 
 def qnet(torch: Any) -> Training:
     """Deep Q-learning's update with a target network, 4-128-2 (Mnih et al. 2015)."""
-    nn, functional = torch.nn, torch.nn.functional
+    nn: Any = torch.nn
+    functional = nn.functional
     network, target = (nn.Sequential(nn.Linear(4, 128), nn.ReLU(), nn.Linear(128, 2)) for _ in range(2))
 
     def loss(state: Any, action: Any, reward: Any, following: Any) -> Any:

@@ -98,7 +98,7 @@ def measure(call: Callable[[], Any], seconds: float) -> float:
 
 def fastest(*calls: Callable[[], Any]) -> Callable[[], Any]:
     """Of several ways to do the same, the fastest here; ways that fail are left out."""
-    times = []
+    times: list[Any] = []
     for call in calls:
         try:
             times.append((measure(call, 0.05), len(times), call))
