@@ -38,33 +38,46 @@ _STRIDED = '''"""{title}"""
 
 
 @device
-def tile(result, {operands}, shape, strides, unit):
-    columns = shape[shape.size - 1]
-    blocks = (columns + {tile} - 1) // {tile}
-    row = unit // blocks
-    first = (unit - row * blocks) * {tile}
-    count = min(columns - first, {tile})
-    {rows}
-    {out}
-    for j in range(count):
-        {loads}
-        out[j] = R({expression})
+def tile(result, {operands}, shape, strides, cut, unit):
+    last = shape.size - 1
+    across, down = (shape[last] + cut[2] - 1) // cut[2], (shape[last - 1] + cut[1] - 1) // cut[1]
+    block = unit // across
+    first = (unit - block * across) * cut[2]
+    group = block // down
+    top = (block - group * down) * cut[1]
+    count, rows = min(shape[last] - first, cut[2]), min(shape[last - 1] - top, cut[1])
+    {steps}
+    for plane in range(group * cut[0], min(cut[3], (group + 1) * cut[0])):
+        {starts}
+        for r in range(rows):
+            {rows}
+            for j in range(count):
+                {loads}
+                {store} = R({expression})
+            {advance}
 
 
 @kernel
-def {name}(result, {operands}, shape, strides, units):
+def {name}(result, {operands}, shape, strides, cut, units):
     for unit in prange(units):
-        tile(result, {operands}, shape, strides, unit)
+        tile(result, {operands}, shape, strides, cut, unit)
 '''
 
 
 @device
-def row_start(row: int, shape: Any, strides: Any, operand: int) -> int:
-    """Where a row of a strided operand begins: its index over the outer dimensions, weighted by strides."""
-    at = 0
-    for d in range(shape.size - 2, -1, -1):
-        at += (row % shape[d]) * strides[operand, d]
-        row //= shape[d]
+def unsigned(i: int) -> Any:
+    """An index that is not negative, typed so: Numba then leaves out counting from the end, which costs more than the access."""
+    return np.uint64(i)
+
+
+@device
+def block_start(plane: int, top: int, first: int, shape: Any, strides: Any, operand: int) -> int:
+    """Where a block of an operand begins: the plane's index over the outer dimensions, row and column,
+    weighted by strides, from where the operand itself begins (last in its strides)."""
+    at = strides[operand, shape.size] + top * strides[operand, shape.size - 2] + first * strides[operand, shape.size - 1]
+    for d in range(shape.size - 3, -1, -1):
+        at += (plane % shape[d]) * strides[operand, d]
+        plane //= shape[d]
     return at
 
 
@@ -72,38 +85,61 @@ def pointwise(name: str, tree: ast.expr, variables: list[str], layouts: str, com
     """A kernel y = formula(operands), computed in dtype `compute` and stored as `result`.
 
     `layouts` has a letter for the output and for each operand: all of "fs" (flat, or one element for all) give
-    `kernel(y, x0, ...)`; else of "01n" (the inner stride) give `kernel(y, x0, ..., shape, strides, units)`, where arrays
-    are one-dimensional spans, and strides are in elements, a row for the output and each operand.
+    `kernel(y, x0, ...)`; else of "01rn" (the inner stride, r is -1) give `kernel(y, x0, ..., shape, strides, cut, units)`, where
+    arrays are one-dimensional spans, strides are in elements, a row for the output and each operand, and `cut` says how
+    many planes, rows and columns a unit has, and how many planes there are.
     """
-    flat = set(layouts) <= {"f", "s"}
     operands = [f"x{i}" for i in range(len(variables))]
+    title = f"{ast.unparse(tree)}: {compute} -> {result}, layouts {layouts}"
+    parts = _flat if set(layouts) <= {"f", "s"} else _strided
+    text = parts(operands, variables, layouts).format(
+        name=f"{name}_kernel", title=title, tile=TILE, operands=", ".join(operands), expression=formula.source(tree, compute)
+    )
+    return load(f"{name}_kernel", text, {"T": compute.type, "R": result.type})
+
+
+def _flat(operands: list[str], variables: list[str], layouts: str) -> str:
     rows, loads = [], []
-    for i, (operand, variable, layout) in enumerate(zip(operands, variables, layouts[1:], strict=True)):
+    for operand, variable, layout in zip(operands, variables, layouts[1:], strict=True):
         if layout == "s":
             rows.append(f"{variable} = T({operand}[0])")
-            continue
-        if not flat:
-            rows.append(f"at{i} = row_start(row, shape, strides, {i + 1})")
-        if layout == "0":
-            rows.append(f"{variable} = T({operand}[at{i}])")
         else:
-            rows.append(f"row{i} = " + (f"{operand}[start:stop]" if flat else _slice(operand, f"at{i}", i + 1, layout)))
-            loads.append(f"{variable} = T(row{i}[j])")
-    name += "_kernel"
-    text = (_FLAT if flat else _STRIDED).format(
-        name=name, title=f"{ast.unparse(tree)}: {compute} -> {result}, layouts {layouts}", tile=TILE,
-        operands=", ".join(operands), rows="\n    ".join(rows) or "pass", loads="\n        ".join(loads) or "pass",
-        expression=formula.source(tree, compute),
-        out="at = row_start(row, shape, strides, 0)\n    out = " + _slice("result", "at", 0, layouts[0]),
-    )  # fmt: skip
-    return load(name, text, {"T": compute.type, "R": result.type})
+            rows.append(f"row_{operand} = {operand}[start:stop]")
+            loads.append(f"{variable} = T(row_{operand}[j])")
+    return _filled(_FLAT, rows=rows, loads=loads)
 
 
-def _slice(operand: str, at: str, index: int, layout: str) -> str:
-    if layout == "1":
-        return f"{operand}[{at} + first : {at} + first + count]"
-    step = f"strides[{index}, shape.size - 1]"
-    return f"{operand}[{at} + first * {step} : {at} + (first + count - 1) * {step} + 1 : {step}]"
+#: From where a row begins to its element j, by the letter of the layout.
+_ALONG = {"0": "", "1": " + j", "r": " - j", "n": " + j * step_{operand}"}
+
+
+def _strided(operands: list[str], variables: list[str], layouts: str) -> str:
+    """Operands are read from `at` on, which moves from row to row."""
+    steps, starts, rows, loads, advance = [], [], [], [], []
+    for i, (operand, variable, layout) in enumerate(zip(["result", *operands], ["", *variables], layouts, strict=True)):
+        if layout == "s":
+            steps.append(f"{variable} = T({operand}[0])")
+            continue
+        steps.append(f"down_{operand} = strides[{i}, last - 1]")
+        starts.append(f"at_{operand} = block_start(plane, top, first, shape, strides, {i})")
+        advance.append(f"at_{operand} += down_{operand}")
+        if layout == "n":
+            steps.append(f"step_{operand} = strides[{i}, last]")
+        element = f"{operand}[unsigned(at_{operand}{_ALONG[layout].format(operand=operand)})]"
+        if i == 0:
+            store = element
+        else:
+            (rows if layout == "0" else loads).append(f"{variable} = T({element})")
+    return _filled(_STRIDED, steps=steps, starts=starts, rows=rows, loads=loads, advance=advance).replace("{store}", store)
+
+
+def _filled(template: str, **parts: list[str]) -> str:
+    """A template with lines of code at the places of their names, in the place's indentation."""
+    for name, lines in parts.items():
+        before = template[: template.index(f"{{{name}}}")]
+        margin = "\n" + " " * (len(before) - before.rindex("\n") - 1)
+        template = template.replace(f"{{{name}}}", margin.join(lines) or "pass", 1)
+    return template
 
 
 def load(name: str, text: str, constants: dict[str, Any]) -> Kernel:
@@ -123,5 +159,5 @@ def load(name: str, text: str, constants: dict[str, Any]) -> Kernel:
 
 def _scope() -> dict[str, Any]:
     functions = {name: value for name, value in vars(vmath).items() if callable(value)}
-    doors = {"kernel": kernel, "device": device, "prange": prange, "row_start": row_start}
+    doors = {"kernel": kernel, "device": device, "prange": prange, "block_start": block_start, "unsigned": unsigned}
     return functions | doors | {"np": np, "select": simd.select, "integer_power": simd.integer_power}

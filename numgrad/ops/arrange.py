@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import scalar_name
-from ..jit import device, empty, kernel, launch, prange, read
-from ..jit.codegen import TILE, row_start
+from ..jit import empty, read
 from ..tensor import Tensor
-from .bounds import unsigned
-from .elementwise import collapse, copy_into, span
+from .elementwise import collapse, contiguous_strides, copy_along, copy_into, span
 from .index import basic_view, index_at
 from .inplace import VIEW_SCATTER
 from .record import REGISTRY, composite, op
@@ -20,46 +18,14 @@ from .shape import dimension, dimensions, expand, reshape, sizes, transpose
 # --- flip -----------------------------------------------------------------------------------------------------------
 
 
-@device
-def _flip_tile(y, x, at, rows, columns, x_row, x_step):  # type: ignore[no-untyped-def]
-    for r in range(rows):
-        out, start = y[r * columns : (r + 1) * columns], at + r * x_row
-        if x_step == -1:
-            row = x[start - columns + 1 : start + 1]
-            for j in range(columns):
-                out[j] = row[columns - 1 - j]
-        elif x_step == 1:
-            row = x[start : start + columns]
-            for j in range(columns):
-                out[j] = row[j]
-        else:
-            for j in range(columns):
-                out[j] = x[unsigned(start + j * x_step)]
-
-
-@kernel
-def _flip_kernel(y, x, at, shape, strides, units, block):  # type: ignore[no-untyped-def]
-    last = shape.size - 1
-    rows, columns = shape[last - 1], shape[last]
-    blocks = (rows + block - 1) // block
-    for unit in prange(units):
-        plane, first = unit // blocks, unit % blocks * block
-        start = at + row_start(plane, shape[:last], strides[:, :last], 0) + first * strides[0, last - 1]
-        begin, count = (plane * rows + first) * columns, min(block, rows - first)
-        _flip_tile(y[begin : begin + count * columns], x, start, count, columns, strides[0, last - 1], strides[0, last])
-
-
 def _flip_forward(input: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
+    """A copy from the last element back: each dimension's stride is negative."""
     y = empty(input.shape, input.dtype)
     if y.size:
         steps = [s // input.itemsize for s in input.strides]
         at = sum(steps[d] * (input.shape[d] - 1) for d in dims)
-        shape, (strides,) = collapse(input.shape, [[-s if d in dims else s for d, s in enumerate(steps)]])
-        shape, strides = ([1, *shape], [0, *strides]) if len(shape) == 1 else (shape, strides)
-        block = max(1, TILE // shape[-1])
-        units = y.size // (shape[-1] * shape[-2]) * -(-shape[-2] // block)
-        geometry = np.array(shape, np.int64), np.array([strides], np.int64)
-        launch(_flip_kernel, y.reshape(-1), span(input), at, *geometry, units, block, work=y.size)
+        back = [-s if d in dims else s for d, s in enumerate(steps)]
+        copy_along(y, span(input), *collapse(input.shape, [contiguous_strides(input.shape), back]), at)
     return y
 
 

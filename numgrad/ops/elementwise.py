@@ -15,6 +15,7 @@ from ..dtypes import BOOL, scalar_name
 from ..jit import Kernel, codegen, empty, formula, launch
 from ..tensor import Tensor, wrap
 from .record import MISSING, REGISTRY, Op, check_cast, register
+from .walk import LETTERS, walk
 
 #: What an op computes in and returns, from the promoted dtype of its operands.
 #: arithmetic: the promoted dtype. float: integers become the default dtype. compare: computes in the promoted dtype, returns
@@ -222,6 +223,14 @@ def copied(source: np.ndarray, dtype: np.dtype | None = None) -> np.ndarray:
     return _copy.compute(source, out=empty(source.shape, dtype or source.dtype))
 
 
+def copy_along(y: np.ndarray, x: np.ndarray, dims: list[int], strides: list[list[int]], at: int) -> None:
+    """Write into contiguous memory what strides, which may be negative, pass in `x` from `at` on."""
+    dims, strides, cut, units = walk(dims, strides, (0, at))
+    letters = "".join(LETTERS.get(s[-2], "n") for s in strides)
+    geometry = np.array(dims, np.int64), np.array(strides, np.int64), cut, units
+    launch(_copy.kernel(letters, y.dtype, y.dtype), y.reshape(-1), x, *geometry)
+
+
 # --- shapes and layouts ---------------------------------------------------------------------------------------------
 
 
@@ -274,7 +283,7 @@ def span(x: np.ndarray) -> np.ndarray:
 
 
 def lay_out(shape: tuple[int, ...], operands: Sequence[Any]) -> tuple[str, Any]:
-    """Layout letters for a kernel (see `codegen.pointwise`), and (shape, strides, units) where it is not flat.
+    """Layout letters for a kernel (see `codegen.pointwise`), and (shape, strides, cut, units) where it is not flat.
 
     The first operand is the output (None: new memory). Dimensions that lie in memory as one, in all operands, become one.
     """
@@ -293,12 +302,10 @@ def lay_out(shape: tuple[int, ...], operands: Sequence[Any]) -> tuple[str, Any]:
         return letters, None
     strides = [contiguous_strides(shape) if o is None else _strides(o, shape) for o in operands]
     dims, strides = collapse(shape, strides)
-    letters = "".join({0: "0", 1: "1"}.get(s[-1], "n") for s in strides)
+    dims, strides, cut, units = walk(dims, strides)
+    letters = "".join(LETTERS.get(s[-2], "n") for s in strides)
     letters = "".join("s" if not isinstance(o, np.ndarray) and i else c for i, (o, c) in enumerate(zip(operands, letters, strict=True)))
-    units = -(-dims[-1] // codegen.TILE)
-    for n in dims[:-1]:
-        units *= n
-    return letters, (np.array(dims, np.int64), np.array(strides, np.int64), units)
+    return letters, (np.array(dims, np.int64), np.array(strides, np.int64), cut, units)
 
 
 def contiguous_strides(shape: Sequence[int]) -> list[int]:
