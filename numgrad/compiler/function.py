@@ -13,11 +13,14 @@ import numpy as np
 from .. import dtypes
 from ..autograd import mode
 from ..nn.modules.module import Module
+from ..nn.parameter import Parameter
 from ..tensor import Tensor
-from .recorder import owner_of
+from .pair import Call as PairCall
+from .pair import Pair
+from .recorder import memories_of, owner_of
 from .recording import Recording
 from .schedule import Layout
-from .tree import flatten
+from .tree import flatten, unflatten
 from .variant import Variant
 
 #: Recordings in a row that may differ before a call is left to run eagerly.
@@ -42,48 +45,65 @@ class Compiled:
         if getattr(_running, "inside", False) or disabled() or mode.anomaly:
             return self.function(*args, **kwargs)
         leaves, spec = flatten((args, kwargs))
-        key, inputs, roots = _describe(leaves)
+        call = Arguments(leaves)
         with self._lock:
-            kind = self._kinds.get((spec, key))
+            kind = self._kinds.get((spec, call.key))
             if kind is None:
-                kind = self._kinds[spec, key] = _Kind()
+                kind = self._kinds[spec, call.key] = _Kind()
             _running.inside = True
             try:
-                return self._call(kind, args, kwargs, inputs, roots)
+                return self._call(kind, args, kwargs, call, leaves, spec)
             finally:
                 _running.inside = False
 
-    def _call(self, kind: _Kind, args: Any, kwargs: Any, inputs: list[np.ndarray], roots: list[Any]) -> Any:
+    def _call(self, kind: _Kind, args: Any, kwargs: Any, call: Arguments, leaves: list[Any], spec: Any) -> Any:
         for variant in kind.variants:
             if variant.fits():
-                return variant.run(inputs)
+                return variant.run_pair(call.inputs, call.tracked) if type(variant) is Pair else variant.run(call.inputs)
         if kind.eager is not None:
             return self.function(*args, **kwargs)
-        recording = Recording(self.function, args, kwargs, inputs, [*self._roots, *roots])
+        inner: list[Tensor | None] = []
+        if any(t is not None for t in call.tracked):
+            # Gradients of arguments pass through a leaf of our own, so that the graph inside ends there.
+            replaced, inner = call.detached(leaves)
+            args, kwargs = unflatten(replaced, spec)
+        recording = Recording(self.function, args, kwargs, memories_of(call.inputs), [*self._roots, *call.roots])
+        if recording.live and (recording.reason is None or any(t is not None for t in inner)):
+            return PairCall(recording, call.inputs, inner, call.tracked).results(lambda made: self._consider(kind, recording, made))
         result, recording.result = recording.result, None
-        self._consider(kind, recording)
+        for inside, outside in zip(inner, call.tracked, strict=False):
+            if inside is not None and outside is not None and inside.grad is not None:
+                outside.grad = inside.grad if outside.grad is None else outside.grad + inside.grad
+                recording.reason = "it leaves gradients in an argument: use autograd.grad and return them"
+        self._consider(kind, recording, None)
         return result
 
-    def _consider(self, kind: _Kind, recording: Recording) -> None:
+    def _consider(self, kind: _Kind, recording: Recording, made: PairCall | None) -> None:
         """Compile a recording that agrees with the one before; give up where they never do.
 
         The first recordings may be unlike the rest: optimizers make their state at the first step.
         """
         kind.recordings += 1
-        reason = recording.reason or (f"'{recording.unsteady}' changes during the call" if recording.unsteady else None)
+        back = made.backward if made else None
+        reason = recording.reason or (back and back.reason) or (f"'{recording.unsteady}' changes during the call" if recording.unsteady else None)
         if reason is None and kind.last is not None:
-            reason = recording.differs(kind.last)
+            before, back_before = kind.last
+            reason = recording.differs(before)
+            if reason is None and back is not None:
+                reason = "its backward pass changes" if back_before is None else back.differs(back_before)
             if reason is None:
-                self._compile(kind, recording)
+                self._compile(kind, recording, made)
                 return
-        kind.last = recording if recording.reason is None else None
+        kind.last = (recording, back) if recording.reason is None else None
         if kind.recordings >= _PATIENCE:
             kind.eager, kind.last = reason, None
             self._give_up(reason)
 
-    def _compile(self, kind: _Kind, recording: Recording) -> None:
+    def _compile(self, kind: _Kind, recording: Recording, made: PairCall | None) -> None:
         kind.last, kind.recordings = None, 0
-        kind.variants.insert(0, Variant(recording, Layout(recording, recording.steps, recording.lines)))
+        layout = _layout(recording)
+        variant = Variant(recording, layout) if made is None else Pair(made, layout, _layout(made.backward))
+        kind.variants.insert(0, variant)
         if len(kind.variants) > _VARIANTS:
             kind.eager = "its surroundings change too often"
             self._give_up(kind.eager)
@@ -112,36 +132,60 @@ class _Kind:
 
     def __init__(self) -> None:
         self.variants: list[Variant] = []
-        self.last: Recording | None = None
+        self.last: Any = None  # the recording before, and that of its way back
         self.recordings = 0
         self.eager: str | None = None
 
 
-def _describe(leaves: list[Any]) -> tuple[Any, list[np.ndarray], list[Any]]:
-    """What a recording holds for of a call's arguments; the arrays among them; and the objects that carry state."""
-    key: list[Any] = [mode.enabled, mode.inference, dtypes.default()]
-    inputs: list[np.ndarray] = []
-    roots: list[Any] = []
-    for leaf in leaves:
-        if isinstance(leaf, Tensor):
-            if leaf._base is not None:
-                leaf.catch_up()
-            if leaf._requires_grad:
-                roots.append(leaf)
+def _layout(recording: Any) -> Layout:
+    return Layout(recording, recording.steps, recording.lines)
+
+
+class Arguments:
+    """A call's arguments: `key` says what a recording holds for, `inputs` are the arrays, `roots` objects that carry state.
+
+    `tracked` has for each input the tensor, if its gradient may be asked for outside.
+    """
+
+    __slots__ = ("inputs", "key", "roots", "tracked")
+
+    def __init__(self, leaves: list[Any]):
+        key: list[Any] = [mode.enabled, mode.inference, dtypes.default()]
+        self.inputs: list[np.ndarray] = []
+        self.roots: list[Any] = []
+        self.tracked: list[Tensor | None] = []
+        for leaf in leaves:
+            requires = False
+            tensor = None
+            if isinstance(leaf, Tensor):
+                if leaf._base is not None:
+                    leaf.catch_up()
+                if isinstance(leaf, Parameter):
+                    self.roots.append(leaf)
+                    key.append(id(leaf))
+                    continue
+                requires = leaf._requires_grad
+                tensor, leaf = leaf, leaf._data
+            if type(leaf) is np.ndarray:
+                self.inputs.append(leaf)
+                self.tracked.append(tensor if requires and mode.enabled else None)
+                key.append((leaf.dtype, leaf.shape, leaf.strides, leaf.flags.writeable, requires))
+            elif isinstance(leaf, _VALUES):
+                key.append((type(leaf), repr(leaf)))
+            else:
+                self.roots.append(leaf)
                 key.append(id(leaf))
-                continue
-            leaf = leaf._data
-        if type(leaf) is np.ndarray:
-            inputs.append(leaf)
-            key.append((leaf.dtype, leaf.shape, leaf.strides, leaf.flags.writeable))
-        elif isinstance(leaf, (bool, int, float, complex, str, bytes, type(None), np.generic, type(Ellipsis))):
-            key.append((type(leaf), repr(leaf)))
-        else:
-            roots.append(leaf)
-            key.append(id(leaf))
-    if len(inputs) > 1:
-        key.append(_overlaps(inputs))
-    return tuple(key), inputs, roots
+        if len(self.inputs) > 1:
+            key.append(_overlaps(self.inputs))
+        self.key = tuple(key)
+
+    def detached(self, leaves: list[Any]) -> tuple[list[Any], list[Tensor | None]]:
+        """The leaves with tracked tensors replaced by leaves of the tape that share their memory; and those."""
+        made = {id(t): t.detach().requires_grad_() for t in self.tracked if t is not None}
+        return [made.get(id(leaf), leaf) for leaf in leaves], [None if t is None else made[id(t)] for t in self.tracked]
+
+
+_VALUES = (bool, int, float, complex, str, bytes, type(None), np.generic, type(Ellipsis))
 
 
 def _overlaps(inputs: list[np.ndarray]) -> Any:
@@ -195,5 +239,27 @@ def compile(model: Any = None, *, fullgraph: bool = False, dynamic: bool | None 
     if disable:
         return model
     if isinstance(model, Module):
-        raise NotImplementedError("compile(Module): compile the training step, a function")
+        return CompiledModule(model, fullgraph)
     return Compiled(model, fullgraph)
+
+
+class CompiledModule(Module):
+    """A module whose forward pass, and the backward pass through it, are compiled; parameters and state are the module's own."""
+
+    def __init__(self, module: Module, fullgraph: bool = False):
+        super().__init__()
+        self._orig_mod = module
+        self.__dict__["_compiled"] = Compiled(module.forward, fullgraph, (module,))
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self._compiled(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("_orig_mod"), name)
+
+    def train(self, mode: bool = True) -> CompiledModule:
+        self._orig_mod.train(mode)
+        return super().train(mode)

@@ -20,7 +20,9 @@ _SMALL = 1 << 16
 
 
 class Memory:
-    """A block of memory that launches touch: `temporary` (made by the step), `input` (an argument's) or `state` (any other)."""
+    """A block of memory that launches touch: `temporary` (made by the step), `state` (made before), or given by the caller:
+    `input` (an argument's), and for a backward pass `saved` and `argument` (made by, or given to, its forward pass).
+    """
 
     __slots__ = ("address", "kind", "length", "owner", "position", "reference")
 
@@ -34,6 +36,11 @@ class Memory:
         return self.reference is not None and self.reference() is not None
 
 
+def memories_of(arrays: list[np.ndarray], kind: str = "input") -> list[Memory]:
+    """The memories of arrays that a caller gives, numbered by their position."""
+    return [Memory(kind, address(a), extent(a), a, position) for position, a in enumerate(arrays)]
+
+
 class Unrecordable(Exception):
     """Why a function cannot be replayed, in words for its user."""
 
@@ -41,7 +48,7 @@ class Unrecordable(Exception):
 class Recorder(Observer):
     """Everything a function did below its ops: `steps`, on numbered `memories`. `reason` says why it cannot be replayed."""
 
-    def __init__(self, inputs: list[np.ndarray]):
+    def __init__(self, given: list[Memory]):
         self.thread = threading.get_ident()
         self.steps: list[Any] = []
         self.lines: list[str] = []
@@ -49,9 +56,9 @@ class Recorder(Observer):
         self.reason: str | None = None
         self._starts: list[int] = []  # addresses of memories that exist now, in order, and their numbers
         self._numbers: list[int] = []
-        for position, array in enumerate(inputs):
-            if array.size:
-                self._enter(Memory("input", address(array), extent(array), array, position))
+        for memory in given:
+            if memory.length:
+                self._enter(memory)
 
     # --- what the doors tell ---
 
@@ -186,4 +193,4 @@ def user_line() -> str:
     return "an unknown line" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
-__all__ = ["Memory", "Recorder", "Unrecordable", "address", "owner_of", "user_line"]
+__all__ = ["Memory", "Recorder", "Unrecordable", "address", "memories_of", "owner_of", "user_line"]

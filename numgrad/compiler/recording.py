@@ -52,16 +52,21 @@ class Spent(Node):
 
 
 class Recording:
-    """One run of a function. `reason` says why it cannot be replayed; if None, the rest says how."""
+    """One run of a function. `reason` says why it cannot be replayed; if None, the rest says how.
 
-    def __init__(self, function: Callable[..., Any], args: Any, kwargs: Any, inputs: list[np.ndarray], roots: list[Any]):
+    Results that still have their graph are `live`; what the graph keeps is `kept` for the way back.
+    """
+
+    def __init__(self, function: Callable[..., Any], args: Any, kwargs: Any, given: list[Memory], roots: list[Any]):
         self.watch = Watch(roots)
         before = [(t._data, t.grad, t._version) for t in self.watch.tensors]
         self.no_grads = [t.grad is None for t in self.watch.tensors]
         self.require_grads = [t._requires_grad for t in self.watch.tensors]
-        recorder = Recorder(inputs)
+        recorder = Recorder(given)
         with observe(recorder):
             self.result = function(*args, **kwargs)
+        leaves, self.spec = flatten(self.result)
+        self.live = [(n, leaf) for n, leaf in enumerate(leaves) if isinstance(leaf, Tensor) and _has_graph(leaf)]
         self.reason = recorder.reason
         self.unsteady = self.watch.changed() or (None if len(Watch(roots).tensors) == len(before) else "a tensor")
         if self.reason is None:
@@ -88,16 +93,14 @@ class Recording:
 
     def _find_results(self, recorder: Recorder) -> None:
         """How to make the result again: each leaf as the same object, or as a tensor at a place."""
-        leaves, self.spec = flatten(self.result)
         self.outputs: list[Any] = []
+        live = {n for n, _ in self.live}
         watched = {id(t) for t in self.watch.tensors}
-        for leaf in leaves:
+        for n, leaf in enumerate(flatten(self.result)[0]):
             if not isinstance(leaf, Tensor) or id(leaf) in watched:
                 self.outputs.append(leaf)
                 continue
-            if leaf.grad_fn is not None:
-                if getattr(leaf.grad_fn, "values", None) is not None:
-                    raise Unrecordable("the result still has its graph: call backward() inside, or return it detached")
+            if leaf.grad_fn is not None and n not in live:
                 leaf._node = Spent(leaf)  # what is left of the graph would keep temporaries alive
             self.outputs.append((recorder.place(leaf._data), leaf._requires_grad))
         self._refuse_escapes(recorder)
@@ -108,8 +111,10 @@ class Recording:
         kept = [n for n, m in enumerate(recorder.memories) if m.alive and n not in known]
         if kept:
             gc.collect()
-            if any(recorder.memories[n].alive for n in kept):
-                raise Unrecordable("a tensor made inside is kept outside: return it instead")
+            kept = [n for n in kept if recorder.memories[n].alive]
+        if kept and not self.live:
+            raise Unrecordable("a tensor made inside is kept outside: return it instead")
+        self.kept = kept
         for place in [o[0] for o in self.outputs if type(o) is tuple] + [place for _, place in self.made]:
             if place.shape and 0 in place.shape:
                 continue
@@ -134,12 +139,13 @@ class Recording:
         def renumber(place: Place) -> Place:
             return place._replace(memory=order.setdefault(place.memory, len(order)))
 
-        used = {p.memory for s in recorder.steps if type(s) is not Fill for p in places(s)} | {p.memory for p in fixed}
+        used = {p.memory for s in recorder.steps if type(s) is not Fill for p in places(s)} | {p.memory for p in fixed} | set(self.kept)
         steps = [s for s in recorder.steps if type(s) is not Fill or s.place.memory in used]
         self.lines = [line for s, line in zip(recorder.steps, recorder.lines, strict=True) if type(s) is not Fill or s.place.memory in used]
         self.steps = [moved(step, renumber) for step in steps]
         self.made = [(site, renumber(place)) for site, place in self.made]
         self.outputs = [(renumber(o[0]), o[1]) if type(o) is tuple else o for o in self.outputs]
+        self.kept = [order.setdefault(n, len(order)) for n in self.kept]
         self.memories: list[Memory] = [recorder.memories[n] for n in order]
         self.sites = {order[n]: found for n, found in self.sites.items() if n in order}
         self.constants = {order[n]: content for n, content in self.constants.items() if n in order}
@@ -159,11 +165,16 @@ class Recording:
         ]
         outputs = [o if type(o) is tuple else (id(o) if isinstance(o, Tensor) else repr(o)) for o in self.outputs]
         made = [(site.key, place) for site, place in self.made]
-        return memories, outputs, made, self.spec, [id(t) for t in self.cleared], [(id(t), n) for t, n in self.bumps]
+        return memories, outputs, made, self.spec, self.kept, [id(t) for t in self.cleared], [(id(t), n) for t, n in self.bumps]
 
     def _holder(self, number: int, memory: Memory) -> Any:
         """What tells a state memory from others: where it is held, its content if that is constant, or itself."""
         return self.sites[number][0].key if number in self.sites else self.constants.get(number, id(memory.owner))
+
+
+def _has_graph(tensor: Tensor) -> bool:
+    """Whether backward can start from here: it has a node that was not used up."""
+    return tensor.grad_fn is not None and getattr(tensor.grad_fn, "values", None) is not None
 
 
 def places(step: Any) -> list[Place]:

@@ -15,7 +15,7 @@ class Layout:
 
     def __init__(self, recording: Recording, steps: list[Any], lines: list[str]):
         self.steps, self.lines = steps, lines
-        kept = {o[0].memory for o in recording.outputs if type(o) is tuple} | {p.memory for _, p in recording.made}
+        kept = {o[0].memory for o in recording.outputs if type(o) is tuple} | {p.memory for _, p in recording.made} | set(recording.kept)
         first: dict[int, int] = {}
         last: dict[int, int] = {}
         for at, step in enumerate(steps):
@@ -27,6 +27,16 @@ class Layout:
         self.offsets = _pack(first, last, sizes)
         self.arena = max((self.offsets[n] + sizes[n] for n in sizes), default=0)
         self.unshared = sum(sizes.values())
+        self.frame, self.frame_length = _line_up({n: recording.memories[n].length for n in recording.kept})
+
+
+def _line_up(lengths: dict[int, int]) -> tuple[dict[int, int], int]:
+    """Offsets one behind the other: what a forward pass keeps is all needed at once."""
+    offsets, at = {}, 0
+    for n, length in lengths.items():
+        offsets[n] = at
+        at += -(-length // _ALIGNMENT) * _ALIGNMENT
+    return offsets, at
 
 
 def _pack(first: dict[int, int], last: dict[int, int], sizes: dict[int, int]) -> dict[int, int]:

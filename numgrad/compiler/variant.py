@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from operator import attrgetter, is_
 from typing import Any, NamedTuple
 
@@ -17,71 +18,54 @@ from .schedule import Layout
 from .tree import unflatten
 
 
-class Variant:
-    """One recording made replayable."""
+class Replay:
+    """A program and its memory: an arena for temporaries, addresses of state, and what is given at each run."""
 
     def __init__(self, recording: Recording, layout: Layout):
-        self.watch, self.spec = recording.watch, recording.spec
-        self._counters = [(tensor.version_counter(), count) for tensor, count in recording.bumps]
-        self.no_grads, self.require_grads = recording.no_grads, recording.require_grads
-        self.cleared, self.outputs, self.made = recording.cleared, recording.outputs, recording.made
-        self.steps, self.lines = layout.steps, layout.lines
+        self.steps, self.lines, self.spec = layout.steps, layout.lines, recording.spec
         self.program = Program(layout.steps, len(recording.memories))
-        addresses = self.program.addresses
         self.arena = empty(max(layout.arena, 1), np.uint8)
-        start = address(self.arena)
-        self._inputs: list[tuple[int, int]] = []  # memory, number of the argument
-        bound: list[_Bound] = []
+        self.outputs = recording.outputs
         self._held: list[Any] = []
+        self._given: dict[str, list[tuple[int, int]]] = {"input": [], "argument": [], "saved": []}  # memory, position
+        bound, start, addresses = [], address(self.arena), self.program.addresses
         for number, memory in enumerate(recording.memories):
-            if memory.kind == "input":
-                self._inputs.append((number, memory.position))
-            elif memory.kind == "state":
+            if memory.kind == "state":
                 addresses[number] = memory.address
                 self._held.append(memory.owner)
                 if number in recording.sites:
                     bound.append(_Bound(number, *recording.sites[number]))
+            elif memory.kind != "temporary":
+                self._given[memory.kind].append((number, memory.position))
             elif number in layout.offsets:
                 addresses[number] = start + layout.offsets[number]
-        self._sites = _Sites(bound)
+        self.sites = _Sites(bound)
         results = sorted({o[0].memory for o in self.outputs if type(o) is tuple})
         self._results = [_Buffers(n, recording.memories[n].length) for n in results]
-        self._made = [_Made(site, place) for site, place in self.made]
 
-    def fits(self) -> bool:
-        """Whether what the function reaches is as it was when it was recorded."""
-        tensors = self.watch.tensors
-        return (
-            self.watch.changed() is None
-            and [t.grad is None for t in tensors] == self.no_grads
-            and [t._requires_grad for t in tensors] == self.require_grads
-            and self._sites.follow(self.program.addresses)
-        )
+    def bind(self, kind: str, arrays: Sequence[np.ndarray]) -> None:
+        """Tell the program where arrays lie that are given to it."""
+        for number, position in self._given[kind]:
+            self.program.addresses[number] = arrays[position].__array_interface__["data"][0]
 
-    def run(self, inputs: list[np.ndarray]) -> Any:
-        """The function's result and effects on these arguments."""
-        addresses = self.program.addresses
-        for number, position in self._inputs:
-            addresses[number] = inputs[position].__array_interface__["data"][0]
-        raw = {b.number: b.take(addresses) for b in self._results}
-        for made in self._made:
-            made.prepare(addresses, raw)
-        self.watch.settings_to_memory()
+    def given(self, kind: str) -> list[tuple[int, int]]:
+        """Memories of a kind that is given, and the position of each."""
+        return self._given[kind]
+
+    def take_results(self) -> dict[int, np.ndarray]:
+        """Memory for the results of this run."""
+        return {b.number: b.take(self.program.addresses) for b in self._results}
+
+    def execute(self) -> None:
+        """Run the program; raise what a report says."""
         stopped = self.program.run()
         if stopped >= 0:
-            step = self.program.steps[stopped]
-            array = self.program.array
+            step, array = self.program.steps[stopped], self.program.array
             step.refuse(array(step.report), *[array(p) for p in step.arrays])
             raise RuntimeError("a kernel reported a fault that nobody explains")
-        for tensor in self.cleared:
-            tensor.grad = None
-        for made in self._made:
-            made.settle()
-        for counter, count in self._counters:
-            counter[0] += count
-        return self._result(raw)
 
-    def _result(self, raw: dict[int, np.ndarray]) -> Any:
+    def result(self, raw: dict[int, np.ndarray]) -> list[Any]:
+        """The leaves of the result."""
         leaves = []
         for output in self.outputs:
             if type(output) is not tuple:
@@ -92,7 +76,48 @@ class Variant:
             if requires:
                 tensor._requires_grad, tensor._node = True, Spent(tensor)
             leaves.append(tensor)
-        return unflatten(leaves, self.spec)
+        return leaves
+
+
+class Variant(Replay):
+    """A recorded step: replayed while what it can reach is as it was."""
+
+    def __init__(self, recording: Recording, layout: Layout):
+        super().__init__(recording, layout)
+        self.watch, self.cleared = recording.watch, recording.cleared
+        self.no_grads, self.require_grads = recording.no_grads, recording.require_grads
+        self._counters = [(tensor.version_counter(), count) for tensor, count in recording.bumps]
+        self._made = [_Made(site, place) for site, place in recording.made]
+
+    def fits(self) -> bool:
+        """Whether what the function reaches is as it was when it was recorded."""
+        tensors = self.watch.tensors
+        return (
+            self.watch.changed() is None
+            and [t.grad is None for t in tensors] == self.no_grads
+            and [t._requires_grad for t in tensors] == self.require_grads
+            and self.sites.follow(self.program.addresses)
+        )
+
+    def run(self, inputs: list[np.ndarray]) -> Any:
+        """The function's result and effects on these arguments."""
+        return unflatten(self.run_flat(inputs), self.spec)
+
+    def run_flat(self, inputs: list[np.ndarray]) -> list[Any]:
+        """The leaves of the function's result, and its effects."""
+        self.bind("input", inputs)
+        raw = self.take_results()
+        for made in self._made:
+            made.prepare(self.program.addresses, raw)
+        self.watch.settings_to_memory()
+        self.execute()
+        for tensor in self.cleared:
+            tensor.grad = None
+        for made in self._made:
+            made.settle()
+        for counter, count in self._counters:
+            counter[0] += count
+        return self.result(raw)
 
 
 def _view(raw: np.ndarray | None, place: Place) -> np.ndarray:
