@@ -111,6 +111,7 @@ def line(result: Result, limits: dict[str, float]) -> str:
     """numgrad's value, the share of the limit, each peer's value over numgrad's."""
     name, part = ours(result), share(result, limits)
     peers = "  ".join(f"{peer} {ratio:.2f}" for peer, ratio in ratios(result).items())
+    peers += f"  (disturbed: {', '.join(result.disturbed)})" if result.disturbed else ""
     value = shown(result.values[name], result.unit) if name else "-"
     return f"{result.case:52s} {value:>10s} {f'{part:.0%}' if part else '':>5s}  {peers}"
 
@@ -139,6 +140,9 @@ def summary(document: Document) -> list[str]:
     if lost:
         lines += ["", f"{len(lost)} losses, the worst first"] + [f"  {v:5.2f}  {case} (threads {n})" for v, case, n in lost]
     failed = [f"  {r.case}: {c}: {m.splitlines()[0]}" for r in document.results for c, m in r.missing.items() if "Unavailable" not in m]
+    disturbed = sum(bool(r.disturbed) for r in document.results)
+    if disturbed:
+        lines += ["", f"{disturbed} of {len(document.results)} cases were measured while other programs kept the machine busy"]
     return lines + (["", "without a figure", *failed] if failed else [])
 
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .quiet import MOST, Watch
+
 ROOT = Path(__file__).parent.parent
 #: as the user set it: numgrad, once imported, bounds OpenMP's spinning, which is not the peers' default
 _ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith(("GOMP_", "NUMBA_NUM_THREADS"))}
@@ -56,6 +58,7 @@ class Result:
     threads: int
     values: dict[str, float] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+    disturbed: list[str] = field(default_factory=list)  # contenders that never had the machine for themselves
     flops: float = 0.0
     bytes: float = 0.0
     dtype: str = "float32"
@@ -94,6 +97,7 @@ class Process:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True, cwd=ROOT,
             env=environment(settings.threads),
         )  # fmt: skip
+        self.pid = self._process.pid
         self.greeting = self._read(TIMEOUT)
 
     def _read(self, timeout: float) -> dict[str, Any]:
@@ -165,15 +169,19 @@ class Contest:
         except Exception as error:  # a sample that cannot be drawn at this size
             result.missing["all"] = f"{type(error).__name__}: {error}"[:300]
             return result
-        for _ in range(self.settings.rounds):
+        result.disturbed = [c for c in self.processes if case.contenders is None or c in case.contenders]
+        for turn in range(2 * self.settings.rounds):  # the second half for those whom other programs disturbed each time
             for contender in [c for c in self.processes if c not in result.missing]:
-                if case.contenders is None or contender in case.contenders:
+                if contender in result.disturbed or (turn < self.settings.rounds and contender in result.values):
                     self._turn(contender, request, result)
         return result
 
     def _turn(self, contender: str, request: str, result: Result) -> None:
         time.sleep(PAUSE)
+        watch = Watch([self.processes[contender].pid])
         answer = self.processes[contender].ask(request)
+        if contender in result.disturbed and watch.others() < MOST:
+            result.disturbed.remove(contender)
         if "value" in answer:
             result.values[contender] = min(answer["value"], result.values.get(contender, float("inf")))
             return

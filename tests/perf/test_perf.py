@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from numgrad.ops.record import Op
 from perf import eager, kernels, limits, models, registry, report, start, steps, worker
 from perf.__main__ import main
 from perf.numpy_models import mlp
+from perf.quiet import Watch
 from perf.runner import ROOT, Case, Contest, Result, Settings, run, selected
 
 NUMPY = worker.open_library("numpy", 1, 0.001)
@@ -121,6 +123,19 @@ def _here(function: object) -> object:
     path = Path(__file__).relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
     function.__module__ = path  # type: ignore[attr-defined]
     return function
+
+
+def test_a_watch_sees_others_but_not_ourselves() -> None:
+    own, everybody = Watch([]), Watch([])
+    everybody.processes = []  # for this one, what we do is others' work
+    everybody.before = everybody._ticks()
+    end = time.process_time() + 0.2
+    while time.process_time() < end:
+        pass
+    if Path("/proc/stat").exists():
+        assert own.others() < everybody.others()
+    else:
+        assert own.others() == everybody.others() == 0.0
 
 
 def test_run_selects() -> None:
