@@ -86,7 +86,7 @@ def gradient_axis(size: int, out: int, kernel: int, stride: int, padding: tuple[
     return Axis(out, size, kernel, 1, stride, phases)
 
 
-def _merged(axes: Sequence[Axis]) -> list[Axis]:
+def merged(axes: Sequence[Axis]) -> list[Axis]:
     """Neighbouring dimensions in which nothing happens as one, so that rows are long."""
     result = [axes[0]]
     for axis in axes[1:]:
@@ -145,16 +145,17 @@ class Plan(NamedTuple):
     work: int
 
 
-class _Layout:
+class Layout:
     """The region of an image that a chunk of output places reads, and where in memory its places are."""
 
-    def __init__(self, axes: Sequence[Axis], channels: int, chunk: int, split: int, dtype: np.dtype):
+    def __init__(self, axes: Sequence[Axis], channels: int, chunk: int, split: int, dtype: np.dtype, in_place: bool = True):
         self.axes, self.split, self.chunk = axes, split, chunk
-        self.in_place = all(a.inside for a in axes)
+        self.in_place = in_place and all(a.inside for a in axes)
+        self.phases = [a.phases[0] for a in axes]
         self.region = [(min(chunk, a.count) if i == split else a.count) * a.step - a.step + a.span + 1 for i, a in enumerate(axes)]
         line = 64 // dtype.itemsize
         self.lines = [self.region[1] * self.region[2], self.region[2], 1]
-        self.plane = math.prod(self.region)
+        self.plane = self.region_size = math.prod(self.region)
         if self.plane > 16 * line:  # planes an odd number of cache lines apart do not compete for one place in the cache
             self.plane = (-(-self.plane // line) | 1) * line
         if self.in_place:
@@ -166,7 +167,7 @@ class _Layout:
         """Where each combination of taps is, from the place of an output."""
         parts = [np.array([shift - (0 if self.in_place else a.low) for _, shift in p.taps], np.int64) * line
                  for a, p, line in zip(self.axes, phases, self.lines, strict=True)]  # fmt: skip
-        return _outer_sum(parts)
+        return outer_sum(parts)
 
     def counts(self, phases: Sequence[Phase], last: bool) -> list[int]:
         """Output places of a phase in a chunk."""
@@ -178,12 +179,12 @@ class _Layout:
     def places(self, phases: Sequence[Phase], counts: Sequence[int], every: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Where the first tap of each output place is, and where the output is; of rows only every `every`-th place."""
         along = [np.arange(0, n, every if i == 2 else 1, dtype=np.int64) for i, n in enumerate(counts)]
-        bases = _outer_sum([t * a.step * line for t, a, line in zip(along, self.axes, self.lines, strict=True)])
-        outs = _outer_sum([(p.start + t * a.out_step) * line for p, t, a, line in zip(phases, along, self.axes, self.out_lines, strict=True)])
+        bases = outer_sum([t * a.step * line for t, a, line in zip(along, self.axes, self.lines, strict=True)])
+        outs = outer_sum([(p.start + t * a.out_step) * line for p, t, a, line in zip(phases, along, self.axes, self.out_lines, strict=True)])
         return bases, outs
 
 
-def _outer_sum(parts: Sequence[np.ndarray]) -> np.ndarray:
+def outer_sum(parts: Sequence[np.ndarray]) -> np.ndarray:
     a, b, c = parts
     return (a[:, None, None] + b[:, None] + c).reshape(-1)
 
@@ -218,12 +219,12 @@ def _cut(axes: Sequence[Axis], images: int, channels: int, panels: int, depth: i
 def make(axes: Sequence[Axis], images: int, groups: int, channels: int, features: int, of_group: int, step_w: int, step_k: int, dtype: np.dtype) -> Plan:
     """The plan of a correlation. The weight of (group, feature, channel, position) is at group * of_group + feature * step_w +
     channel * step_k + position."""
-    axes = _merged(axes)
+    axes = merged(axes)
     tile = _choose_tile(axes, features, dtype)
     panels = -(-features // tile.width)
     taps = [math.prod(len(p.taps) for p in phases) for phases in itertools.product(*(a.phases for a in axes))]
     split, chunk, at_once = _cut(axes, images * groups, channels, panels, channels * max(taps), tile, dtype)
-    layout = _Layout(axes, channels, chunk, split, dtype)
+    layout = Layout(axes, channels, chunk, split, dtype)
     chunks = -(-max(1, axes[split].count) // chunk)
     tasks = images * groups * chunks * -(-panels // at_once)
     numbers = np.zeros(PHASE + ENTRY * len(taps), np.int64)
@@ -260,7 +261,7 @@ def make(axes: Sequence[Axis], images: int, groups: int, channels: int, features
     return Plan(np.concatenate([numbers, *tables]), groups * packed, scratch, work)
 
 
-def _fill_entry(entry: np.ndarray, at: int, layout: _Layout, phases: Sequence[Phase], tile: _Tile, channels: int, step_k: int,
+def _fill_entry(entry: np.ndarray, at: int, layout: Layout, phases: Sequence[Phase], tile: _Tile, channels: int, step_k: int,
                 dtype: np.dtype) -> list[np.ndarray]:  # fmt: skip
     """Describe one phase; returns its tables, which will lie at `at`."""
     tables: list[np.ndarray] = []
@@ -272,7 +273,7 @@ def _fill_entry(entry: np.ndarray, at: int, layout: _Layout, phases: Sequence[Ph
     channel = np.arange(channels, dtype=np.int64)[:, None]
     offsets = (channel * layout.plane + layout.shifts(phases)).reshape(-1)
     kernel = [a.kernel for a in layout.axes]
-    positions = _outer_sum([np.array([k for k, _ in p.taps], np.int64) * n for p, n in zip(phases, (kernel[1] * kernel[2], kernel[2], 1), strict=True)])
+    positions = outer_sum([np.array([k for k, _ in p.taps], np.int64) * n for p, n in zip(phases, (kernel[1] * kernel[2], kernel[2], 1), strict=True)])
     sources = (channel * step_k + positions).reshape(-1)
     entry[DEPTH], entry[OFFSETS], entry[SOURCES], entry[RUN] = len(offsets), put(offsets), put(sources), _run(sources)
     for last in (False, True):
