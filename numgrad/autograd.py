@@ -12,7 +12,7 @@ import itertools
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .grad_mode import (
     detect_anomaly,
@@ -38,31 +38,43 @@ __all__ = [
 _sequence = itertools.count(1).__next__
 
 
-class Edge:
+class Edge(NamedTuple):
     """Where the gradient of one input goes: a node's output, or a leaf; with the shape and dtype it must have there."""
 
-    __slots__ = ("dtype", "index", "shape", "target")
-
-    def __init__(self, target: Any, index: int, shape: tuple[int, ...], dtype: Any):
-        self.target, self.index, self.shape, self.dtype = target, index, shape, dtype
+    target: Any
+    index: int  # type: ignore[assignment]
+    shape: tuple[int, ...]
+    dtype: Any
 
 
 def edge(tensor: Tensor) -> Edge:
     """The edge to where a tensor that requires grad came from."""
     data, node = tensor._data, tensor._node
-    return Edge(tensor if node is None else node, tensor._index, data.shape, data.dtype)
+    return _new(Edge, (tensor if node is None else node, tensor._index, data.shape, data.dtype))
+
+
+_new = tuple.__new__  # Edge(...) without a Python frame of its own
+
+#: `outputs` of a node with one output, of which nothing is asked.
+SINGLE: Sequence[Any] = (None,)
 
 
 class Node:
     """One operation on the tape. `edges[i]` is None where input i needs no gradient; `outputs` holds (shape, dtype) of each output."""
 
-    __slots__ = ("__weakref__", "edges", "hooks", "metadata", "outputs", "sequence", "trace")
+    # Rare fields are class attributes until set.
+    hooks: dict[int, list[Callable[..., Any]]] | None = None
+    metadata: dict[str, Any] | None = None
+    trace: list[str] | None = None
 
-    def __init__(self, edges: Sequence[Edge | None], outputs: Sequence[tuple[tuple[int, ...], Any]]):
+    def __init__(self, edges: Sequence[Edge | None], outputs: Sequence[Any]):
+        self.begin(edges, outputs)
+
+    def begin(self, edges: Sequence[Edge | None], outputs: Sequence[Any]) -> None:
+        """Take the next number on the tape."""
         self.edges, self.outputs, self.sequence = edges, outputs, _sequence()
-        self.hooks: dict[int, list[Callable[..., Any]]] | None = None
-        self.metadata: dict[str, Any] | None = None
-        self.trace = traceback.format_stack()[:-2] if mode.anomaly else None
+        if mode.anomaly:
+            self.trace = traceback.format_stack()[:-2]
 
     def name(self) -> str:
         """The operation's name, as shown in a tensor's repr."""
@@ -107,67 +119,70 @@ class _Walk:
     """One backward pass: gradients on their way, the nodes still to visit, and where to put what arrives."""
 
     def __init__(self, wanted: dict[tuple[int, int], int] | None, allowed: set[int] | None, create_graph: bool):
-        self.arrived: dict[int, list[Any]] = {}
-        self.targets: dict[int, Any] = {}
-        self.heap: list[tuple[int, int]] = []
+        self.nodes: dict[int, tuple[Node, list[Any]]] = {}  # by sequence number, with what arrived at each output
+        self.leaves: dict[int, tuple[Any, list[Any]]] = {}
+        self.heap: list[int] = []  # sequence numbers of `nodes`, negative: the last comes first
         self.wanted, self.allowed, self.create_graph = wanted, allowed, create_graph
         self.captured: dict[int, Any] = {}
 
-    def send(self, target: Any, index: int, grad: Any) -> None:
+    def send(self, e: Edge, grad: Any) -> None:
         """Add a gradient to what has arrived at a node's output or at a leaf."""
-        key = id(target)
-        if self.allowed is not None and key not in self.allowed:
+        target, index, _, _ = e
+        if self.allowed is not None and id(target) not in self.allowed:
             return
-        slots = self.arrived.get(key)
-        if slots is None:
-            slots = self.arrived[key] = [None] * (len(target.outputs) if isinstance(target, Node) else 1)
-            self.targets[key] = target
-            if isinstance(target, Node):
-                heapq.heappush(self.heap, (-target.sequence, key))
+        if isinstance(target, Node):
+            key = target.sequence
+            found = self.nodes.get(key)
+            if found is None:
+                found = self.nodes[key] = (target, [None] * len(target.outputs))
+                heapq.heappush(self.heap, -key)
+        else:
+            key = id(target)
+            found = self.leaves.get(key)
+            if found is None:
+                found = self.leaves[key] = (target, [None])
+        slots = found[1]
         slots[index] = grad if slots[index] is None else slots[index] + grad
 
     def run(self, retain_graph: bool) -> None:
-        while self.heap:
-            _, key = heapq.heappop(self.heap)
-            node, grads = self.targets.pop(key), self.arrived.pop(key)
-            self._hooks(node.hooks, grads)
-            self._capture(key, grads)
-            if self.allowed is None or any(e is not None and id(e.target) in self.allowed for e in node.edges):
-                self._visit(node, grads)
-                if not retain_graph:
-                    node.release()
-            del node, grads
-        for key in list(self.targets):
-            leaf, grads = self.targets.pop(key), self.arrived.pop(key)
-            self._hooks(leaf._hooks, grads)
+        heap, nodes, send, allowed = self.heap, self.nodes, self.send, self.allowed
+        while heap:
+            node, grads = nodes.pop(-heapq.heappop(heap))
+            if node.hooks is not None:
+                self._hooks(node.hooks, grads)
+            if self.wanted is not None:
+                self._capture(node, grads)
+                if not any(e is not None and id(e.target) in allowed for e in node.edges):  # type: ignore[operator]
+                    continue
+            received = _with_trace(node, grads) if mode.anomaly else node.gradients(grads)
+            for e, grad in zip(node.edges, received, strict=True):
+                if e is not None and grad is not None:
+                    send(e, grad)
+            if not retain_graph:
+                node.release()
+            del grads, received
+            grad = None  # what a leaf gets must have no other owner
+        for leaf, grads in self.leaves.values():
+            if leaf._hooks is not None:
+                self._hooks(leaf._hooks, grads)
             if self.wanted is None:
                 _accumulate(leaf, grads, self.create_graph)
             else:
-                self._capture(key, grads)
+                self._capture(leaf, grads)
 
-    def _visit(self, node: Node, grads: list[Any]) -> None:
-        if mode.anomaly:
-            received = _with_trace(node, grads)
-        else:
-            received = node.gradients(grads)
-        for e, grad in zip(node.edges, received, strict=True):
-            if e is not None and grad is not None:
-                self.send(e.target, e.index, grad)
-
-    def _hooks(self, hooks: dict[int, list[Callable[..., Any]]] | None, grads: list[Any]) -> None:
-        for index, functions in (hooks or {}).items():
+    def _hooks(self, hooks: dict[int, list[Callable[..., Any]]], grads: list[Any]) -> None:
+        for index, functions in hooks.items():
             for function in list(functions):
                 if grads[index] is not None:
                     changed = function(grads[index])
                     if changed is not None:
                         grads[index] = changed
 
-    def _capture(self, key: int, grads: list[Any]) -> None:
-        if self.wanted:
-            for index, grad in enumerate(grads):
-                position = self.wanted.get((key, index))
-                if position is not None:
-                    self.captured[position] = grad
+    def _capture(self, target: Any, grads: list[Any]) -> None:
+        for index, grad in enumerate(grads):
+            position = self.wanted.get((id(target), index))  # type: ignore[union-attr]
+            if position is not None:
+                self.captured[position] = grad
 
 
 def _with_trace(node: Node, grads: list[Any]) -> Sequence[Any]:
@@ -184,28 +199,30 @@ def _with_trace(node: Node, grads: list[Any]) -> Sequence[Any]:
 
 
 # A gradient nobody else holds becomes `.grad` itself; one that is shared (add sends the same tensor both ways) is copied.
-# The counts are what CPython's getrefcount gives for an object held by one list, one local name and the call.
-_TENSOR_REFERENCES, _ARRAY_REFERENCES = 3, 2
+# The counts are what CPython's getrefcount gives for a tensor held by one list, one local name and the call, and for its
+# array held by the tensor, one local name and the call.
+_TENSOR_REFERENCES, _ARRAY_REFERENCES = 3, 3
 
 
 def _accumulate(leaf: Tensor, grads: list[Any], create_graph: bool) -> None:
-    grad = grads[0]
+    grad, before = grads[0], leaf.grad
     if grad is None:
         return
-    if leaf.grad is not None:
+    if before is not None:
         if create_graph:
-            leaf.grad = leaf.grad + grad
+            leaf.grad = before + grad
         else:
-            leaf.grad.add_(grad)
+            before.add_(grad)
     elif create_graph:
         leaf.grad = grad
     else:
         data = grad._data
-        own = sys.getrefcount(grad) <= _TENSOR_REFERENCES and sys.getrefcount(data) <= _ARRAY_REFERENCES + 1
-        own = own and owns(data) and data.flags.c_contiguous and data.flags.writeable
-        leaf.grad = grad.detach() if own else grad.detach().clone()
-    for hook in list((leaf._accumulate_hooks or {}).values()):
-        hook(leaf)
+        own = sys.getrefcount(grad) <= _TENSOR_REFERENCES and sys.getrefcount(data) <= _ARRAY_REFERENCES
+        own = own and not grad._requires_grad and owns(data) and data.flags.c_contiguous and data.flags.writeable
+        leaf.grad = grad if own else grad.detach().clone()
+    if leaf._accumulate_hooks is not None:
+        for hook in list(leaf._accumulate_hooks.values()):
+            hook(leaf)
 
 
 def _reachable(roots: Iterable[Any], wanted: set[int]) -> set[int]:
@@ -226,43 +243,42 @@ def _reachable(roots: Iterable[Any], wanted: set[int]) -> set[int]:
     return useful
 
 
-def _first_gradients(tensors: Sequence[Tensor], grads: Sequence[Any], what: str) -> list[Any]:
-    from .ops import ones_like
+def _first_gradient(tensor: Tensor, grad: Any, what: str) -> Any:
+    if not tensor.requires_grad:
+        raise RuntimeError(f"element 0 of {what} does not require grad and does not have a grad_fn")
+    if grad is None:
+        if tensor.numel() != 1:
+            raise RuntimeError("grad can be implicitly created only for scalar outputs")
+        from .ops.elementwise import filled
 
-    if len(tensors) != len(grads):
-        raise RuntimeError(f"got {len(tensors)} tensors and {len(grads)} gradients")
-    result = []
-    for tensor, grad in zip(tensors, grads, strict=True):
-        if not tensor.requires_grad:
-            raise RuntimeError(f"element 0 of {what} does not require grad and does not have a grad_fn")
-        if grad is None:
-            if tensor.numel() != 1:
-                raise RuntimeError("grad can be implicitly created only for scalar outputs")
-            grad = ones_like(tensor, requires_grad=False)
-        elif tuple(grad.shape) != tuple(tensor.shape):
-            raise RuntimeError(f"Mismatch in shape: grad_output[0] has a shape of {grad.shape} and output[0] has a shape of {tensor.shape}.")
-        result.append(grad)
-    return result
+        return filled(tensor._data.shape, tensor._data.dtype, 1)
+    if grad._data.shape != tensor._data.shape:
+        raise RuntimeError(f"Mismatch in shape: grad_output[0] has a shape of {grad.shape} and output[0] has a shape of {tensor.shape}.")
+    return grad
 
 
 def _run(tensors: Sequence[Tensor], grads: Sequence[Any], wanted: Any, retain_graph: bool | None, create_graph: bool, what: str) -> _Walk:
-    first = _first_gradients(tensors, grads, what)
+    if len(tensors) != len(grads):
+        raise RuntimeError(f"got {len(tensors)} tensors and {len(grads)} gradients")
+    first = [_first_gradient(t, g, what) for t, g in zip(tensors, grads, strict=True)]
     edges = [edge_of(t) for t in tensors]
-    allowed = None
-    if wanted is not None:
-        allowed = _reachable([e.target for e in edges], {key for key, _ in wanted})
+    allowed = None if wanted is None else _reachable([e.target for e in edges], {key for key, _ in wanted})
     walk = _Walk(wanted, allowed, create_graph)
-    with set_grad_enabled(create_graph):
-        for e, grad in zip(edges, first, strict=True):
-            walk.send(e.target, e.index, grad)
-        del first
+    before, mode.enabled = mode.enabled, bool(create_graph)
+    try:
+        first.reverse()
+        for e in edges:
+            walk.send(e, first.pop())
         walk.run(create_graph if retain_graph is None else retain_graph)
+    finally:
+        mode.enabled = before
     return walk
 
 
 def edge_of(tensor: Tensor) -> Edge:
     """`edge`, after a view has caught up with in-place changes of its base."""
-    tensor.grad_fn  # noqa: B018 - a property that catches up
+    if tensor._base is not None:
+        tensor.catch_up()
     return edge(tensor)
 
 

@@ -58,6 +58,8 @@ SCALAR_NAMES = {"f4": "Float", "f8": "Double", "i1": "Char", "i2": "Short", "i4"
 FLOAT32, FLOAT64, INT64, BOOL = (d.numpy for d in (float32, float64, int64, bool))
 _PYTHON = {type(0.0): "float", type(0): "int", type(True): "bool"}
 _default = FLOAT32
+#: Dictionaries of what was worked out with the default dtype as it is.
+default_dependent: list[dict[Any, Any]] = []
 
 
 def scalar_name(of: np.dtype) -> str:
@@ -77,6 +79,8 @@ def set_default_dtype(d: dtype) -> None:
         raise TypeError(f"only floating-point types are supported as the default type, but got {d}")
     _default = d.numpy
     promote.cache_clear()
+    for plans in default_dependent:
+        plans.clear()
 
 
 def default() -> np.dtype:

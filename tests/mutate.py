@@ -95,7 +95,7 @@ def _watching(seen: set[Place]) -> Iterator[None]:
     def gradients(node: OpNode, grads: list[Any]) -> list[Any]:
         received = original(node, grads)
         rest = iter(received)
-        for parameter, count in enumerate(node.counts):
+        for parameter, count in enumerate(node.plan.counts):
             given = [next(rest) for _ in range(count)]
             if any(g is not None and np.any(g._data) for g in given):
                 seen.add(Place(node.op, parameter))

@@ -149,7 +149,8 @@ def reached(case: Case) -> set[str]:
         pytest.MonkeyPatch.context() as patch,
         contextlib.suppress(Exception),
     ):  # what fails here fails in the op's tests
-        watch(patch, Op, "__call__", lambda op, *_: found.add(op.name))
+        for kind in (Op, Pointwise):
+            watch(patch, kind, "__call__", lambda op, *_: found.add(op.name))
         watch(patch, OpNode, "gradients", lambda node, *_: found.add(f"gradient of {node.op.name}"))
         function, arrays = case.function(case.floats), [case.arrays[i] for i in case.floats]
         for _ in range(3):

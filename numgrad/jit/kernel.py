@@ -8,8 +8,9 @@ bits, for work is cut by shape alone and never by the number of threads.
 from __future__ import annotations
 
 import contextlib
+import functools
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numba
@@ -17,10 +18,12 @@ import numpy as np
 from numba import njit, prange
 
 from . import memory, threads  # before Numba: it bounds the OpenMP spin time and the size of the pool
+from .borrow import borrowing, is_safe, span
 from .cache import DiskCache, fingerprint
 
 __all__ = [
-    "DISABLED", "Kernel", "Observer", "device", "empty", "kernel", "launch", "observe", "prange", "read", "verify", "zeros",
+    "DISABLED", "Kernel", "Observer", "device", "empty", "kernel", "launch", "launch_flat", "observe", "prange", "read", "verify",
+    "zeros",
 ]  # fmt: skip
 
 #: True where NUMBA_DISABLE_JIT=1 asks for kernels as plain Python (slow, debuggable, and what coverage sees).
@@ -43,6 +46,23 @@ class Kernel:
         self.__doc__ = function.__doc__
         self._serial: Callable[..., None] | None = None
         self._parallel: Callable[..., None] | None = None
+        self._entries: dict[Any, Callable[..., None]] = {}
+
+    def entry(self, arrays: Sequence[np.ndarray], rest: Sequence[Any]) -> Callable[..., None]:
+        """The serial form for arrays of these dtypes, which may have any shape: the kernel sees their memory as one dimension."""
+        key = tuple([a.dtype for a in arrays])
+        found = self._entries.get(key)
+        if found is None:
+            plain = DISABLED or not is_safe()
+            found = self._entries[key] = self._spanning(len(arrays)) if plain else borrowing(self._lender, arrays, rest)
+        return found
+
+    @functools.cached_property
+    def _lender(self) -> Any:
+        return self._compile(parallel=False)  # apart from `serial`: Numba would take a borrowed array for an array
+
+    def _spanning(self, count: int) -> Callable[..., None]:
+        return lambda *args: self.serial(*map(span, args[:count]), *args[count:])
 
     def _compile(self, parallel: bool) -> Callable[..., None]:
         if DISABLED:
@@ -154,6 +174,28 @@ def launch(kernel: Kernel, out: np.ndarray, *args: Any, work: int | None = None)
         kernel.parallel(out, *args)
     finally:
         threads.release()
+
+
+def launch_flat(
+    kernel: Kernel, entry: Callable[..., None] | None, arrays: Sequence[np.ndarray], rest: Sequence[Any], work: int
+) -> None:
+    """`launch` for a kernel that sees its first arguments as memory of one dimension, whatever their shape.
+
+    `entry` is what `kernel.entry` gave, if it is known that the work is small: then the launch costs little more than the kernel.
+    """
+    if entry is None or _observers:
+        flat = [span(a) for a in arrays]
+        large = work >= GRAIN
+        for observer in _observers:
+            observer.launched(kernel, large, (*flat, *rest))
+        if large and threads.acquire():
+            try:
+                kernel.parallel(*flat, *rest)
+            finally:
+                threads.release()
+            return
+        entry = kernel.entry(arrays, rest)
+    entry(*arrays, *rest)
 
 
 @contextlib.contextmanager

@@ -5,14 +5,16 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import dtypes
+from ..autograd import mode
 from ..dtypes import BOOL, scalar_name
-from ..jit import Kernel, codegen, empty, formula, launch
+from ..jit import GRAIN, Kernel, codegen, empty, formula, launch, launch_flat, span
 from ..tensor import Tensor, wrap
 from .record import MISSING, REGISTRY, Op, check_cast, register
 from .walk import LETTERS, walk
@@ -27,6 +29,17 @@ KINDS = ("arithmetic", "float", "compare", "logical", "integer", "number", "floa
 # Where variables are not listed, these come first, the others as they appear.
 _OPERANDS = {"x": 0, "z": 1}
 _BYTE = np.dtype(np.uint8)
+
+
+class _Plan:
+    """What a call of a formula needs: worked out once for each combination of dtypes, shapes and strides."""
+
+    __slots__ = ("compute", "differentiable", "entry", "geometry", "kernel", "numbers", "result", "shape", "work")
+
+    def __init__(self, compute: np.dtype, result: np.dtype, shape: tuple[int, ...], kernel: Kernel, geometry: tuple[Any, ...]):
+        self.compute, self.result, self.shape, self.kernel, self.geometry = compute, result, shape, kernel, geometry
+        self.entry: Any = None
+        self.differentiable, self.numbers, self.work = False, False, 0
 
 
 class Pointwise(Op):
@@ -47,7 +60,8 @@ class Pointwise(Op):
         self.defaults = [inspect.Parameter.empty] * (len(self.variables) - len(defaults)) + list(defaults)
         self.arity = len(self.variables)
         self.__doc__ = doc or f"{text}, element by element."
-        self.plans: dict[Any, Any] = {}
+        self.plans: dict[Any, _Plan] = {}
+        dtypes.default_dependent.append(self.plans)
 
     @functools.cached_property
     def cost(self) -> int:
@@ -72,40 +86,55 @@ class Pointwise(Op):
 
     # --- computing ---
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
+        if kwargs or len(args) != self.arity:
+            args = self.bind(args, kwargs)
+        tracked, operands, key = False, [], []
+        for a in args:  # `unwrap` and `key_of` in one loop
+            if isinstance(a, Tensor):
+                if a._base is not None and a._epoch != a._base._epoch:
+                    a.catch_up()
+                if a._requires_grad:
+                    tracked = True
+                a = a._data
+                key += a.dtype, a.shape, a.strides
+            else:
+                key.append(type(a))
+            operands.append(a)
+        plan = self.plans.get(tuple(key)) or self._plan(tuple(key), operands)
+        result = object.__new__(Tensor)
+        result._data = y = empty(plan.shape, plan.result)
+        self._run(plan, y, operands)
+        if tracked and plan.differentiable and mode.enabled:
+            self.record(args, [result])
+        return result
+
     def compute(self, *operands: Any, out: np.ndarray | None = None) -> np.ndarray:
         """Run the formula on arrays and Python numbers, into `out` or a new array."""
+        key: list[Any] = []
         if out is not None:
-            operands = tuple(_apart(o, out) for o in operands)
-        key: Any = tuple([
-            (o.dtype, o.shape, o.strides) if type(o) is np.ndarray else (type(o), ()) for o in operands
-        ])  # fmt: skip
-        if dtypes.default() is not dtypes.FLOAT32:  # plans depend on the default dtype
-            key = (*key, dtypes.default())
-        if out is not None:
-            key = (*key, out.dtype, out.shape, out.strides)
-        plan = self.plans.get(key)
-        if plan is None:
-            if any(isinstance(o, np.generic) for o in operands):
-                return self.compute(*[o.item() if isinstance(o, np.generic) else o for o in operands], out=out)
-            plan = self._plan(key, operands, out)
-        compute, result, shape, kernel, geometry = plan
-        y = empty(shape, result) if out is None else out
-        if y.size == 0:
-            return y
-        if geometry is None:
-            arrays = [o.reshape(-1) if type(o) is np.ndarray else scalar(o, compute) for o in operands]
-            launch(kernel, y.reshape(-1), *arrays, work=y.size * self.cost)
-        else:
-            arrays = [span(o) if type(o) is np.ndarray else scalar(o, compute) for o in operands]
-            launch(kernel, span(y), *arrays, *geometry, work=y.size * self.cost)
+            operands = tuple([_apart(o, out) for o in operands])
+            key += out.dtype, out.shape, out.strides, None
+        for o in operands:
+            key += (o.dtype, o.shape, o.strides) if type(o) is np.ndarray else (type(o),)
+        plan = self.plans.get(tuple(key)) or self._plan(tuple(key), operands, out)
+        y = empty(plan.shape, plan.result) if out is None else out
+        self._run(plan, y, operands)
         return y
+
+    def _run(self, plan: _Plan, y: np.ndarray, operands: Sequence[Any]) -> None:
+        if plan.work:
+            if plan.numbers:
+                operands = [o if type(o) is np.ndarray else scalar(o, plan.compute) for o in operands]
+            launch_flat(plan.kernel, plan.entry, (y, *operands), plan.geometry, plan.work)
 
     def into(self, out: np.ndarray, *rest: Any) -> None:  # type: ignore[override]
         """Compute with `out` as first operand and as result."""
         self.compute(out, *rest, out=out)
 
-    def _plan(self, key: Any, operands: Sequence[Any], out: np.ndarray | None) -> Any:
-        """Dtypes, shape, kernel and geometry of a call: worked out once for each combination of dtypes, shapes and strides."""
+    def _plan(self, key: tuple[Any, ...], operands: Sequence[Any], out: np.ndarray | None = None) -> _Plan:
+        """The plan of a call; `key` has what matters of each operand: dtype, shape and strides, or the type of a number."""
+        operands = [o.item() if isinstance(o, np.generic) else o for o in operands]
         for o in operands:
             if not isinstance(o, (np.ndarray, int, float)):
                 raise TypeError(f"{self.name}(): expected Tensors or numbers, but got {type(o).__name__}")
@@ -118,7 +147,12 @@ class Pointwise(Op):
                 check_cast(result, out.dtype)
             shape, result = out.shape, out.dtype
         layouts, geometry = lay_out(shape, [out, *operands])
-        plan = (compute, result, shape, self.kernel(layouts, compute, result), geometry)
+        plan = _Plan(compute, result, shape, self.kernel(layouts, compute, result), geometry)
+        plan.work, plan.numbers = math.prod(shape) * self.cost, any(not isinstance(o, np.ndarray) for o in operands)
+        plan.differentiable = result.kind == "f" and self.vjp is not None
+        if 0 < plan.work < GRAIN:
+            y = np.empty(0, result)
+            plan.entry = plan.kernel.entry([y, *(o if isinstance(o, np.ndarray) else np.empty(0, compute) for o in operands)], geometry)
         if len(self.plans) > 2000:  # shapes that never come back must not pile up
             self.plans.clear()
         self.plans[key] = plan
@@ -188,9 +222,16 @@ class Rule:
         self.variables = formula.names(tree) or ["g"]
         self.arguments = tuple(parameters.get(v, v) for v in self.variables)
 
+    @property
+    def identity(self) -> bool:
+        """Whether the gradient is g as it is."""
+        return isinstance(self.tree, ast.Name) and self.tree.id == "g"
+
     @functools.cached_property
-    def op(self) -> Pointwise:
+    def op(self) -> Any:
         """The rule as an op. Its g and y are inputs, so they get other names there: its own gradient has a g and a y of its own."""
+        if isinstance(self.tree, ast.Constant):  # zero almost everywhere
+            return REGISTRY["zeros_like"]
         names = {v: v + "_" * (v in "gy") for v in self.variables}
         while len(set(names.values())) < len(names):
             names = {v: n + "_" * (v in "gy") for v, n in names.items()}
@@ -198,11 +239,7 @@ class Rule:
         return Pointwise(self.name, ast.unparse(tree), constants=self.constants, variables=list(names.values()))
 
     def __call__(self, *args: Any) -> Any:
-        if isinstance(self.tree, ast.Name) and self.tree.id == "g":
-            return args[0]
-        if isinstance(self.tree, ast.Constant):  # zero almost everywhere
-            return REGISTRY["zeros_like"](args[0])
-        return self.op(*args)
+        return args[0] if self.identity else self.op(*args)
 
 
 def pointwise(name: str, text: str, **record: Any) -> Op:
@@ -216,6 +253,11 @@ _copy = Pointwise("copy", "x", kind="arithmetic", casts=True)
 def copy_into(out: np.ndarray, source: Any) -> None:
     """Write a source (array or number, broadcast, cast as C does) into existing memory."""
     _copy.compute(source, out=out)
+
+
+def filled(shape: tuple[int, ...], dtype: np.dtype, value: Any) -> Tensor:
+    """A new tensor with one value everywhere."""
+    return wrap(_copy.compute(value, out=empty(shape, dtype)))
 
 
 def copied(source: np.ndarray, dtype: np.dtype | None = None) -> np.ndarray:
@@ -235,7 +277,12 @@ def copy_along(y: np.ndarray, x: np.ndarray, dims: list[int], strides: list[list
 
 
 def scalar(value: Any, dtype: np.dtype) -> np.ndarray:
-    """A Python number as an array of one element."""
+    """A Python number as an array of one element, only to be read."""
+    return _scalar(value, dtype) if value else np.array([value], dtype)  # -0.0 is 0.0 to a cache
+
+
+@functools.lru_cache(maxsize=1024)
+def _scalar(value: Any, dtype: np.dtype) -> np.ndarray:
     try:
         return np.array([value], dtype)
     except OverflowError:
@@ -274,16 +321,8 @@ def _broadcast_two(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(j if i == 1 else i for i, j in zip(a, b, strict=True))
 
 
-def span(x: np.ndarray) -> np.ndarray:
-    """The memory from an array's first to its last element, as one dimension. (There are no negative strides.)"""
-    if x.flags.c_contiguous:
-        return x.reshape(-1)
-    length = 1 + sum((n - 1) * s for n, s in zip(x.shape, x.strides, strict=True)) // x.itemsize
-    return np.lib.stride_tricks.as_strided(x, (length,), (x.itemsize,), writeable=x.flags.writeable)
-
-
 def lay_out(shape: tuple[int, ...], operands: Sequence[Any]) -> tuple[str, Any]:
-    """Layout letters for a kernel (see `codegen.pointwise`), and (shape, strides, cut, units) where it is not flat.
+    """Layout letters for a kernel (see `codegen.pointwise`), and (shape, strides, cut, units) nothing where it is flat.
 
     The first operand is the output (None: new memory). Dimensions that lie in memory as one, in all operands, become one.
     """
@@ -293,13 +332,13 @@ def lay_out(shape: tuple[int, ...], operands: Sequence[Any]) -> tuple[str, Any]:
             letters += "f" if i == 0 else "s"
         elif o.shape == shape and o.flags.c_contiguous:
             letters += "f"
-        elif o.size == 1 and i > 0:
+        elif i > 0 and (o.size == 1 or not any(o.strides)):
             letters += "s"
         else:
             flat = False
             break
     if flat:
-        return letters, None
+        return letters, ()
     strides = [contiguous_strides(shape) if o is None else _strides(o, shape) for o in operands]
     dims, strides = collapse(shape, strides)
     dims, strides, cut, units = walk(dims, strides)

@@ -83,9 +83,9 @@ class InPlace:
 
         The target as an argument is a replica at its old place on the tape, with its old values where the gradient needs them.
         """
-        needs = tuple(isinstance(a, Tensor) and a._requires_grad for a in full)
+        pattern = tuple(a._requires_grad if isinstance(a, Tensor) else None for a in full)
         itself = {i for i, a in enumerate(full) if a is target}
-        kept = copied(target._data) if itself & set(self.op.plan(needs).reads) else target._data
+        kept = copied(target._data) if itself & set(self.op.plan(pattern).reads) else target._data
         before, result = replica(target, kept), wrap(target._data)
         result._counter = target.version_counter()
         self.op.record(tuple(before if i in itself else a for i, a in enumerate(full)), [result], False)

@@ -20,20 +20,23 @@ _COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
 _UNARY = {"neg": "neg", "pos": "positive", "abs": "abs", "invert": "bitwise_not"}
 
 
-def _operand(other: Any) -> bool:
-    return isinstance(other, (Tensor, int, float, np.ndarray, np.generic))
+_OPERANDS = (Tensor, int, float, np.ndarray, np.generic)
 
 
 def _binary(apply: Callable[..., Any]) -> Callable[..., Any]:
+    apply = apply.__call__  # type: ignore[operator] # the method itself: calling an object looks it up each time
+
     def operate(self: Tensor, other: Any) -> Any:
-        return apply(self, other) if _operand(other) else NotImplemented
+        return apply(self, other) if isinstance(other, _OPERANDS) else NotImplemented
 
     return operate
 
 
 def _reflected(apply: Callable[..., Any]) -> Callable[..., Any]:
+    apply = apply.__call__  # type: ignore[operator]
+
     def operate(self: Tensor, other: Any) -> Any:
-        return apply(other, self) if _operand(other) else NotImplemented
+        return apply(other, self) if isinstance(other, _OPERANDS) else NotImplemented
 
     return operate
 

@@ -6,6 +6,7 @@ tested by `tests/test_ops.py` and benchmarked by `perf`; there is no second list
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Sequence
 from types import MethodType
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import Edge, Node, edge, mode
+from ..autograd import SINGLE, Edge, Node, edge, mode
 from ..dtypes import scalar_name
 from ..jit import zeros
 from ..tensor import Tensor, wrap
@@ -47,7 +48,7 @@ class Op:
         self.__doc__ = doc or forward.__doc__
         self.parameters, self.defaults = parameters_of(forward)
         self.arity = len(self.parameters)
-        self._plans: dict[tuple[bool, ...], Plan] = {}
+        self._plans: dict[tuple[Any, ...], Plan] = {}
 
     @property
     def __signature__(self) -> inspect.Signature:
@@ -69,8 +70,7 @@ class Op:
         if kwargs or len(args) != self.arity:
             args = self.bind(args, kwargs)
         arrays, tracked = unwrap(args)
-        result = self.forward(*arrays)
-        return self.finish(args, result, tracked and mode.enabled)
+        return self.finish(args, self.forward(*arrays), tracked and mode.enabled)
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         """Positional arguments in full; TypeError as Python words it where they do not fit."""
@@ -106,14 +106,16 @@ class Op:
             self.record(args, outputs, several)
         return tuple(outputs) if several else outputs[0]
 
-    def record(self, args: tuple[Any, ...], outputs: list[Tensor], several: bool) -> None:
-        """Make a node for a call and let its outputs point to it."""
-        if not any(o._data.dtype.kind == "f" for o in outputs):
-            return
-        node = OpNode(self, args, outputs, several)
+    def record(self, args: tuple[Any, ...], outputs: list[Tensor], several: bool = False) -> None:
+        """Make a node for a call and let its outputs of floating point point to it."""
+        node = None
         for index, output in enumerate(outputs):
             if output._data.dtype.kind == "f":
-                output._node, output._index, output._requires_grad = node, index, True
+                if node is None:
+                    node = OpNode(self, args, outputs, several)
+                output._node, output._requires_grad = node, True
+                if index:
+                    output._index = index
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else MethodType(self, instance)
@@ -128,30 +130,12 @@ class Op:
         given = self.vjp or ()
         return tuple(given[:count]) + (None,) * (count - len(given))
 
-    def plan(self, needs: tuple[bool, ...]) -> Plan:
+    def plan(self, pattern: tuple[Any, ...]) -> Plan:
         """What backward does, and what it needs, where these parameters need gradients."""
-        found = self._plans.get(needs)
+        found = self._plans.get(pattern)
         if found is None:
-            if self.vjp is MISSING:
-                raise NotImplementedError(f"the gradient of '{self.name}' is not implemented in numgrad")
-            rules = (self.vjp,) if callable(self.vjp) else self.rules(len(needs))
-            wanted = (True,) if callable(self.vjp) else needs
-            found = Plan([(r, self._sources(r)) if n and r is not None else None for n, r in zip(wanted, rules, strict=True)])
-            self._plans[needs] = found
+            found = self._plans[pattern] = Plan(self, pattern)
         return found
-
-    def _sources(self, rule: Any) -> list[tuple[str, int]]:
-        sources = []
-        for name in rule_arguments(rule):
-            if name in ("g", "y", "needs"):
-                sources.append((name, 0))
-            elif name in self.parameters:
-                sources.append(("argument", self.parameters.index(name)))
-            elif name.endswith("_shape") and name[:-6] in self.parameters:
-                sources.append(("shape", self.parameters.index(name[:-6])))
-            else:
-                raise TypeError(f"the gradient of '{self.name}' asks for '{name}', which is not one of g, y, needs, {self.parameters}")
-        return sources
 
 
 def parameters_of(function: Callable[..., Any]) -> tuple[list[str], list[Any]]:
@@ -168,19 +152,55 @@ def parameters_of(function: Callable[..., Any]) -> tuple[list[str], list[Any]]:
 
 
 class Plan:
-    """Gradient rules with where each takes its arguments from, and what of a call must be kept for them."""
+    """What backward computes for one pattern of inputs, and what of a call must be kept for it.
 
-    __slots__ = ("reads", "results", "shapes", "steps")
+    A pattern tells of each argument whether it needs a gradient: None if it is no tensor, a tuple for a sequence of them.
+    `reads` and `shapes` are the parameters that rules ask for, themselves or their shapes, and `results` says if they ask for y.
+    """
 
-    def __init__(self, steps: list[Any]):
-        wanted = {source for step in steps if step for source in step[1]}
-        self.steps = steps
-        self.reads = tuple(sorted(i for kind, i in wanted if kind == "argument"))
-        self.shapes = tuple(sorted(i for kind, i in wanted if kind == "shape"))
-        self.results = ("y", 0) in wanted
+    def __init__(self, op: Op, pattern: tuple[Any, ...]):
+        self.op, self.pattern = op, pattern
+        self.needs = tuple(any(p) if type(p) is tuple else bool(p) for p in pattern)
+        #: edges a parameter: one for a tensor, several for a sequence of tensors
+        self.counts = [len(p) if type(p) is tuple else int(p is not None) for p in pattern]
+        self.whole = callable(op.vjp)  # one rule for all
+        rules = () if op.vjp is MISSING else (op.vjp,) if self.whole else op.rules(len(pattern))
+        wanted = (True,) if self.whole else self.needs
+        self.rules = [r if n else None for r, n in zip(rules, wanted, strict=False)]
+        asked = {name for rule in self.rules if rule is not None for name in rule_arguments(rule)}
+        for name in asked - {"g", "y", "needs", *op.parameters, *(p + "_shape" for p in op.parameters)}:
+            raise TypeError(f"the gradient of '{op.name}' asks for '{name}', which is not one of g, y, needs, {op.parameters}")
+        self.reads = tuple(i for i, p in enumerate(op.parameters) if p in asked)
+        self.shapes = tuple(i for i, p in enumerate(op.parameters) if p + "_shape" in asked and p + "_shape" not in op.parameters)
+        self.results = "y" in asked
 
+    @functools.cached_property
+    def apply(self) -> Callable[..., tuple[Any, ...]]:
+        """A function of g, y and what was kept that gives a gradient for each edge: the rules, called as Python would write it."""
+        op = self.op
+        if op.vjp is MISSING:
+            raise NotImplementedError(f"the gradient of '{op.name}' is not implemented in numgrad")
+        names = [op.parameters[i] for i in self.reads] + [op.parameters[i] + "_shape" for i in self.shapes]
+        source = {n: f"kept[{i}]" for i, n in enumerate(names)} | {"g": "g", "y": "y", "needs": "needs"}
+        calls = []
+        for i, rule in enumerate(self.rules):
+            given = "None" if rule is None else ", ".join(source[n] for n in rule_arguments(rule))
+            calls.append(given if rule is None or getattr(rule, "identity", False) else f"rules[{i}]({given})")
+        scope = {"rules": [getattr(r, "op", r) for r in self.rules], "needs": self.needs, "spread": self._spread}
+        plain = not self.whole and all(type(p) is not tuple for p in self.pattern)
+        parts = [c for c, p in zip(calls, self.pattern, strict=False) if p is not None] if plain else calls
+        body = f"({''.join(p + ', ' for p in parts)})"
+        return eval(f"lambda g, y, kept: {body if plain else f'spread{body}'}", scope)
 
-_NOTHING = Plan([])
+    def _spread(self, *received: Any) -> tuple[Any, ...]:
+        """What the rules gave, as one gradient an edge."""
+        if self.whole:
+            received = received[0] if isinstance(received[0], tuple) else received
+            received += (None,) * (len(self.counts) - len(received))
+        flat: list[Any] = []
+        for grad, count in zip(received, self.counts, strict=True):
+            flat += grad if isinstance(grad, (tuple, list)) else [grad] * count
+        return tuple(flat)
 
 
 def rule_arguments(rule: Any) -> Sequence[str]:
@@ -195,15 +215,25 @@ def unwrap(args: tuple[Any, ...]) -> tuple[list[Any], bool]:
     arrays, tracked = [], False
     for a in args:
         if isinstance(a, Tensor):
-            if a._base is not None:
+            if a._base is not None and a._epoch != a._base._epoch:
                 a.catch_up()
-            tracked = tracked or a._requires_grad
+            if a._requires_grad:
+                tracked = True
             a = a._data
-        elif (type(a) is tuple or type(a) is list) and any(isinstance(e, Tensor) for e in a):
-            inner, also = unwrap(tuple(a))
+        elif has_tensors(a):
+            inner, also = unwrap(a)
             a, tracked = tuple(inner), tracked or also
         arrays.append(a)
     return arrays, tracked
+
+
+def has_tensors(value: Any) -> bool:
+    """Whether an argument is a sequence with tensors in it."""
+    if type(value) is tuple or type(value) is list:
+        for element in value:
+            if isinstance(element, Tensor):
+                return True
+    return False
 
 
 def share(output: Tensor, source: Tensor, op: Op, rest: tuple[Any, ...]) -> None:
@@ -212,34 +242,6 @@ def share(output: Tensor, source: Tensor, op: Op, rest: tuple[Any, ...]) -> None
     output._chain = (*source._chain, (op, rest))
     output._counter = source.version_counter()
     output._epoch = output._base._epoch
-
-
-def saved(value: Any) -> Any:
-    """An argument as kept for backward: tensors with the version they have now."""
-    if isinstance(value, Tensor):
-        counter = value._counter
-        return _Saved(value, 0 if counter is None else counter[0])
-    if type(value) in (tuple, list) and any(isinstance(v, Tensor) for v in value):
-        return tuple(saved(v) for v in value)
-    return value
-
-
-class _Saved:
-    __slots__ = ("tensor", "version")
-
-    def __init__(self, tensor: Tensor, version: int):
-        self.tensor, self.version = tensor, version
-
-
-def restored(value: Any, op: Op) -> Any:
-    """The argument again; RuntimeError if it was overwritten since."""
-    if type(value) is _Saved:
-        counter = value.tensor._counter
-        check_version(value.version, 0 if counter is None else counter[0], value.tensor._data, op.name)
-        return value.tensor
-    if type(value) is tuple:
-        return tuple(restored(v, op) for v in value)
-    return value
 
 
 def check_version(expected: int, found: int, data: np.ndarray, who: str) -> None:
@@ -259,87 +261,76 @@ def _shape_of(value: Any) -> Any:
     return tuple(_shape_of(v) for v in value) if isinstance(value, (tuple, list)) else None if value is None else ()
 
 
-def _edges(value: Any) -> list[Edge | None]:
-    """The edges of a sequence of tensors; none for anything else."""
-    if (type(value) is tuple or type(value) is list) and any(isinstance(e, Tensor) for e in value):
-        return [edge(e) if isinstance(e, Tensor) and e._requires_grad else None for e in value]
-    return []
-
-
 class OpNode(Node):
-    """An op on the tape: what its gradient rules need, and no more, is kept until backward."""
+    """An op on the tape: what its gradient rules need, and no more, is kept until backward.
 
-    __slots__ = ("counts", "needs", "op", "results", "several", "values")
+    Tensors are kept with the versions they have now; outputs as arrays, for a tensor would point back here, a cycle.
+    """
 
     def __init__(self, op: Op, args: tuple[Any, ...], outputs: list[Tensor], several: bool):
-        needs: list[bool] = []
         edges: list[Edge | None] = []
-        self.counts: list[int] = []  # edges a parameter: one for a tensor, several for a sequence of tensors
+        pattern: list[Any] = []
         for a in args:
-            found = [edge(a) if a._requires_grad else None] if isinstance(a, Tensor) else _edges(a)
-            needs.append(any(found))
-            self.counts.append(len(found))
-            edges += found
-        super().__init__(edges, [(o._data.shape, o._data.dtype) for o in outputs])
-        self.op, self.several, self.needs = op, several, tuple(needs)
-        self._save(args, outputs)
-
-    def _save(self, args: tuple[Any, ...], outputs: list[Tensor]) -> None:
-        """Keep what the rules ask for. Outputs are kept as arrays: a tensor would point back here, a cycle."""
-        try:
-            plan = self.op.plan(self.needs)
-        except NotImplementedError:  # said when backward comes here
-            plan = _NOTHING
-        self.values: Any = {i: saved(args[i]) for i in plan.reads}
-        for i in plan.shapes:
-            self.values[~i] = _shape_of(args[i])
-        self.results: Any = []
+            if isinstance(a, Tensor):
+                needed = a._requires_grad
+                edges.append(edge(a) if needed else None)
+                pattern.append(needed)
+            elif has_tensors(a):
+                found = [edge(e) if isinstance(e, Tensor) and e._requires_grad else None for e in a]
+                edges += found
+                pattern.append(tuple([e is not None for e in found]))
+            else:
+                pattern.append(None)
+        self.begin(edges, [(o._data.shape, o._data.dtype) for o in outputs] if several else SINGLE)
+        self.op, self.several = op, several
+        self.plan = plan = op._plans.get(tuple(pattern)) or op.plan(tuple(pattern))
+        kept = [args[i] for i in plan.reads]
+        self.versions = versions_of(kept) if kept else kept
+        self.kept: Any = kept + [_shape_of(args[i]) for i in plan.shapes] if plan.shapes else kept
         if plan.results:
             self.keep_results(outputs)
 
     def keep_results(self, outputs: list[Tensor]) -> None:
         """Keep the outputs' arrays, with the versions they have now, if the rules ask for them."""
-        if self.op.plan(self.needs).results:
-            self.results = [(o._data, o.version_counter(), o._version) for o in outputs]
+        if self.plan.results:
+            self.outcome: Any = [(o._data, o.version_counter(), o._version) for o in outputs]
 
     def name(self) -> str:
         return "".join(part.capitalize() for part in self.op.name.split("_")) + "Backward0"
 
-    def gradients(self, grads: list[Any]) -> list[Any]:
-        if self.values is None:
+    def gradients(self, grads: list[Any]) -> Sequence[Any]:
+        if self.kept is None:
             raise RuntimeError(
                 "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
                 "been freed). Specify retain_graph=True if you need to backward through the graph a second time."
             )
-        g = self._filled(grads) if self.several else grads[0]
-        plan = self.op.plan(self.needs).steps
-        if callable(self.op.vjp):
-            rule, sources = plan[0]
-            received = rule(*[self._argument(source, g) for source in sources])
-            received = received if isinstance(received, tuple) else (received,)
-            received = received + (None,) * (len(self.needs) - len(received))
-        else:
-            received = [step and step[0](*[self._argument(source, g) for source in step[1]]) for step in plan]
-        return self._fitted(received)
+        for tensor, version in self.versions:
+            counter = tensor._counter
+            if counter is not None and counter[0] != version:
+                check_version(version, counter[0], tensor._data, self.op.name)
+        plan = self.plan
+        y = self._results() if plan.results else None
+        received = plan.apply(self._filled(grads) if self.several else grads[0], y, self.kept)
+        fitted: Any = received
+        for i, e in enumerate(self.edges):
+            grad = received[i]
+            if grad is not None and e is not None:
+                data = grad._data
+                if data.shape != e.shape or data.dtype != e.dtype:
+                    if fitted is received:
+                        fitted = list(received)
+                    fitted[i] = fit(grad, e)
+        return fitted
 
-    def _argument(self, source: tuple[str, int], g: Any) -> Any:
-        kind, i = source
-        if kind == "g":
-            return g
-        if kind == "y":
-            outputs = [self._result(index) for index in range(len(self.results))]
-            return tuple(outputs) if self.several else outputs[0]
-        if kind == "needs":
-            return self.needs
-        return self.values[~i] if kind == "shape" else restored(self.values[i], self.op)
-
-    def _result(self, index: int) -> Tensor:
-        data, counter, version = self.results[index]
-        check_version(version, 0 if counter is None else counter[0], data, self.op.name)
-        output = wrap(data)
-        if data.dtype.kind == "f":
-            output._node, output._index, output._requires_grad = self, index, True
-        return output
+    def _results(self) -> Any:
+        outputs = []
+        for index, (data, counter, version) in enumerate(self.outcome):
+            check_version(version, counter[0], data, self.op.name)
+            output = wrap(data)
+            if data.dtype.kind == "f":
+                output._node, output._index, output._requires_grad = self, index, True
+            outputs.append(output)
+        return tuple(outputs) if self.several else outputs[0]
 
     def _filled(self, grads: list[Any]) -> tuple[Any, ...]:
         return tuple(
@@ -347,22 +338,22 @@ class OpNode(Node):
             for grad, (shape, dtype) in zip(grads, self.outputs, strict=True)
         )
 
-    def _fitted(self, received: Any) -> list[Any]:
-        """One gradient an edge, summed over broadcast dimensions and cast to what the input was."""
-        flat: list[Any] = []
-        for grad, count in zip(received, self.counts, strict=True):
-            if count:
-                flat += list(grad) if isinstance(grad, (tuple, list)) else [grad] * count
-        for i, (grad, e) in enumerate(zip(flat, self.edges, strict=True)):
-            if grad is not None and e is not None:
-                flat[i] = fit(grad, e, self.op)
-        return flat
-
     def release(self) -> None:
-        self.values = self.results = None
+        self.kept = self.versions = self.outcome = None
 
 
-def fit(grad: Tensor, e: Edge, op: Op) -> Tensor:
+def versions_of(values: Sequence[Any]) -> list[tuple[Tensor, int]]:
+    """The tensors among arguments, each with its version."""
+    found = []
+    for v in values:
+        if isinstance(v, Tensor):
+            found.append((v, 0 if v._counter is None else v._counter[0]))
+        elif has_tensors(v):
+            found += versions_of(v)
+    return found
+
+
+def fit(grad: Tensor, e: Edge) -> Tensor:
     """A gradient in the shape and dtype of the input it belongs to."""
     data = grad._data
     if data.dtype != e.dtype:

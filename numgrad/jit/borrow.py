@@ -1,0 +1,91 @@
+"""Arrays as kernels borrow them: memory from the first element on, whatever the shape, with nothing counted or copied.
+
+Numba's own way of passing an array makes it an object of its runtime, and wants as many dimensions as were compiled for.
+For a small launch that, and making one-dimensional views first, takes longer than the kernel. A `Borrowed` argument is read
+out of NumPy's object directly: where its elements begin, and how far the last lies from the first.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import NativeValue, models, register_model, unbox
+
+#: Where a NumPy array's own fields begin, in words: data, number of dimensions, sizes, strides (bytes).
+_FIELDS = object.__basicsize__ // 8
+
+
+class Borrowed(types.Array):
+    """A one-dimensional contiguous array in kernels; outside, an array of any shape that the caller keeps alive."""
+
+    def __init__(self, dtype: Any):
+        super().__init__(dtype, 1, "C", name=f"borrowed({dtype})")
+
+    @property
+    def key(self) -> Any:
+        """What tells types apart."""
+        return "borrowed", self.dtype
+
+    @property
+    def mangling_args(self) -> Any:
+        """What tells compiled functions apart by name."""
+        return "borrowed", [self.dtype]
+
+
+register_model(Borrowed)(models.ArrayModel)
+
+
+@unbox(Borrowed)
+def _unbox(typ: Any, obj: Any, c: Any) -> NativeValue:
+    from numba.np.arrayobj import populate_array
+
+    builder, word = c.builder, ir.IntType(64)
+    fields = builder.bitcast(obj, word.as_pointer())
+
+    def field(i: int) -> Any:
+        return builder.load(builder.gep(fields, [ir.Constant(word, _FIELDS + i)]))
+
+    data, sizes, strides = field(0), *(builder.inttoptr(field(i), word.as_pointer()) for i in (2, 3))
+    itemsize = c.context.get_abi_sizeof(c.context.get_data_type(typ.dtype))
+    length = cgutils.alloca_once_value(builder, ir.Constant(word, itemsize))
+    with cgutils.for_range(builder, builder.and_(field(1), ir.Constant(word, 0x7FFFFFFF))) as loop:
+        steps = builder.sub(builder.load(builder.gep(sizes, [loop.index])), ir.Constant(word, 1))
+        reach = builder.mul(steps, builder.load(builder.gep(strides, [loop.index])))
+        builder.store(builder.add(builder.load(length), reach), length)
+    array = c.context.make_array(typ)(c.context, builder)
+    count = builder.sdiv(builder.load(length), ir.Constant(word, itemsize))
+    pointer = builder.inttoptr(data, array.data.type)
+    populate_array(array, data=pointer, shape=[count], strides=[ir.Constant(word, itemsize)], itemsize=itemsize, meminfo=None)
+    return NativeValue(array._getvalue())
+
+
+@functools.cache
+def is_safe() -> bool:
+    """Whether NumPy's arrays lie in memory as `_unbox` reads them."""
+    sample = np.empty((2, 3), np.int16)
+    words = (ctypes.c_int64 * 4).from_address(id(sample) + 8 * _FIELDS)
+    tuples = [(ctypes.c_int64 * 2).from_address(a) for a in words[2:]]
+    found = words[0], words[1] & 0x7FFFFFFF, *(tuple(t) for t in tuples)
+    return ctypes.sizeof(ctypes.c_void_p) == 8 and found == (sample.ctypes.data, 2, sample.shape, sample.strides)
+
+
+def borrowing(dispatcher: Any, arrays: Sequence[np.ndarray], rest: Sequence[Any]) -> Callable[..., None]:
+    """The compiled function for arrays like these, which it borrows, and for further arguments as they are."""
+    signature = (*[Borrowed(numba.from_dtype(a.dtype)) for a in arrays], *[numba.typeof(r) for r in rest])
+    dispatcher.compile(signature)
+    return dispatcher.overloads[signature].entry_point
+
+
+def span(x: np.ndarray) -> np.ndarray:
+    """The memory from an array's first to its last element, as one dimension. (There are no negative strides.)"""
+    if x.flags.c_contiguous:
+        return x.reshape(-1)
+    length = 1 + sum((n - 1) * s for n, s in zip(x.shape, x.strides, strict=True)) // x.itemsize
+    return np.lib.stride_tricks.as_strided(x, (length,), (x.itemsize,), writeable=x.flags.writeable)
