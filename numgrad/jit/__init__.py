@@ -1,7 +1,22 @@
 """Everything that touches Numba: kernels, their launch, their cache, vectorisable mathematics, code generation."""
 
 from .borrow import span
-from .kernel import DISABLED, GRAIN, Kernel, Observer, device, empty, kernel, launch, launch_flat, observe, prange, read, verify, zeros
+from .kernel import (
+    DISABLED,
+    GRAIN,
+    Kernel,
+    Observer,
+    device,
+    empty,
+    kernel,
+    launch,
+    launch_flat,
+    observe,
+    prange,
+    read,
+    verify,
+    zeros,
+)
 from .threads import get_num_threads, set_num_threads
 
 __all__ = [

@@ -33,6 +33,9 @@ class Borrowed(types.Array):
         """What tells types apart."""
         return "borrowed", self.dtype
 
+    def __repr__(self) -> str:
+        return self.name  # what the disk cache tells signatures apart by
+
     @property
     def mangling_args(self) -> Any:
         """What tells compiled functions apart by name."""
@@ -81,6 +84,11 @@ def borrowing(dispatcher: Any, arrays: Sequence[np.ndarray], rest: Sequence[Any]
     signature = (*[Borrowed(numba.from_dtype(a.dtype)) for a in arrays], *[numba.typeof(r) for r in rest])
     dispatcher.compile(signature)
     return dispatcher.overloads[signature].entry_point
+
+
+def plain(signature: Sequence[Any]) -> tuple[Any, ...]:
+    """A signature with ordinary arrays for borrowed ones: native code takes both in the same form."""
+    return tuple([types.Array(t.dtype, 1, "C") if isinstance(t, Borrowed) else t for t in signature])
 
 
 def span(x: np.ndarray) -> np.ndarray:

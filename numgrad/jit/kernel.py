@@ -18,7 +18,7 @@ import numpy as np
 from numba import njit, prange
 
 from . import memory, threads  # before Numba: it bounds the OpenMP spin time and the size of the pool
-from .borrow import borrowing, is_safe, span
+from .borrow import borrowing, is_safe, plain, span
 from .cache import DiskCache, fingerprint
 
 __all__ = [
@@ -53,9 +53,19 @@ class Kernel:
         key = tuple([a.dtype for a in arrays])
         found = self._entries.get(key)
         if found is None:
-            plain = DISABLED or not is_safe()
-            found = self._entries[key] = self._spanning(len(arrays)) if plain else borrowing(self._lender, arrays, rest)
+            spanning = DISABLED or not is_safe()
+            found = self._entries[key] = self._spanning(len(arrays)) if spanning else borrowing(self._lender, arrays, rest)
         return found
+
+    def native(self, signature: Any, parallel: bool) -> Any:
+        """What Numba compiled for these types of arguments, now or before."""
+        if not parallel:
+            for borrowed, result in self._lender.overloads.items():
+                if plain(borrowed) == signature:
+                    return result
+        dispatcher: Any = self.parallel if parallel else self.serial
+        dispatcher.compile(signature)
+        return dispatcher.overloads[signature]
 
     @functools.cached_property
     def _lender(self) -> Any:

@@ -131,10 +131,7 @@ def _block(step: Any, parallel: bool) -> tuple[str, int, list[int]]:
         return "fill", 0, [step.place.memory, step.place.offset, _bytes(step.place)]
     if type(step) is Verify:
         return "verify", 0, [step.report.memory, step.report.offset, step.report.shape[0]]
-    dispatcher = step.kernel.parallel if step.parallel and parallel else step.kernel.serial
-    if step.signature not in dispatcher.overloads:
-        dispatcher.compile(step.signature)
-    compiled = dispatcher.overloads[step.signature]
+    compiled = step.kernel.native(step.signature, step.parallel and parallel)
     form, words = "", []
     for a, kind in zip(step.args, step.signature, strict=True):
         letters, values = _unpacked(a, kind)

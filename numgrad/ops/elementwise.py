@@ -14,7 +14,8 @@ import numpy as np
 from .. import dtypes
 from ..autograd import mode
 from ..dtypes import BOOL, scalar_name
-from ..jit import GRAIN, Kernel, codegen, empty, formula, launch, launch_flat, span
+from ..jit import GRAIN, Kernel, codegen, empty, formula, launch, launch_flat
+from ..jit import span as span  # ops import it from here
 from ..tensor import Tensor, wrap
 from .record import MISSING, REGISTRY, Op, check_cast, register
 from .walk import LETTERS, walk

@@ -286,7 +286,7 @@ class OpNode(Node):
         self.plan = plan = op._plans.get(tuple(pattern)) or op.plan(tuple(pattern))
         kept = [args[i] for i in plan.reads]
         self.versions = versions_of(kept) if kept else kept
-        self.kept: Any = kept + [_shape_of(args[i]) for i in plan.shapes] if plan.shapes else kept
+        self.values: Any = kept + [_shape_of(args[i]) for i in plan.shapes] if plan.shapes else kept
         if plan.results:
             self.keep_results(outputs)
 
@@ -299,7 +299,7 @@ class OpNode(Node):
         return "".join(part.capitalize() for part in self.op.name.split("_")) + "Backward0"
 
     def gradients(self, grads: list[Any]) -> Sequence[Any]:
-        if self.kept is None:
+        if self.values is None:
             raise RuntimeError(
                 "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
                 "been freed). Specify retain_graph=True if you need to backward through the graph a second time."
@@ -310,7 +310,7 @@ class OpNode(Node):
                 check_version(version, counter[0], tensor._data, self.op.name)
         plan = self.plan
         y = self._results() if plan.results else None
-        received = plan.apply(self._filled(grads) if self.several else grads[0], y, self.kept)
+        received = plan.apply(self._filled(grads) if self.several else grads[0], y, self.values)
         fitted: Any = received
         for i, e in enumerate(self.edges):
             grad = received[i]
@@ -339,7 +339,7 @@ class OpNode(Node):
         )
 
     def release(self) -> None:
-        self.kept = self.versions = self.outcome = None
+        self.values = self.versions = self.outcome = None
 
 
 def versions_of(values: Sequence[Any]) -> list[tuple[Tensor, int]]:
