@@ -41,7 +41,7 @@ DOT_ROWS: int = 4 if _REGISTERS == 32 else 2
 DOT_COLUMNS: int = 4
 _ROW_FUNCTIONS: int = 2 * ROWS + DOT_ROWS * DOT_COLUMNS
 #: how many addresses a dtype has
-COUNT: int = _ROW_FUNCTIONS + 2
+COUNT: int = _ROW_FUNCTIONS + 3
 
 
 class _Emitter:
@@ -262,6 +262,46 @@ def _rows(e: _Emitter, module: ir.Module, adding: bool) -> str:
     return name
 
 
+def _transposed(e: _Emitter, vectors: list[Any]) -> list[Any]:
+    """A square of as many vectors as lanes, transposed: halves are interleaved until lane i of vector k is lane k of vector i."""
+    half = e.lanes // 2
+    low, high = ([lane for i in range(start, start + half) for lane in (i, i + e.lanes)] for start in (0, half))
+    for _ in range(e.lanes.bit_length() - 1):
+        pairs = list(zip(vectors[:half], vectors[half:], strict=True))
+        vectors = [e.shuffle(a, b, lanes) for a, b in pairs for lanes in (low, high)]
+    return vectors
+
+
+def _transpose(e: _Emitter, module: ir.Module) -> str:
+    """Up to a vector of rows, written as columns: whole vectors are stored, also where there are fewer rows, and for a whole
+    number of vectors of columns."""
+    name = "transpose_rows"
+    y, step_y, x, step_x, rows, columns = e.function(module, name, "y step_y x step_x rows columns")
+    builder = e.builder
+    last = builder.sub(rows, e.index(1))
+    places = []
+    for i in range(e.lanes):  # rows that do not exist are the last one again
+        row = builder.select(builder.icmp_signed("<", e.index(i), rows), e.index(i), last)
+        places.append(builder.gep(x, [builder.mul(step_x, row)]))
+
+    def square(pointers: list[Any], mask: Any = None) -> None:
+        target, *sources = pointers
+        for k, vector in enumerate(_transposed(e, [e.load(p, mask) for p in sources])):
+            e.store(vector, builder.gep(target, [builder.mul(step_y, e.index(k))]))
+
+    def whole(pointers: list[Any], _: list[Any]) -> list[Any]:
+        square(pointers)
+        return []
+
+    count = builder.sdiv(columns, e.index(e.lanes))
+    done = builder.mul(count, e.index(e.lanes))
+    e.loop(count, [y, *places], [builder.mul(step_y, e.index(e.lanes)), *[e.index(e.lanes)] * e.lanes], 0, whole)
+    with builder.if_then(builder.icmp_signed("<", done, columns)):
+        square([builder.gep(y, [builder.mul(step_y, done)]), *[builder.gep(p, [done]) for p in places]], e.mask(builder.sub(columns, done)))
+    builder.ret_void()
+    return name
+
+
 @functools.cache
 def addresses(dtype: np.dtype) -> np.ndarray:
     """Where the tiles of a dtype are: what kernels pass to `outer_tile` and `dot_tile`."""
@@ -272,6 +312,7 @@ def addresses(dtype: np.dtype) -> np.ndarray:
     names = [_outer(emitter, module, rows, vectors) for rows in range(1, ROWS + 1) for vectors in (1, 2)]
     names += [_dots(emitter, module, rows, columns) for rows in range(1, DOT_ROWS + 1) for columns in range(1, DOT_COLUMNS + 1)]
     names += [_rows(emitter, module, adding) for adding in (False, True)]
+    names += [_transpose(emitter, module)] if dtype.itemsize >= 4 else names[-1:]
     return np.array(functions(module.name, str(module), names), np.int64)
 
 
@@ -302,6 +343,10 @@ if DISABLED:
     def move_rows(tiles: Any, adding: int, y: Any, at_y: int, step_y: int, x: Any, at_x: int, step_x: int, rows: int, columns: int) -> None:
         """y[i, j] = (or +=) x[i, j]."""
         _write(_strided(y, at_y, (rows, columns), (step_y, 1)), _strided(x, at_x, (rows, columns), (step_x, 1)), adding)
+
+    def transpose_rows(tiles: Any, y: Any, at_y: int, step_y: int, x: Any, at_x: int, step_x: int, rows: int, columns: int) -> None:
+        """y[j, i] = x[i, j], for up to a vector of rows, of elements of 4 or 8 bytes. Writes whole squares of vectors: y must have the room."""
+        _strided(y, at_y, (columns, rows), (step_y, 1))[...] = _strided(x, at_x, (rows, columns), (step_x, 1)).T
 
 else:
 
@@ -342,3 +387,8 @@ else:
     def move_rows(tiles, adding, y, at_y, step_y, x, at_x, step_x, rows, columns):  # type: ignore[no-untyped-def]
         """y[i, j] = (or +=) x[i, j]."""
         _call(tiles[_ROW_FUNCTIONS + adding], y, at_y, step_y, x, at_x, step_x, rows, columns)
+
+    @device
+    def transpose_rows(tiles, y, at_y, step_y, x, at_x, step_x, rows, columns):  # type: ignore[no-untyped-def]
+        """y[j, i] = x[i, j], for up to a vector of rows, of elements of 4 or 8 bytes. Writes whole squares of vectors: y must have the room."""
+        _call(tiles[_ROW_FUNCTIONS + 2], y, at_y, step_y, x, at_x, step_x, rows, columns)
