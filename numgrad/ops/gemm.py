@@ -16,10 +16,12 @@ import numpy as np
 from ..jit import device, empty, kernel, launch, prange
 from ..jit.tile import DOT_COLUMNS, DOT_ROWS, ROWS, VECTOR_BYTES, dot_tile, move_rows, outer_tile, transpose_rows
 from .elementwise import broadcast_shape, copied, span
-from .gemm_plan import (
-    ACROSS, COLUMN_A, COLUMN_B, COLUMN_BIAS, DEPTH, DOTS, DOWN, FROM_A, FROM_B, HAS_BIAS, INNER, INNER_A, INNER_B, INNER_BIAS, INNER_Y,
-    K, LANES, M, N, OUTER_A, OUTER_B, OUTER_BIAS, OUTER_Y, PANELS, PANELS_A, PART_Y, PARTS, PARTS_AT, PITCH_A, PITCH_B, ROW_A, ROW_B,
-    ROW_BIAS, SLAB, SLABS, START_A, START_B, STEP_Y, TALL, TILES, UNITS, WIDE, Plan, plan_of,
+
+from .gemm_plan import (  # isort: skip
+    ACROSS, COLUMN_A, COLUMN_B, COLUMN_BIAS, DEPTH, DOTS, DOWN, FROM_A, FROM_B, HAS_BIAS, INNER, INNER_A, INNER_B,
+    INNER_BIAS, INNER_Y, LANES, OUTER_A, OUTER_B, OUTER_BIAS, OUTER_Y, PANELS, PANELS_A, PARTS, PARTS_AT, PART_Y,
+    PITCH_A, PITCH_B, ROW_A, ROW_B, ROW_BIAS, SLAB, SLABS, START_A, START_B, STEP_Y, TALL, TILES, UNITS, WIDE, K, M,
+    N, Plan, plan_of,
 )  # fmt: skip
 
 #: Depth of one pass of `multiply`.
@@ -71,7 +73,7 @@ def _sweep(y, at_y, a, at_a, b, at_b, plan, rows, columns, first, last, accumula
     m, n, wide, step, dots, tiles = plan[M], plan[N], plan[WIDE], plan[STEP_Y], plan[DOTS], plan[TILES:]
     row_a, column_a, row_b, column_b = plan[ROW_A], plan[COLUMN_A], plan[ROW_B], plan[COLUMN_B]
     high, passes = (m + plan[TALL] - 1) // plan[TALL], (last - first + plan[DEPTH] - 1) // plan[DEPTH]
-    tile_a, tile_b = plan[PITCH_A], plan[PITCH_B] if plan[PITCH_B] else wide * column_b
+    tile_a, tile_b = plan[PITCH_A], plan[PITCH_B] or wide * column_b
     for p in range(passes):
         k = first + (last - first) * p // passes
         depth = first + (last - first) * (p + 1) // passes - k

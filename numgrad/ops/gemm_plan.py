@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,8 +28,8 @@ TILES = 51
 
 #: Multiplications of one block, at least, where there are enough for several; and the blocks to aim for.
 GRAIN, BLOCKS = 1 << 18, 64
-#: Bytes from which an operand that is read many times is packed, and elements of the depth of one slab of it.
-LARGE, SLAB_DEPTH = 1 << 19, 1024
+#: Bytes above which an operand that is read many times is packed, and elements of the depth of one slab of it.
+LARGE, SLAB_DEPTH = 1 << 20, 1024
 #: Bytes of scratch memory from which a product is cut in two.
 SCRATCH = 1 << 26
 #: Rows up to which columns of b that lie in memory one by one are read as they are: packing would cost more than it saves.
@@ -139,8 +139,8 @@ def _lay_out(
     depth = max(64, min(384, cache_bytes(1) * 2 // 3 // (2 * VECTOR_BYTES)))
     multiplications, moved = count * m * n * k, count * (m * k + k * n + m * n)
     parts, down, across = _blocks(count, k, high, broad, tall, wide, min(k, depth) * itemsize, max(multiplications, 8 * moved))
-    packs_a = not dots and n >= 128 and m * k >= large
-    packs_b = not dots and k > 0 and (b.column != 1 or m >= 64 and k * n >= large)
+    packs_a = not dots and n >= 128 and m * k > (2 * large if a.column == 1 else large)
+    packs_b = not dots and k > 0 and (b.column != 1 or m >= 64 and k * n > large)
     slabs = -(-k // (SLAB_DEPTH * (4 * parts if parts > 1 else 1))) if packs_a or packs_b else 1
     slab = max(1, -(-k // slabs))
     pitch = -(-slab // lanes) * lanes

@@ -40,7 +40,7 @@ def _check_tensors(name: str, **arguments: Any) -> None:
 # --- the product everything else is made of ------------------------------------------------------------------------
 
 
-def _product_forward(input: np.ndarray, other: np.ndarray) -> np.ndarray:
+def _product_forward(input: np.ndarray, other: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
     check_dtypes(input, other)
     k, (found, n) = input.shape[-1], other.shape[-2:]
     if k != found:
@@ -49,9 +49,7 @@ def _product_forward(input: np.ndarray, other: np.ndarray) -> np.ndarray:
             raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({rows}x{k} and {found}x{n})")
         batch = math.prod(broadcast_shape([input.shape[:-2], other.shape[:-2]]))
         raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: [{batch}, {k}] but got: [{batch}, {found}].")
-    return gemm.product(input, other)
-
-
+    return gemm.product(input, other, bias)
 
 
 def _product_grad_other(g: Tensor, input: Tensor, other_shape: tuple[int, ...]) -> Tensor:
@@ -60,7 +58,7 @@ def _product_grad_other(g: Tensor, input: Tensor, other_shape: tuple[int, ...]) 
     return product(_mt(input), g)
 
 
-product = op("matrix_product", _product_forward, vjp=(lambda g, other: product(g, _mt(other)), _product_grad_other),
+product = op("matrix_product", _product_forward, vjp=(lambda g, other: product(g, _mt(other)), _product_grad_other, lambda g: g),
              public=False, method=False)  # fmt: skip
 
 
@@ -322,12 +320,19 @@ def _add(input: Tensor, result: Tensor, beta: Any, alpha: Any) -> Tensor:
     return REGISTRY["plus"](input if beta == 1 else input * beta, result)  # type: ignore[operator]
 
 
+def _product_added(input: Tensor, left: Tensor, right: Tensor, beta: Any, alpha: Any) -> Tensor:
+    """beta * input + alpha * (left @ right), in one go where the factors are 1."""
+    shape = (*left.shape[:-1], right.shape[-1])
+    fits = input.dim() <= len(shape) and all(n in (1, shape[i - input.dim()]) for i, n in enumerate(input.shape))
+    if fits and beta == alpha == 1 and input.dtype == left.dtype == right.dtype:
+        return product(left, right, input)
+    return _add(input, product(left, right), beta, alpha)
+
+
 def _addmm_function(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta * input + alpha * (mat1 @ mat2); input broadcasts."""
     _check_matrices(mat1=(mat1, 2), mat2=(mat2, 2))
-    if beta == alpha == 1 and input.shape == mat2.shape[1:] and input.dtype == mat1.dtype == mat2.dtype and mat1.shape[1] == mat2.shape[0]:
-        return _linear(mat1, transpose(mat2, 0, 1), input)
-    return _add(input, product(mat1, mat2), beta, alpha)
+    return _product_added(input, mat1, mat2, beta, alpha)
 
 
 def _addmv_function(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
@@ -344,7 +349,7 @@ def _addr_function(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, 
 def _baddbmm_function(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta * input + alpha * (batch1 @ batch2), for each matrix of two batches; input broadcasts."""
     _check_batches(batch1, batch2)
-    return _add(input, product(batch1, batch2), beta, alpha)
+    return _product_added(input, batch1, batch2, beta, alpha)
 
 
 def _addbmm_function(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
@@ -352,7 +357,7 @@ def _addbmm_function(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any
     _check_batches(batch1, batch2)
     b, m, k = batch1.shape
     wide = reshape(transpose(batch1, 0, 1), (m, b * k))
-    return _add(input, product(wide, reshape(batch2, (b * k, batch2.shape[2]))), beta, alpha)
+    return _product_added(input, wide, reshape(batch2, (b * k, batch2.shape[2])), beta, alpha)
 
 
 def _added(reference: Any) -> Any:

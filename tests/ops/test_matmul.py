@@ -9,7 +9,7 @@ import pytest
 
 import numgrad as ng
 from numgrad.jit import DISABLED
-from numgrad.ops import gemm
+from numgrad.ops import gemm, gemm_plan
 
 LARGE = 24 if DISABLED else 200
 
@@ -56,6 +56,36 @@ def test_batches_that_do_not_collapse_and_broadcast() -> None:
     assert np.array_equal(gemm.product(a, b), np.matmul(a, b))
     heads = rng.integers(-4, 5, (2, 7, 3, 4)).astype(float).transpose(0, 2, 1, 3)  # as attention lays them out
     assert np.array_equal(gemm.product(heads, heads.swapaxes(-1, -2)), np.matmul(heads, heads.swapaxes(-1, -2)))
+
+
+def test_a_bias_broadcasts_to_the_result() -> None:
+    rng = np.random.default_rng(3)
+    a, b = rng.integers(-4, 5, (2, 3, 20, 7)).astype(float), rng.integers(-4, 5, (3, 7, 40)).astype(float)
+    for shape in ((40,), (1,), (20, 1), (20, 40), (3, 1, 40), (2, 1, 20, 1), (2, 3, 20, 40), ()):
+        bias = rng.integers(-4, 5, shape).astype(float)
+        assert np.array_equal(gemm.product(a, b, bias), a @ b + bias)
+    assert np.array_equal(gemm.product(a, b[0, :, :1], a[..., :1]), a @ b[0, :, :1] + a[..., :1])  # a column is computed as a row
+    bias = rng.integers(-4, 5, (40, 20)).astype(float).T
+    assert np.array_equal(gemm.product(a[0], b, bias), a[0] @ b + bias)
+
+
+def test_a_long_depth_is_summed_in_parts_of_fixed_order() -> None:
+    rng = np.random.default_rng(4)
+    k = 3000 if DISABLED else 70000
+    a, b, bias = (rng.integers(-4, 5, shape).astype(np.float64) for shape in ((5, k), (k, 18), (18,)))
+    assert np.array_equal(gemm.product(a, b, bias), a @ b + bias)
+    assert np.array_equal(gemm.product(a[:1], b[:, :1]), a[:1] @ b[:, :1])
+    assert np.array_equal(gemm.product(a, laid_out(b, "columns")), a @ b)
+
+
+def test_what_exceeds_the_scratch_memory_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gemm_plan, "SCRATCH", 1 << 14)
+    monkeypatch.setattr(gemm, "_plans", {})
+    rng = np.random.default_rng(5)
+    a, b, bias = (rng.integers(-4, 5, shape).astype(np.float32) for shape in ((2, 70, 30), (150, 30), (2, 1, 150)))
+    assert np.array_equal(gemm.product(a, b.T, bias), a @ b.T + bias)
+    assert np.array_equal(gemm.product(a[0], b.T[:, :1]), a[0] @ b.T[:, :1])
+    assert any(plan.halve is not None for plan in gemm._plans.values())
 
 
 def test_an_empty_sum_is_zero_or_the_bias() -> None:
