@@ -82,6 +82,8 @@ def plan_of(y: np.ndarray, a: np.ndarray, b: np.ndarray, bias: np.ndarray | None
     batch, (m, k), n = y.shape[:-2], a.shape[-2:], b.shape[-1]
     operands = [y, a, b] if bias is None else [y, a, b, np.broadcast_to(bias, y.shape)]
     steps = [_steps(x, batch) for x in operands]
+    if k == 0:  # what has no elements has any strides
+        steps[1:3] = [[0] * y.ndim for _ in range(2)]
     dims, rows = _fold(batch, m, steps)
     if len(dims) > 2:
         whole = [x.flags.c_contiguous and x.shape[:-2] == batch for x in operands[1:3]] + [bias is not None and bias.shape == y.shape and bias.flags.c_contiguous]

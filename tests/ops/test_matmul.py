@@ -91,6 +91,7 @@ def test_what_exceeds_the_scratch_memory_is_halved(monkeypatch: pytest.MonkeyPat
 def test_an_empty_sum_is_zero_or_the_bias() -> None:
     assert np.array_equal(gemm.product(np.ones((2, 0)), np.ones((0, 3))), np.zeros((2, 3)))
     assert np.array_equal(gemm.product(np.ones((2, 0)), np.ones((0, 3)), np.arange(3.0)), [[0, 1, 2]] * 2)
+    assert np.array_equal(gemm.product(np.ones((2, 1, 3, 4, 0)), np.ones((1, 5, 3, 0, 2)), np.ones((5, 1, 1, 1))), np.ones((2, 5, 3, 4, 2)))
 
 
 def test_infinity_and_nan_stay_in_their_row() -> None:
