@@ -66,11 +66,11 @@ def _unit(partial, grad, x, scratch, g, lane, unit):  # type: ignore[no-untyped-
         _transpose_region(scratch, image, x, slab * g[CHANNELS] * g[PLANE_X], g, chunk)
         source = (slab * g[FEATURES] + here) * g[PLANE_Y] + chunk * g[STEP_OUT]
         transpose(g[TRANSPOSE], scratch, pixel, grad, source, used, count, features, g[PLANE_Y])
-        for panel in range(first, panels):
-            for line in range(g[LINES]):
-                at_x, to = image + g[g[SHIFTS] + line], at_y + panel * rows * step + line * g[BLOCKS] * width
-                for block in range(g[BLOCKS]):
-                    sums_tile(g[CODE], rows, width, partial, to + block * width, scratch, pixel + panel * rows - here, scratch, at_x + block * width,
+        for line in range(g[LINES]):
+            for block in range(g[BLOCKS]):  # what a block reads of the image stays in the first-level cache for all panels
+                at_x, to = image + g[g[SHIFTS] + line] + block * width, at_y + (line * g[BLOCKS] + block) * width
+                for panel in range(first, panels):
+                    sums_tile(g[CODE], rows, width, partial, to + panel * rows * step, scratch, pixel + panel * rows - here, scratch, at_x,
                               g, g[PLACES], count, step, features, task - start)  # fmt: skip
 
 

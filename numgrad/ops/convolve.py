@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..jit import empty
-from . import conv_plan, conv_weight
+from . import conv_depthwise, conv_plan, conv_weight
 from .correlate import correlate
 from .elementwise import copied
 from .gemm import memory
@@ -22,16 +22,6 @@ def output_size(size: int, kernel: int, stride: int, padding: tuple[int, int], d
 
 def _three(values: tuple[Any, ...], missing: Any) -> tuple[Any, ...]:
     return (missing,) * (3 - len(values)) + values
-
-
-def edges_of(size: int, out: int, kernel: int, stride: int, padding: tuple[int, int], dilation: int) -> list[int]:
-    """For each kernel position the first output position at which it lies on the input, and the one after the last."""
-    edges = []
-    for k in range(kernel):
-        shift = padding[0] - k * dilation
-        first = min(max(0, -(-shift // stride)), out)
-        edges += [first, max(first, min(out, (size - 1 + shift) // stride + 1))]
-    return edges
 
 
 def _axes(size: Any, out: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> tuple[Any, ...]:
@@ -78,6 +68,11 @@ def weight_gradient(y, x, shape, stride, padding, dilation, groups):  # type: ig
     """The gradient of a weight of a shape, given the gradient y of the output."""
     axes = _axes(x.shape[2:], y.shape[2:], shape[2:], stride, padding, dilation)
     w = empty(shape, x.dtype)
+    if w.size and shape[0] == groups and shape[1] == 1:
+        _, plan = _correlation(x.shape, shape, stride, padding, dilation, groups, x.dtype, False)
+        if conv_depthwise.suits(plan, groups):
+            conv_depthwise.weight_gradient(w.reshape(-1), _flat(y), _flat(x), plan)
+            return w
     if w.size:
         conv_weight.weight_gradient(w.reshape(-1), _flat(y), _flat(x), axes, x.shape[0], groups, shape[1], shape[0] // groups)
     return w
