@@ -15,7 +15,7 @@ from .elementwise import copied, pointwise
 from .record import REGISTRY, composite, op
 from .reduction import Reduction, reduced_shape
 from .scan import products_before
-from .shape import dimension, dimensions, expand, reshape
+from .shape import dimension, dimensions, reshape
 
 # --- dimensions -----------------------------------------------------------------------------------------------------
 
@@ -35,7 +35,7 @@ def count(shape: Sequence[int], dims: Sequence[int]) -> int:
 
 def spread(g: Tensor, shape: tuple[int, ...], dims: tuple[int, ...]) -> Tensor:
     """A reduced tensor as a view of the shape it had before, each element repeated."""
-    return expand(reshape(g, reduced_shape(shape, dims, True)), shape)
+    return REGISTRY["expand_view"](g if g._data.ndim == 0 else reshape(g, reduced_shape(shape, dims, True)), shape)
 
 
 # --- sum ------------------------------------------------------------------------------------------------------------

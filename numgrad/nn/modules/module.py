@@ -123,8 +123,9 @@ class Module(TreeMixin, StateMixin, HookMixin):
     def __getattr__(self, name: str) -> Any:
         members = self.__dict__
         for dictionary in _MEMBER_DICTIONARIES:
-            if dictionary in members and name in members[dictionary]:
-                return members[dictionary][name]
+            held = members.get(dictionary)
+            if held and name in held:
+                return held[name]
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'", name=name, obj=self)
 
     def __setattr__(self, name: str, value: Any) -> None:
