@@ -53,18 +53,12 @@ def multiply(tiles, dots, y, at_y, step_y, a, at_a, row_a, column_a, panel_a, b,
 @device
 def _first_values(y, at, step, bias, at_bias, plan, rows, columns):  # type: ignore[no-untyped-def]
     """The bias, or 0, in every row of a block."""
+    if plan[HAS_BIAS] and plan[COLUMN_BIAS] == 1:
+        move_rows(plan[TILES:], 0, y, at, step, bias, at_bias, plan[ROW_BIAS], rows, columns)
+        return
     for i in range(rows):
-        row = y[at + i * step : at + i * step + columns]
-        if not plan[HAS_BIAS]:
-            for j in range(columns):
-                row[j] = 0
-        elif plan[COLUMN_BIAS] == 1:
-            source = bias[at_bias + i * plan[ROW_BIAS] : at_bias + i * plan[ROW_BIAS] + columns]
-            for j in range(columns):
-                row[j] = source[j]
-        else:
-            for j in range(columns):
-                row[j] = bias[at_bias + i * plan[ROW_BIAS] + j * plan[COLUMN_BIAS]]
+        for j in range(columns):
+            y[at + i * step + j] = bias[at_bias + i * plan[ROW_BIAS] + j * plan[COLUMN_BIAS]] if plan[HAS_BIAS] else 0
 
 
 @device
