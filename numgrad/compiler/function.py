@@ -15,6 +15,7 @@ from ..autograd import mode
 from ..nn.modules.module import Module
 from ..nn.parameter import Parameter
 from ..tensor import Tensor
+from .fuse import Fusion
 from .pair import Call as PairCall
 from .pair import Pair
 from .recorder import memories_of, owner_of
@@ -34,9 +35,9 @@ _running = threading.local()
 class Compiled:
     """A function whose steps are replayed natively where they can be."""
 
-    def __init__(self, function: Callable[..., Any], fullgraph: bool = False, roots: tuple[Any, ...] = ()):
+    def __init__(self, function: Callable[..., Any], fullgraph: bool = False, roots: tuple[Any, ...] = (), fuse: bool = True):
         functools.update_wrapper(self, function, updated=())
-        self.function, self.fullgraph, self._roots = function, fullgraph, (function, *roots)
+        self.function, self.fullgraph, self.fuse, self._roots = function, fullgraph, fuse, (function, *roots)
         self._lock = threading.RLock()
         self._kinds: dict[Any, _Kind] = {}
         self._warned = False
@@ -101,12 +102,19 @@ class Compiled:
 
     def _compile(self, kind: _Kind, recording: Recording, made: PairCall | None) -> None:
         kind.last, kind.recordings = None, 0
-        layout = _layout(recording)
-        variant = Variant(recording, layout) if made is None else Pair(made, layout, _layout(made.backward))
+        layout = self._layout(recording)
+        variant = Variant(recording, layout) if made is None else Pair(made, layout, self._layout(made.backward))
         kind.variants.insert(0, variant)
         if len(kind.variants) > _VARIANTS:
             kind.eager = "its surroundings change too often"
             self._give_up(kind.eager)
+
+    def _layout(self, recording: Any) -> Layout:
+        steps, lines = recording.steps, recording.lines
+        if self.fuse:
+            fusion = Fusion(recording)
+            steps, lines, recording.notes = fusion.steps, fusion.lines, fusion.notes
+        return Layout(recording, steps, lines)
 
     def _give_up(self, reason: str | None) -> None:
         name = getattr(self.function, "__qualname__", repr(self.function))
@@ -120,7 +128,7 @@ class Compiled:
         """As a method: compiled for each object on its own."""
         if instance is None:
             return self
-        bound = Compiled(self.function.__get__(instance, owner), self.fullgraph)
+        bound = Compiled(self.function.__get__(instance, owner), self.fullgraph, fuse=self.fuse)
         name = self.__name__  # type: ignore[attr-defined]
         if hasattr(instance, "__dict__"):
             instance.__dict__[name] = bound
@@ -135,10 +143,6 @@ class _Kind:
         self.last: Any = None  # the recording before, and that of its way back
         self.recordings = 0
         self.eager: str | None = None
-
-
-def _layout(recording: Any) -> Layout:
-    return Layout(recording, recording.steps, recording.lines)
 
 
 class Arguments:
@@ -230,26 +234,36 @@ def disable(fn: Callable[..., Any] | None = None, recursive: bool = True) -> Any
     return run
 
 
-def compile(model: Any = None, *, fullgraph: bool = False, dynamic: bool | None = None, backend: Any = None, mode: Any = None, options: Any = None, disable: bool = False) -> Any:
-    """A function or module that records what it launches and replays it as one native call; see `numgrad.compile`."""
+def compile(
+    model: Any = None, *, fullgraph: bool = False, dynamic: bool | None = None, backend: Any = None, mode: Any = None,
+    options: dict[str, Any] | None = None, disable: bool = False,
+) -> Any:  # fmt: skip
+    """A function or module that records what it launches, and replays it as one native call once two recordings agree.
+
+    `fullgraph=True` makes an error of what would run eagerly. `options={"fuse": False}` replays every launch as it was
+    recorded, to the same bits; fused launches may differ in the last bit, where a product and a sum become one operation.
+    `dynamic`, `backend` and `mode` are accepted: new shapes are always recorded anew.
+    """
     if model is None:
         return functools.partial(compile, fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode, options=options, disable=disable)
     if not callable(model):
         raise TypeError(f"compile() expects a function or a Module, but got {type(model).__name__}")
+    unknown = set(options or {}) - {"fuse"}
+    if unknown:
+        raise RuntimeError(f"compile(): unknown option {min(unknown)!r}; there is 'fuse'")
     if disable:
         return model
-    if isinstance(model, Module):
-        return CompiledModule(model, fullgraph)
-    return Compiled(model, fullgraph)
+    fuse = bool((options or {}).get("fuse", True))
+    return CompiledModule(model, fullgraph, fuse) if isinstance(model, Module) else Compiled(model, fullgraph, fuse=fuse)
 
 
 class CompiledModule(Module):
     """A module whose forward pass, and the backward pass through it, are compiled; parameters and state are the module's own."""
 
-    def __init__(self, module: Module, fullgraph: bool = False):
+    def __init__(self, module: Module, fullgraph: bool = False, fuse: bool = True):
         super().__init__()
         self._orig_mod = module
-        self.__dict__["_compiled"] = Compiled(module.forward, fullgraph, (module,))
+        self.__dict__["_compiled"] = Compiled(module.forward, fullgraph, (module,), fuse)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         return self._compiled(*args, **kwargs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import linecache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,18 @@ from .kernel import Kernel, device, kernel, prange
 
 #: Elements of one unit of work. Fixed: the cut depends on the shape alone.
 TILE = 8192
+
+
+
+class Form(NamedTuple):
+    """What a pointwise kernel computes, for those who fuse it with others."""
+
+    tree: ast.expr
+    variables: tuple[str, ...]
+    layouts: str
+    compute: np.dtype
+    result: np.dtype
+
 
 _FLAT = '''"""{title}"""
 
@@ -95,7 +107,9 @@ def pointwise(name: str, tree: ast.expr, variables: list[str], layouts: str, com
     text = parts(operands, variables, layouts).format(
         name=f"{name}_kernel", title=title, tile=TILE, operands=", ".join(operands), expression=formula.source(tree, compute)
     )
-    return load(f"{name}_kernel", text, {"T": compute.type, "R": result.type})
+    made = load(f"{name}_kernel", text, {"T": compute.type, "R": result.type})
+    made.form = Form(tree, tuple(variables), layouts, compute, result)
+    return made
 
 
 def _flat(operands: list[str], variables: list[str], layouts: str) -> str:

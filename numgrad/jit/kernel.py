@@ -41,6 +41,8 @@ _CONTRACT = frozenset({"contract"})
 class Kernel:
     """A function in its two native forms; each is compiled when first used, or found in the disk cache."""
 
+    form: Any = None  # of a pointwise kernel: the formula that it computes
+
     def __init__(self, function: Callable[..., None], fastmath: frozenset[str]):
         self.function, self.fastmath, self.name = function, fastmath, function.__name__
         self.__doc__ = function.__doc__

@@ -14,24 +14,27 @@ from numgrad.compiler import Compiled
 
 
 def both(make: Callable[[], tuple[Any, Callable[..., Any]]], calls: list[Any]) -> Compiled:
-    """Run the same calls on an eager and a compiled step; parameters, gradients and results must be the same bits."""
-    found = []
-    for compiled in (False, True):
-        numgrad.manual_seed(0)
-        model, step = make()
-        run = numgrad.compile(step, fullgraph=True) if compiled else step
-        results = [[r.detach().numpy().copy() for r in as_tuple(run(*arguments))] for arguments in calls]
-        state = {k: v.numpy().copy() for k, v in model.state_dict().items()}
-        grads = {k: None if p.grad is None else p.grad.numpy().copy() for k, p in model.named_parameters()}
-        found.append((results, state, grads))
-    for eager, replayed in zip(found[0][0], found[1][0], strict=True):
-        for a, b in zip(eager, replayed, strict=True):
-            np.testing.assert_array_equal(a, b)
-    for k in found[0][1]:
-        np.testing.assert_array_equal(found[0][1][k], found[1][1][k], err_msg=k)
-    for k, grad in found[0][2].items():
-        np.testing.assert_array_equal(grad, found[1][2][k], err_msg=k)
-    return run  # type: ignore[return-value]
+    """Run the same calls on an eager and a compiled step: the same bits without fusion, and with it but for rounding."""
+    eager, plain, fused = (_run(make, calls, options) for options in (None, {"fuse": False}, {"fuse": True}))
+    for name, wanted in eager.items():
+        if wanted is not None and name != "run":
+            np.testing.assert_array_equal(plain[name], wanted, err_msg=name)
+            # a product and a sum in one operation leave out a rounding of 6e-8; a few steps of training make a little more of it
+            np.testing.assert_allclose(fused[name], wanted, rtol=1e-4, atol=1e-5, err_msg=name)
+    assert replays(plain["run"]) == replays(fused["run"])
+    return fused["run"]
+
+
+def _run(make: Callable[[], tuple[Any, Callable[..., Any]]], calls: list[Any], options: Any) -> dict[str, Any]:
+    numgrad.manual_seed(0)
+    model, step = make()
+    run = step if options is None else numgrad.compile(step, fullgraph=True, options=options)
+    found: dict[str, Any] = {"run": run}
+    for n, arguments in enumerate(calls):
+        found |= {f"result {i} of call {n}": r.detach().numpy().copy() for i, r in enumerate(as_tuple(run(*arguments)))}
+    found |= {k: v.numpy().copy() for k, v in model.state_dict().items()}
+    found |= {f"gradient of {k}": None if p.grad is None else p.grad.numpy().copy() for k, p in model.named_parameters()}
+    return found
 
 
 def as_tuple(value: Any) -> tuple[Any, ...]:
@@ -108,7 +111,7 @@ def test_a_scheduler_changes_the_rate_without_a_new_recording() -> None:
         optimizer = numgrad.optim.Adam(model.parameters(), lr=0.1)
         scheduler = numgrad.optim.lr_scheduler.ExponentialLR(optimizer, 0.8)
         step = plain_step(model, optimizer)
-        run = numgrad.compile(step, fullgraph=True) if compiled else step
+        run = numgrad.compile(step, fullgraph=True, options={"fuse": False}) if compiled else step
         found = []
         for x, y in batches(8):
             found.append(run(x, y).item())

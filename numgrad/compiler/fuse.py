@@ -1,0 +1,337 @@
+"""Fusion: neighbouring pointwise launches over the same number of elements become one kernel.
+
+A launch can join a group if it may run where the group runs: nothing in between writes what it reads, or touches what it
+writes; or if the group may move to it in the same sense. Inside a group values pass in registers, and what nobody else reads
+is never stored.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..jit import formula
+from ..jit.effects import writes
+from ..jit.fusion import Statement, fused
+from ..jit.kernel import GRAIN
+from ..jit.program import Call, Fill, Place, Verify, signature_of
+from ..ops.elementwise import collapse, contiguous_strides
+from ..ops.walk import LETTERS, walk
+from .recorder import Memory, address
+from .recording import Recording, places
+
+#: Formulas and arrays of one fused kernel.
+_STATEMENTS, _ARRAYS = 24, 14
+#: Groups that a launch may still join.
+_OPEN = 8
+
+
+class Operand(NamedTuple):
+    """An array as a function of the element number: a start in bytes, and strides in elements over some dimensions."""
+
+    memory: int
+    offset: int
+    dtype: np.dtype
+    dims: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    @property
+    def dense(self) -> bool:
+        """Whether elements follow one another."""
+        return self.strides == tuple(contiguous_strides(self.dims))
+
+
+class Member(NamedTuple):
+    """A pointwise launch over a number of elements."""
+
+    at: int
+    call: Call
+    elements: int
+    output: Operand
+    inputs: tuple[Operand, ...]
+
+
+def member(at: int, step: Any, memories: list[Memory]) -> Member | None:
+    """A step as a member of a group, if it is pointwise and its output dense."""
+    form = step.kernel.form if type(step) is Call else None
+    if form is None:
+        return None
+    arrays = step.args[: len(form.layouts)]
+    if set(form.layouts) <= {"f", "s"}:
+        count = math.prod(arrays[0].shape)
+        operands = [Operand(a.memory, a.offset, a.dtype, (count,), (1,) if c == "f" else (0,)) for a, c in zip(arrays, form.layouts, strict=True)]
+    else:
+        found = _strided(step, arrays, form.layouts, memories)
+        if found is None:
+            return None
+        count, operands = found
+    return Member(at, step, count, operands[0], tuple(operands[1:]))
+
+
+def _strided(step: Call, arrays: tuple[Any, ...], layouts: str, memories: list[Memory]) -> Any:
+    shape, strides = (_content(p, memories) for p in step.args[len(layouts) : len(layouts) + 2])
+    if shape is None or strides is None:
+        return None
+    n = len(shape)
+    order = sorted((d for d in range(n) if shape[d] != 1), key=lambda d: -strides[0][d])
+    dims = tuple(int(shape[d]) for d in order) or (1,)
+    operands = []
+    for a, letter, row in zip(arrays, layouts, strides, strict=True):
+        steps = tuple(0 if letter == "s" else int(row[d]) for d in order) or (0,)
+        start = 0 if letter == "s" else int(row[n])
+        operands.append(Operand(a.memory, a.offset + start * a.dtype.itemsize, a.dtype, dims, steps))
+    if operands[0].dims != (1,) and not operands[0].dense:
+        return None
+    return math.prod(dims), operands
+
+
+def _content(place: Any, memories: list[Memory]) -> Any:
+    """What a constant array of integers holds."""
+    owner = memories[place.memory].owner if type(place) is Place else None
+    return None if not isinstance(owner, np.ndarray) or owner.shape != place.shape else owner.tolist()
+
+
+class Group:
+    """Members that run as one."""
+
+    def __init__(self, first: Member):
+        self.members = [first]
+        self.written = {first.output.memory}
+        self.read = {o.memory for o in first.inputs}
+
+    def accepts(self, new: Member) -> bool:
+        """Whether values can pass from the members to the new one and to memory as they would have."""
+        if new.elements != self.members[0].elements or len(self.members) >= _STATEMENTS:
+            return False
+        for old in self.members:
+            for operand in new.inputs:
+                if operand.memory == old.output.memory and not _same(operand, old.output, new.elements):
+                    return False
+            for operand in (*old.inputs, old.output):
+                if operand.memory == new.output.memory and not _same(operand, new.output, new.elements):
+                    return False
+        arrays = {o for m in (*self.members, new) for o in (*m.inputs, m.output)}
+        return len(arrays) <= _ARRAYS and _nest(arrays, new.elements)
+
+    def add(self, new: Member) -> None:
+        self.members.append(new)
+        self.written.add(new.output.memory)
+        self.read |= {o.memory for o in new.inputs}
+
+
+def _same(a: Operand, b: Operand, count: int) -> bool:
+    """Whether two operands are the same elements in the same order."""
+    return a.offset == b.offset and a.dtype == b.dtype and (count == 1 or (a.dense and b.dense))
+
+
+class Fusion:
+    """The steps of a recording, fused. `notes` says for each group what it holds."""
+
+    def __init__(self, recording: Recording):
+        self.memories = recording.memories
+        self.recording = recording
+        self.steps = list(recording.steps)
+        self.lines = list(recording.lines)
+        self.effects = [_effects(s) for s in self.steps]
+        self.notes: list[str] = []
+        groups, homes = self._groups()
+        self._needed = self._outside_uses(groups)
+        self._emit(groups, homes)
+
+    # --- grouping ---
+
+    def _groups(self) -> tuple[list[Group], dict[int, Group]]:
+        """Groups of members, and each by the position at which it runs."""
+        groups: list[Group] = []
+        self._where = list(range(len(self.steps)))  # the position at which each step runs by now
+        for at, step in enumerate(self.steps):
+            found = member(at, step, self.memories)
+            if found is None:
+                continue
+            for group in reversed(groups[-_OPEN:]):
+                if not group.accepts(found):
+                    continue
+                home = self._where[group.members[0].at]
+                if self._may_rise(found, group, home):
+                    group.add(found)
+                    self._where[at] = home
+                    break
+                if self._may_sink(group, home, at):
+                    group.add(found)
+                    for m in group.members:
+                        self._where[m.at] = at
+                    break
+            else:
+                groups.append(Group(found))
+        groups = [g for g in groups if len(g.members) > 1]
+        return groups, {self._where[g.members[0].at]: g for g in groups}
+
+    def _between(self, group: Group, start: int, stop: int) -> tuple[set[int], set[int]]:
+        """What steps that are not the group's, and run between two positions, read and write."""
+        own = {m.at for m in group.members}
+        reads: set[int] = set()
+        written: set[int] = set()
+        for at, where in enumerate(self._where):
+            if start < where < stop and at not in own:
+                reads |= self.effects[at][0]
+                written |= self.effects[at][1]
+        return reads, written
+
+    def _may_rise(self, new: Member, group: Group, home: int) -> bool:
+        reads, written = self._between(group, home, new.at)
+        inputs = {o.memory for o in new.inputs}
+        return not (inputs & written or new.output.memory in reads | written)
+
+    def _may_sink(self, group: Group, home: int, at: int) -> bool:
+        reads, written = self._between(group, home, at)
+        return not (group.written & (reads | written) or group.read & written)
+
+    def _outside_uses(self, groups: list[Group]) -> dict[int, set[int]]:
+        """For each memory the steps outside of groups, or the groups, that use it; and -1 for results."""
+        group_of = {m.at: n for n, g in enumerate(groups) for m in g.members}
+        uses: dict[int, set[int]] = {}
+        for at, step in enumerate(self.steps):
+            for place in places(step):
+                uses.setdefault(place.memory, set()).add(group_of[at] - len(groups) - 1 if at in group_of else at)
+        recording = self.recording
+        for place in [o[0] for o in recording.outputs if type(o) is tuple] + [p for _, p in recording.made]:
+            uses.setdefault(place.memory, set()).add(-(10**9))
+        for number in recording.kept:
+            uses.setdefault(number, set()).add(-(10**9))
+        return uses
+
+    # --- writing ---
+
+    def _emit(self, groups: list[Group], homes: dict[int, Group]) -> None:
+        gone = {m.at for g in groups for m in g.members}
+        steps, lines = [], []
+        for at, step in enumerate(self.steps):
+            if at in homes:
+                steps.append(self._call(homes[at]))
+                lines.append(self.lines[at])
+            elif at not in gone:
+                steps.append(step)
+                lines.append(self.lines[at])
+        self.steps, self.lines = steps, lines
+
+    def _call(self, group: Group) -> Call:
+        """The launch of a group's kernel."""
+        statements, loads, stores = _write(group)
+        stored = [(value, operand) for value, operand in stores if self._is_needed(operand.memory)]
+        operands = [operand for _, operand in stored] + loads
+        refined = _refine(operands, group.members[0].elements)
+        cost = sum(formula.cost(m.call.kernel.form.tree) for m in group.members) * group.members[0].elements
+        kernel, args = self._kernel(statements, [value for value, _ in stored], refined, group.members[0].elements)
+        self.notes.append(f"{kernel.name}: " + ", ".join(m.call.kernel.name.removesuffix("_kernel") for m in group.members))
+        return Call(kernel, cost >= GRAIN, signature_of(kernel, _examples(args)), args)
+
+    def _is_needed(self, memory: int) -> bool:
+        return self.memories[memory].kind != "temporary" or len(self._needed[memory]) > 1
+
+    def _kernel(self, statements: list[Statement], stores: list[int], operands: list[Operand], count: int) -> tuple[Any, tuple[Any, ...]]:
+        inputs = len(operands) - len(stores)
+        if all(o.dense or not any(o.strides) for o in operands):
+            layouts = "".join("f" if o.dense or n < len(stores) else "s" for n, o in enumerate(operands))
+            args = tuple(
+                Place(o.memory, o.offset, o.dtype, (count if c == "f" else 1,), (o.dtype.itemsize,)) for o, c in zip(operands, layouts, strict=True)
+            )
+            return fused(statements, stores, inputs, layouts), args
+        dims, strides, cut, units = walk(operands[0].dims, [o.strides for o in operands])
+        scalars = [n for n, o in enumerate(operands) if n >= len(stores) and not any(o.strides)]
+        layouts = "".join("s" if n in scalars else LETTERS.get(s[-2], "n") for n, s in enumerate(strides))
+        arrays = tuple(Place(o.memory, o.offset, o.dtype, (_span(o),), (o.dtype.itemsize,)) for o in operands)
+        geometry = tuple(self._constant(np.array(a, np.int64)) for a in (dims, strides, cut))
+        return fused(statements, stores, inputs, layouts), (*arrays, *geometry, units)
+
+    def _constant(self, array: np.ndarray) -> Place:
+        """An array of the program's own."""
+        self.memories.append(Memory("state", address(array), array.nbytes, array))
+        return Place(len(self.memories) - 1, 0, array.dtype, array.shape, array.strides)
+
+
+def _span(o: Operand) -> int:
+    return 1 + sum((n - 1) * s for n, s in zip(o.dims, o.strides, strict=True))
+
+
+def _write(group: Group) -> tuple[list[Statement], list[Operand], list[tuple[int, Operand]]]:
+    """Statements of a group, the operands it loads, and the value last written to each of its outputs."""
+    statements: list[Statement] = []
+    loads: list[Operand] = []
+    values: dict[tuple[int, int], tuple[int, Operand]] = {}  # what memory holds in the course of the group
+    for number, m in enumerate(group.members):
+        names = {}
+        for variable, operand in zip(m.call.kernel.form.variables, m.inputs, strict=True):
+            known = values.get((operand.memory, operand.offset))
+            if known is not None:
+                names[variable] = f"v{known[0]}"
+                continue
+            if operand not in loads:
+                loads.append(operand)
+            names[variable] = f"x_i{loads.index(operand)}"
+        statements.append(Statement(number, m.call.kernel.form.tree, names, m.call.kernel.form.compute, m.call.kernel.form.result))
+        values[m.output.memory, m.output.offset] = (number, m.output)
+    return statements, loads, list(values.values())
+
+
+def _borders(operands: Iterable[Operand], count: int) -> list[int]:
+    """Sizes of all inner parts that the dimensions of operands have, in order."""
+    borders = {1, count}
+    for o in operands:
+        size = 1
+        for n in reversed(o.dims):
+            size *= n
+            borders.add(size)
+    return sorted(borders)
+
+
+def _nest(operands: Iterable[Operand], count: int) -> bool:
+    """Whether dimensions of operands can be cut alike."""
+    borders = _borders(operands, count)
+    return all(b % a == 0 for a, b in pairwise(borders))
+
+
+def _refine(operands: list[Operand], count: int) -> list[Operand]:
+    """Operands over the same dimensions: cut wherever one of them has a boundary, joined again where none does."""
+    dims = [b // a for a, b in pairwise(_borders(operands, count))][::-1] or [1]
+    strides = [_restride(o, dims) for o in operands]
+    joined, steps = collapse(dims, strides)
+    return [o._replace(dims=tuple(joined), strides=tuple(s)) for o, s in zip(operands, steps, strict=True)]
+
+
+def _restride(o: Operand, dims: list[int]) -> list[int]:
+    """The strides of an operand over finer dimensions."""
+    fine: list[int] = []
+    at = len(o.dims) - 1
+    inside = 1
+    for n in reversed(dims):
+        fine.append(o.strides[at] * inside if at >= 0 else 0)
+        inside *= n
+        if at >= 0 and inside == o.dims[at]:
+            at, inside = at - 1, 1
+    return fine[::-1]
+
+
+def _examples(args: tuple[Any, ...]) -> list[Any]:
+    """Values of the types that a program's arguments have."""
+    return [np.empty((1,) * len(a.shape), a.dtype) if type(a) is Place else a for a in args]
+
+
+def _effects(step: Any) -> tuple[set[int], set[int]]:
+    """Memories that a step reads and writes."""
+    if type(step) is Fill:
+        return set(), {step.place.memory}
+    if type(step) is Verify:
+        return {p.memory for p in places(step)}, set()
+    written = writes(step.kernel)
+    # An output may be read as well (sums into it), so what is written counts as read.
+    return {p.memory for p in places(step)}, {p.memory for n in written if n < len(step.args) for p in _places_in(step.args[n])}
+
+
+def _places_in(value: Any) -> list[Place]:
+    if type(value) is Place:
+        return [value]
+    return [p for v in value for p in _places_in(v)] if type(value) is tuple else []

@@ -1,0 +1,127 @@
+"""Fusion: what is merged, what must not be, and that numbers stay what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import numgrad
+from numgrad.jit.program import Call
+
+
+def compiled(function: Callable[..., Any], *calls: tuple[Any, ...]) -> list[Call]:
+    """The calls of a function's program, after its results have been compared with eager ones."""
+    run = numgrad.compile(function, fullgraph=True)
+    with numgrad.no_grad():
+        for arguments in [*calls] * 3:
+            wanted, found = function(*arguments), run(*arguments)
+            for a, b in zip(_flat(wanted), _flat(found), strict=True):
+                np.testing.assert_allclose(b.numpy(), a.numpy(), rtol=3e-6, atol=1e-6)
+    (kind,) = run._kinds.values()
+    (variant,) = kind.variants
+    return [s for s in variant.steps if type(s) is Call]
+
+
+def _flat(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, tuple) else [value]
+
+
+def random(*shapes: tuple[int, ...]) -> tuple[Any, ...]:
+    generator = np.random.default_rng(0)
+    return tuple(numgrad.tensor(generator.normal(size=s).astype(np.float32)) for s in shapes)
+
+
+def test_a_chain_becomes_one_launch() -> None:
+    steps = compiled(lambda x: (x.exp() * 2 + 1).tanh(), random((5, 7)))
+    assert len(steps) == 1
+
+
+def test_intermediates_are_not_stored() -> None:
+    (step,) = compiled(lambda x, y: (x * y + x).sigmoid() - y, random((40,), (40,)))
+    assert len([a for a in step.args if hasattr(a, "memory")]) == 3  # one output, two inputs
+
+
+def test_several_results_of_one_loop() -> None:
+    steps = compiled(lambda x: (x.sin(), x.cos(), x.sin() * x.cos()), random((30,)))
+    assert len(steps) == 1
+
+
+def test_broadcast_operands() -> None:
+    steps = compiled(lambda x, row, column: ((x + row) * column).relu() + x * 2, random((6, 5), (5,), (6, 1)))
+    assert len(steps) == 1
+
+
+def test_broadcasts_over_different_dimensions() -> None:
+    steps = compiled(lambda x, a, b: (x + a) * b - x, random((4, 3, 5), (3, 1), (4, 1, 1)))
+    assert len(steps) == 1
+
+
+def test_transposed_operands() -> None:
+    steps = compiled(lambda x, y: (x.t() + y) * y, random((4, 6), (6, 4)))
+    assert len(steps) == 1
+
+
+def test_a_reduction_between_stays_between() -> None:
+    steps = compiled(lambda x: (x - x.exp().mean(0)) * 2, random((8, 4)))
+    assert 2 <= len(steps) <= 4
+
+
+def test_launches_of_other_sizes_in_between_do_not_stop_it() -> None:
+    steps = compiled(lambda x, y: (x.exp(), y.exp().sqrt(), (x.exp() + 1).log()), random((9,), (4,)))
+    assert len(steps) == 2
+
+
+def test_overwritten_operands() -> None:
+    def function(x: Any, y: Any) -> Any:
+        z = x * 2
+        w = z + y
+        z.add_(1)  # w has seen what was before
+        z.mul_(w)
+        return z, w
+
+    assert len(compiled(function, random((12,), (12,)))) == 1
+
+
+def test_a_shifted_read_of_what_was_written_is_not_fused() -> None:
+    def function(x: Any) -> Any:
+        z = x * 2
+        return z[1:] + z[:-1]
+
+    assert len(compiled(function, random((12,)))) == 2
+
+
+def test_a_matrix_is_not_confused_with_its_transpose() -> None:
+    def function(x: Any) -> Any:
+        z = x * 2
+        return z + z.t()
+
+    assert len(compiled(function, random((5, 5)))) == 2
+
+
+def test_moving_past_a_group_that_has_moved() -> None:
+    def function(x: Any, w: Any) -> Any:
+        a = x * 2
+        p = x @ w
+        b = a + p  # a sinks to here
+        c = b.exp()
+        q = b @ w
+        d = c - q
+        return d, a * d
+
+    compiled(function, random((4, 4), (4, 4)))
+
+
+def test_mixed_dtypes() -> None:
+    def function(x: Any, i: Any) -> Any:
+        mask = x > 0
+        return numgrad.where(mask, x * i, x / 2), (i * 2).float() + x, mask
+
+    x = random((10,))[0]
+    compiled(function, (x, numgrad.arange(10)))
+
+
+def test_scalars_and_single_elements() -> None:
+    compiled(lambda x, s: (x * s + s).exp() * s, random((7,), ()))
+    compiled(lambda s: (s * 2 + 1).exp(), random(()))
