@@ -27,6 +27,7 @@ def test_transposed_by_hand() -> None:
 @pytest.mark.parametrize(("size", "kernel", "stride", "padding", "dilation", "groups"), [
     ((40,), (5,), (1,), (2,), (2,), 1), ((34, 37), (3, 3), (1, 1), (1, 1), (1, 1), 1), ((34, 37), (3, 3), (2, 2), (1, 1), (1, 1), 2),
     ((21, 40), (1, 1), (1, 1), (0, 0), (1, 1), 1), ((9, 8, 20), (3, 2, 3), (1, 1, 1), (1, 1, 1), (1, 1, 1), 1), ((20, 20), (3, 3), (1, 1), (1, 1), (1, 1), 6),
+    ((8, 8), (3, 3), (1, 1), (1, 1), (1, 1), 1), ((13, 40), (5, 1), (3, 1), (2, 0), (1, 1), 3), ((300,), (9,), (1,), (0,), (1,), 1),
 ])  # fmt: skip
 def test_many_tiles_and_tasks(size, kernel, stride, padding, dilation, groups) -> None:  # type: ignore[no-untyped-def]
     if DISABLED:
@@ -43,6 +44,25 @@ def test_many_tiles_and_tasks(size, kernel, stride, padding, dilation, groups) -
     grad_x, grad_w = convolve.input_gradient(g, w, x.shape, *numbers), convolve.weight_gradient(g, x, w.shape, *numbers)
     assert (g * convolve.forward(other_x, w, None, *numbers)).sum() == (grad_x * other_x).sum()
     assert (g * convolve.forward(x, other_w, None, *numbers)).sum() == (grad_w * other_w).sum()
+
+
+@pytest.mark.parametrize(("kernel", "padding", "stride"), [(3, 1, 1), (7, 3, 1), (3, 0, 1), (3, 1, 2)])
+def test_depthwise(kernel: int, padding: int, stride: int) -> None:
+    rng = np.random.default_rng(0)
+    x, w = (rng.integers(-3, 4, shape).astype(np.float32) for shape in ((2, 5, 9, 21), (5, 1, kernel, kernel)))
+    numbers = ((stride,) * 2, ((padding, padding),) * 2, (1, 1), 5)
+    y = convolve.forward(x, w, None, *numbers)
+    assert np.array_equal(y, ng.ops.conv2d.reference(x, w, None, stride, padding, 1, 5))
+    g, other = rng.integers(-3, 4, y.shape).astype(np.float32), rng.integers(-3, 4, w.shape).astype(np.float32)
+    grad = convolve.weight_gradient(g, x, w.shape, *numbers)
+    assert (g * convolve.forward(x, other, None, *numbers)).sum() == (grad * other).sum()
+
+
+def test_infinity_stays_where_it_is_seen() -> None:
+    x, w = ng.ones(1, 2, 4, 40), ng.ones(3, 2, 3, 3)
+    x[0, 0, 3, 39] = float("inf")
+    y = ng.conv2d(x, w)
+    assert y.isinf().sum().item() == 3 and not y.isnan().any()
 
 
 def test_empty_batches_and_channels() -> None:

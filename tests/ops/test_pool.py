@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import numgrad as ng
 from numgrad import ops
@@ -59,3 +60,19 @@ def test_uneven_adaptive_windows_overlap() -> None:
 def test_global_mean_keeps_the_dimensions() -> None:
     assert ops.adaptive_avg_pool2d(ng.arange(8.0).reshape(2, 2, 2), 1).tolist() == [[[1.5]], [[5.5]]]
     assert ops.adaptive_avg_pool2d(ng.ones(1, 2, 4), (None, 2)).shape == (1, 2, 2)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 5])
+def test_long_rows(stride: int) -> None:
+    x = np.random.default_rng(0).permutation(3 * 4 * 67).reshape(3, 4, 67).astype(np.float32)
+    x[0, 1, 30] = NAN
+    values, places = ops.max_pool2d(ng.tensor(x), 3, stride, 1, return_indices=True)
+    wanted, where = ops.max_pool2d_with_indices.reference(np.nan_to_num(x, nan=1e9), 3, stride, (1, 1))
+    assert np.array_equal(values.numpy(), np.where(wanted == 1e9, np.float32(NAN), wanted), equal_nan=True)
+    assert np.array_equal(places.numpy(), where)
+    t = ng.tensor(np.nan_to_num(x), requires_grad=True)
+    y = ops.avg_pool2d(t, 3, stride, 1)
+    assert np.allclose(y.detach().numpy(), ops.avg_pool2d.reference(np.nan_to_num(x), 3, stride, 1), rtol=1e-6)
+    y.backward(ng.ones(y.shape))
+    seen = ops.avg_pool2d(ng.eye(4 * 67).reshape(-1, 4, 67), 3, stride, 1).sum((1, 2))  # how much each element alone gives
+    assert np.allclose(t.grad.numpy(), np.broadcast_to(seen.numpy().reshape(4, 67), x.shape), rtol=1e-6)
