@@ -19,7 +19,7 @@ from ..jit import DISABLED
 from ..jit.convolution import address, lanes, rows_for
 
 #: Bytes of the region of an image that a task reads, and of the weights it multiplies with: they share the second-level cache.
-_REGION, _WEIGHTS = 1 << 18, 1 << 19
+_REGION, _WEIGHTS = 1 << 19, 1 << 19
 #: Multiplications of a task, at least, where there would be fewer than _TASKS.
 _GRAIN, _TASKS = 1 << 17, 16
 
@@ -130,7 +130,7 @@ def _rows_of_pixels(axes: Sequence[Axis], vectors: int) -> tuple[int, int]:
     most = min(rows_for(vectors), 24)
 
     def time(rows: int, run: int) -> float:
-        return -(-pixels // rows) * max(rows * vectors, rows + vectors + 2, 12)
+        return -(-pixels // rows) * (max(rows * vectors, rows + vectors + 2, 12) + 2 * vectors)
 
     choices = [(run * count, run) for run in range(1, most + 1) if max(1, width) % run == 0 for count in range(1, min(8, most // run) + 1)]
     return min(choices, key=lambda c: (time(*c), c[0] // c[1]))
