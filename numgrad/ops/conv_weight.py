@@ -185,4 +185,4 @@ def weight_gradient(w: np.ndarray, grad: np.ndarray, x: np.ndarray, axes: tuple[
     count = min(get_num_threads(), int(plan.numbers[UNITS]))
     partial = empty(plan.partial, w.dtype)
     launch(_sum_parts, partial, grad, x, empty(count * plan.scratch, w.dtype), plan.numbers, count, work=plan.work)
-    launch(_gather, w, partial, plan.numbers, work=plan.partial)
+    launch(_gather, w, partial, plan.numbers, work=plan.partial // 8)

@@ -163,6 +163,6 @@ def _correlate(y, x, w, scratch, g, lanes):  # type: ignore[no-untyped-def]
 def correlate(y: np.ndarray, x: np.ndarray, w: np.ndarray, bias: np.ndarray, plan: Plan) -> None:
     """Write into y the correlation of x with w that a plan describes; all of them in one dimension."""
     packed = empty(plan.packed, y.dtype)
-    launch(_pack, packed, w, bias, plan.numbers, work=plan.packed * 4)
+    launch(_pack, packed, w, bias, plan.numbers, work=plan.packed // 8)  # copies: from what on a second compiled form pays
     lanes = min(get_num_threads(), int(plan.numbers[TASKS]))
     launch(_correlate, y, x, packed, empty(lanes * plan.scratch, y.dtype), plan.numbers, lanes, work=plan.work)
