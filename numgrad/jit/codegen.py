@@ -96,14 +96,14 @@ def block_start(plane: int, top: int, first: int, shape: Any, strides: Any, oper
 def pointwise(name: str, tree: ast.expr, variables: list[str], layouts: str, compute: np.dtype, result: np.dtype) -> Kernel:
     """A kernel y = formula(operands), computed in dtype `compute` and stored as `result`.
 
-    `layouts` has a letter for the output and for each operand: all of "fs" (flat, or one element for all) give
+    `layouts` has a letter for the output and for each operand: all of "fs=" (flat, one element for all, the output itself) give
     `kernel(y, x0, ...)`; else of "01rn" (the inner stride, r is -1) give `kernel(y, x0, ..., shape, strides, cut, units)`, where
     arrays are one-dimensional spans, strides are in elements, a row for the output and each operand, and `cut` says how
     many planes, rows and columns a unit has, and how many planes there are.
     """
     operands = [f"x{i}" for i in range(len(variables))]
     title = f"{ast.unparse(tree)}: {compute} -> {result}, layouts {layouts}"
-    parts = _flat if set(layouts) <= {"f", "s"} else _strided
+    parts = _flat if set(layouts) <= set("fs=") else _strided
     text = parts(operands, variables, layouts).format(
         name=f"{name}_kernel", title=title, tile=TILE, operands=", ".join(operands), expression=formula.source(tree, compute)
     )
@@ -117,6 +117,8 @@ def _flat(operands: list[str], variables: list[str], layouts: str) -> str:
     for operand, variable, layout in zip(operands, variables, layouts[1:], strict=True):
         if layout == "s":
             rows.append(f"{variable} = T({operand}[0])")
+        elif layout == "=":
+            loads.append(f"{variable} = T(out[j])")
         else:
             rows.append(f"row_{operand} = {operand}[start:stop]")
             loads.append(f"{variable} = T(row_{operand}[j])")
@@ -133,6 +135,9 @@ def _strided(operands: list[str], variables: list[str], layouts: str) -> str:
     for i, (operand, variable, layout) in enumerate(zip(["result", *operands], ["", *variables], layouts, strict=True)):
         if layout == "s":
             steps.append(f"{variable} = T({operand}[0])")
+            continue
+        if layout == "=":
+            loads.append(f"{variable} = T({store})")
             continue
         steps.append(f"down_{operand} = strides[{i}, last - 1]")
         starts.append(f"at_{operand} = block_start(plane, top, first, shape, strides, {i})")

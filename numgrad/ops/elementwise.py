@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -115,7 +116,7 @@ class Pointwise(Op):
         key: list[Any] = []
         if out is not None:
             operands = tuple([_apart(o, out) for o in operands])
-            key += out.dtype, out.shape, out.strides, None
+            key += out.dtype, out.shape, out.strides, in_place(out, operands)
         for o in operands:
             key += (o.dtype, o.shape, o.strides) if type(o) is np.ndarray else (type(o),)
         plan = self.plans.get(tuple(key)) or self._plan(tuple(key), operands, out)
@@ -300,6 +301,13 @@ def _apart(operand: Any, out: np.ndarray) -> Any:
     return operand if same and operand.ctypes.data == out.ctypes.data else copied(operand)
 
 
+def in_place(out: np.ndarray | None, operands: Sequence[Any]) -> tuple[bool, ...]:
+    """Which operands are the output itself, where it is worth a kernel of its own: else LLVM finds that the loop's operands
+    overlap, and does not run it in vectors.
+    """
+    return tuple([o is out for o in operands]) if out is not None and out.size >= 2 * codegen.TILE else ()
+
+
 def broadcast_shape(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     """The shape that several broadcast to; RuntimeError where they do not."""
     if not shapes:
@@ -332,7 +340,7 @@ def lay_out(shape: tuple[int, ...], operands: Sequence[Any]) -> tuple[str, Any]:
         if not isinstance(o, np.ndarray):
             letters += "f" if i == 0 else "s"
         elif o.shape == shape and o.flags.c_contiguous:
-            letters += "f"
+            letters += "=" if i and any(in_place(operands[0], (o,))) else "f"
         elif i > 0 and (o.size == 1 or not any(o.strides)):
             letters += "s"
         else:
@@ -345,6 +353,8 @@ def lay_out(shape: tuple[int, ...], operands: Sequence[Any]) -> tuple[str, Any]:
     dims, strides, cut, units = walk(dims, strides)
     letters = "".join(LETTERS.get(s[-2], "n") for s in strides)
     letters = "".join("s" if not isinstance(o, np.ndarray) and i else c for i, (o, c) in enumerate(zip(operands, letters, strict=True)))
+    same = [False, *in_place(operands[0], operands[1:])]
+    letters = "".join("=" if alike else c for c, alike in itertools.zip_longest(letters, same, fillvalue=False))
     return letters, (np.array(dims, np.int64), np.array(strides, np.int64), cut, units)
 
 
