@@ -132,6 +132,7 @@ _ALONG = {"0": "", "1": " + j", "r": " - j", "n": " + j * step_{operand}"}
 def _strided(operands: list[str], variables: list[str], layouts: str) -> str:
     """Operands are read from `at` on, which moves from row to row."""
     steps, starts, rows, loads, advance = [], [], [], [], []
+    store = ""  # where the output goes: it comes first
     for i, (operand, variable, layout) in enumerate(zip(["result", *operands], ["", *variables], layouts, strict=True)):
         if layout == "s":
             steps.append(f"{variable} = T({operand}[0])")

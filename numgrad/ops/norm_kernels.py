@@ -36,26 +36,32 @@ def _deviations(x, mean):  # type: ignore[no-untyped-def]
 
 
 @device(fastmath=("contract", "reassoc"))
-def _products(a, x, mean):  # type: ignore[no-untyped-def]
+def _sum_and_products(grad, x, mean):  # type: ignore[no-untyped-def]
+    """The sum of grad, and of grad times x - mean."""
     total = x.dtype.type(0)
+    product = x.dtype.type(0)
     for j in range(x.size):
-        total += a[j] * (x[j] - mean)
-    return total
+        total += grad[j]
+        product += grad[j] * (x[j] - mean)
+    return total, product
 
 
 @device
 def _merge(count, mean, squares, x):  # type: ignore[no-untyped-def]
     """Count, mean and sum of squares about the mean, once the elements of `x` are counted too.
 
-    The mean that a run's sum gives is only near it; the deviations from that say how near."""
+    Deviations are from a number near the mean, and say how near: from the mean so far, or, of the first run, from what its
+    sum gives. Where later runs lie far from that, the squares lose digits that are small beside what the distance adds."""
     for start in range(0, x.size, RUN):
         run = x[start : min(x.size, start + RUN)]
-        near = x.dtype.type(_sum(run) / run.size)
+        near = x.dtype.type(mean if count > 0 else _sum(run) / run.size)
         off, own = _deviations(run, near)
         total = count + run.size
-        delta = near - mean + off * (1.0 / run.size)
-        squares += own - off * off * (1.0 / run.size) + delta * delta * (count * run.size / total)
-        mean += delta * (run.size / total)
+        away = off * (1.0 / run.size)
+        delta = near - mean + away
+        share = run.size / total
+        squares += own - off * away + delta * delta * (count * share)
+        mean += delta * share
         count = total
     return count, mean, squares
 
@@ -64,6 +70,12 @@ def _merge(count, mean, squares, x):  # type: ignore[no-untyped-def]
 def _apply(y, x, mean, scale):  # type: ignore[no-untyped-def]
     for j in range(y.size):
         y[j] = (x[j] - mean) * scale
+
+
+@device
+def _apply_affine(y, x, mean, scale, weight, bias):  # type: ignore[no-untyped-def]
+    for j in range(y.size):
+        y[j] = (x[j] - mean) * scale * weight[j] + bias[j]
 
 
 @device
@@ -79,10 +91,15 @@ def _add(y, bias):  # type: ignore[no-untyped-def]
 
 
 @device
-def _correct(out, x, mean, scale, a, b):  # type: ignore[no-untyped-def]
-    """out becomes scale * (out - a - b (x - mean))."""
+def _correct_shifted(out, grad, x, mean, scale, a, b):  # type: ignore[no-untyped-def]
     for j in range(out.size):
-        out[j] = scale * (out[j] - a - b * (x[j] - mean))
+        out[j] = scale * (grad[j] - a - b * (x[j] - mean))
+
+
+@device
+def _correct_weighted(out, grad, weight, x, mean, scale, a, b):  # type: ignore[no-untyped-def]
+    for j in range(out.size):
+        out[j] = scale * (grad[j] * weight[j] - a - b * (x[j] - mean))
 
 
 # --- rows -----------------------------------------------------------------------------------------------------------
@@ -100,6 +117,9 @@ def _norm_row(y, means, inverses, x, weight, bias, eps, centred, i):  # type: ig
     inverse = 1.0 / sqrt(squares / x.size + eps)
     means[i] = mean
     inverses[i] = inverse
+    if weight.size and bias.size:
+        _apply_affine(y, x, x.dtype.type(mean), x.dtype.type(inverse), weight, bias)
+        return
     _apply(y, x, x.dtype.type(mean), x.dtype.type(inverse))
     if weight.size:
         _multiply(y, weight)
@@ -114,21 +134,35 @@ def norm_rows(y, means, inverses, x, weight, bias, eps, centred):  # type: ignor
         _norm_row(y[i], means, inverses, x[i], weight, bias, eps, centred, i)
 
 
+@device(fastmath=("contract", "reassoc"))
+def _weighted_products(grad, weight, x, mean):  # type: ignore[no-untyped-def]
+    """The sum of grad * weight, and of that times x - mean."""
+    total = x.dtype.type(0)
+    product = x.dtype.type(0)
+    for j in range(x.size):
+        g = grad[j] * weight[j]
+        total += g
+        product += g * (x[j] - mean)
+    return total, product
+
+
 @device
 def _norm_row_backward(out, grad, x, mean, inverse, weight, centred):  # type: ignore[no-untyped-def]
-    for j in range(out.size):
-        out[j] = grad[j]
-    if weight.size:
-        _multiply(out, weight)
     total, product = 0.0, 0.0
     for start in range(0, x.size, RUN):
         stop = min(x.size, start + RUN)
-        if centred:
-            total += _sum(out[start:stop])
-        product += _products(out[start:stop], x[start:stop], mean)
-    a = x.dtype.type(total / x.size)
+        if weight.size:
+            a, b = _weighted_products(grad[start:stop], weight[start:stop], x[start:stop], mean)
+        else:
+            a, b = _sum_and_products(grad[start:stop], x[start:stop], mean)
+        total += a
+        product += b
+    a = x.dtype.type(total / x.size if centred else 0.0)
     b = x.dtype.type(product / x.size * inverse * inverse)
-    _correct(out, x, mean, inverse, a, b)
+    if weight.size:
+        _correct_weighted(out, grad, weight, x, mean, inverse, a, b)
+    else:
+        _correct_shifted(out, grad, x, mean, inverse, a, b)
 
 
 @kernel
@@ -146,13 +180,26 @@ def _weight_row(to_weight, to_bias, grad, x, mean, inverse):  # type: ignore[no-
 
 
 @device
+def _weight_rows(to_weight, to_bias, g, h, x, z, mean, mean_z, inverse, inverse_z):  # type: ignore[no-untyped-def]
+    """`_weight_row` of two rows, for one pass over the sums."""
+    for j in range(g.size):
+        to_weight[j] += g[j] * ((x[j] - mean) * inverse) + h[j] * ((z[j] - mean_z) * inverse_z)
+        to_bias[j] += g[j] + h[j]
+
+
+@device
 def _weight_tile(sums, tile, first, grad, x, means, inverses):  # type: ignore[no-untyped-def]
     last = min(first + COLUMNS, x.shape[1])
     to_weight, to_bias = sums[0, tile, first:last], sums[1, tile, first:last]
     for j in range(last - first):
         to_weight[j] = 0
         to_bias[j] = 0
-    for i in range(tile * ROWS, min(x.shape[0], (tile + 1) * ROWS)):
+    i, stop = tile * ROWS, min(x.shape[0], (tile + 1) * ROWS)
+    while i + 2 <= stop:
+        _weight_rows(to_weight, to_bias, grad[i, first:last], grad[i + 1, first:last], x[i, first:last], x[i + 1, first:last],
+                     means[i], means[i + 1], inverses[i], inverses[i + 1])  # fmt: skip
+        i += 2
+    if i < stop:
         _weight_row(to_weight, to_bias, grad[i, first:last], x[i, first:last], means[i], inverses[i])
 
 
@@ -198,19 +245,14 @@ def norm_channels(y, means, variances, x, weight, bias, eps):  # type: ignore[no
 
 
 @device
-def _correct_shifted(out, grad, x, mean, scale, a, b):  # type: ignore[no-untyped-def]
-    for j in range(out.size):
-        out[j] = scale * (grad[j] - a - b * (x[j] - mean))
-
-
-@device
 def _norm_channel_backward(out, to_weight, to_bias, grad, x, means, variances, weight, eps, c):  # type: ignore[no-untyped-def]
     total, product, mean = 0.0, 0.0, means[c]
     for i in range(x.shape[0]):
         for start in range(0, x.shape[2], RUN):
             stop = min(x.shape[2], start + RUN)
-            total += _sum(grad[i, c, start:stop])
-            product += _products(grad[i, c, start:stop], x[i, c, start:stop], mean)
+            a, b = _sum_and_products(grad[i, c, start:stop], x[i, c, start:stop], mean)
+            total += a
+            product += b
     inverse, count = 1.0 / sqrt(variances[c] + eps), x.shape[0] * x.shape[2]
     to_weight[c] = product * inverse
     to_bias[c] = total
