@@ -19,7 +19,7 @@ from ..jit import GRAIN, Kernel, codegen, empty, formula, launch, launch_flat
 from ..jit import span as span  # ops import it from here
 from ..tensor import Tensor, wrap
 from .record import MISSING, REGISTRY, Op, check_cast, register
-from .walk import LETTERS, walk
+from .walk import LETTERS, in_place, walk
 
 #: What an op computes in and returns, from the promoted dtype of its operands.
 #: arithmetic: the promoted dtype. float: integers become the default dtype. compare: computes in the promoted dtype, returns
@@ -299,13 +299,6 @@ def _apart(operand: Any, out: np.ndarray) -> Any:
         return operand
     same = operand.shape == out.shape and operand.strides == out.strides
     return operand if same and operand.ctypes.data == out.ctypes.data else copied(operand)
-
-
-def in_place(out: np.ndarray | None, operands: Sequence[Any]) -> tuple[bool, ...]:
-    """Which operands are the output itself, where it is worth a kernel of its own: else LLVM finds that the loop's operands
-    overlap, and does not run it in vectors.
-    """
-    return tuple([o is out for o in operands]) if out is not None and out.size >= 2 * codegen.TILE else ()
 
 
 def broadcast_shape(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:

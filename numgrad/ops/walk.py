@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -44,3 +45,10 @@ def walk(
     deep = max(1, UNIT // (rows * columns))
     units = -(-planes // deep) * -(-rows // high) * -(-columns // wide)
     return dims, moved, np.array([deep, high, wide, planes], np.int64), units
+
+
+def in_place(out: np.ndarray | None, operands: Sequence[Any]) -> tuple[bool, ...]:
+    """Which operands are the output itself, where it is worth a kernel of its own: else LLVM finds that the loop's operands
+    overlap, and does not run it in vectors.
+    """
+    return tuple([o is out for o in operands]) if out is not None and out.size >= 2 * UNIT else ()
