@@ -160,3 +160,9 @@ def test_overlapping_operands_are_read_before_they_are_overwritten():
     square = ng.arange(0.0, 4.0).reshape(2, 2)
     square.add_(square.T)
     assert square.tolist() == [[0, 3], [3, 6]]
+
+
+def test_arrays_of_numpy_are_operands_of_any_shape():
+    x, row, column = np.arange(20.0).reshape(5, 4), np.arange(4.0), np.arange(5.0)[:, None]
+    for other in (row, column, x, row):
+        np.testing.assert_array_equal((ng.tensor(x) + other).numpy(), x + other)

@@ -100,6 +100,8 @@ class Pointwise(Op):
                     tracked = True
                 a = a._data
                 key += a.dtype, a.shape, a.strides
+            elif type(a) is np.ndarray:
+                key += a.dtype, a.shape, a.strides
             else:
                 key.append(type(a))
             operands.append(a)
