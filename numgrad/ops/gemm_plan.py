@@ -163,9 +163,10 @@ def _lay_out(
                m, n, k, tall, wide, depth, lanes if itemsize >= 4 else 0, dots, has_bias,
                *a.numbers(), *b.numbers(), *y[:3], scratch, size, *bias, *from_a, *from_b]  # fmt: skip
     assert len(numbers) == TILES
-    # The work in element operations: threads that went to sleep take as long to wake as 4 million multiplications.
+    # The work in element operations: threads that went to sleep take as long to wake as 8 million multiplications.
+    work = max(multiplications * itemsize // 1024, moved * itemsize // 128)
     return Plan(np.concatenate([np.array(numbers, np.int64), addresses(dtype)]), scratch + (parts * size if parts > 1 else 0),
-                max(multiplications // 128, moved // 8), swapped, sums)  # fmt: skip
+                work, swapped, sums)  # fmt: skip
 
 
 def _blocks(count: int, k: int, high: int, broad: int, tall: int, wide: int, row_bytes: int, cost: int) -> tuple[int, int, int]:
