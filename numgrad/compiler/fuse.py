@@ -61,9 +61,9 @@ def member(at: int, step: Any, memories: list[Memory]) -> Member | None:
     if form is None:
         return None
     arrays = step.args[: len(form.layouts)]
-    if set(form.layouts) <= {"f", "s"}:
+    if set(form.layouts) <= set("fs="):
         count = math.prod(arrays[0].shape)
-        operands = [Operand(a.memory, a.offset, a.dtype, (count,), (1,) if c == "f" else (0,)) for a, c in zip(arrays, form.layouts, strict=True)]
+        operands = [Operand(a.memory, a.offset, a.dtype, (count,), (0,) if c == "s" else (1,)) for a, c in zip(arrays, form.layouts, strict=True)]
     else:
         found = _strided(step, arrays, form.layouts, memories)
         if found is None:
