@@ -1,16 +1,21 @@
 """numgrad: PyTorch's way of writing neural networks, in Python all the way down, every kernel compiled by Numba."""
 
+import importlib as _importlib
 import math as _math
 
 from . import autograd, dtypes, function, methods, ops
 from .autograd import enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
 from .dtypes import (
     Size,
+    bfloat16,
     channels_last,
+    complex64,
+    complex128,
     contiguous_format,
     device,
     dtype,
     finfo,
+    float16,
     float32,
     float64,
     get_default_dtype,
@@ -42,6 +47,7 @@ _public = {name: op for name, op in ops.REGISTRY.items() if op.public}
 _public |= {f"{name}_": getattr(Tensor, f"{name}_") for name, op in _public.items() if op.inplace and op.arity == 1}
 _public |= ops.creation.FUNCTIONS | ops.random.FUNCTIONS | methods.LEGACY_TYPES
 globals().update(_public)
+half, cfloat, cdouble = float16, complex64, complex128
 float, double, int, long, short, bool = dtypes.float, dtypes.double, dtypes.int, dtypes.long, dtypes.short, dtypes.bool
 
 
@@ -139,6 +145,27 @@ def set_default_device(device):
     dtypes.check_device(device)
 
 
+def get_default_device():
+    """Always the CPU."""
+    return dtypes.CPU
+
+
+def set_float32_matmul_precision(precision):
+    """Accepted: products of float32 are always computed in float32, "highest"."""
+    if precision not in ("highest", "high", "medium"):
+        raise RuntimeError(f"{precision!r} is not one of 'highest', 'high' and 'medium'")
+
+
+def get_float32_matmul_precision():
+    """Always "highest"."""
+    return "highest"
+
+
+def is_autocast_enabled(device_type=None):
+    """Always False."""
+    return False
+
+
 from . import (  # noqa: E402 - they are written with what stands above
     compiler,
     nn,
@@ -153,3 +180,17 @@ for _name in ("bilinear", "channel_shuffle", "cosine_similarity", "pairwise_dist
 from .serialization import load, save  # noqa: E402
 
 __all__ = [name for name in globals() if not name.startswith("_")]
+
+# Loaded when first asked for: importing numgrad stays cheap.
+_LATER = {"accelerator", "amp", "backends", "coverage", "cuda", "distributed", "hub", "multiprocessing", "onnx", "version"}
+_LATER_FROM = {"autocast": "amp", "GradScaler": "amp"}
+
+
+def __getattr__(name):
+    if name in _LATER:
+        return _importlib.import_module(f"{__name__}.{name}")
+    if name in _LATER_FROM:
+        return getattr(_importlib.import_module(f"{__name__}.{_LATER_FROM[name]}"), name)
+    from .lacking import INSTEAD, refuse
+
+    return refuse(__name__, name, INSTEAD.get(name))

@@ -45,6 +45,43 @@ class dtype:
         return self._name
 
 
+class _Lacking(dtype):
+    """An element type that may be named and compared, but not used: whoever asks for its arrays gets an error."""
+
+    __slots__ = ("_kind", "_width")
+    lacking = True
+
+    def __init__(self, name: str, width: Any, instead: str):
+        self._name, self._width, self._kind = name, width, instead
+
+    @property
+    def numpy(self) -> Any:  # type: ignore[override]
+        raise TypeError(f"numgrad has no {self._name}: CPUs compute in float32 and float64; use {self._kind}")
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes an element."""
+        return self._width
+
+    @property
+    def is_floating_point(self) -> bool:
+        """True of float16 and bfloat16."""
+        return "float" in self._name
+
+    @property
+    def is_complex(self) -> bool:
+        """True of complex64 and complex128."""
+        return "complex" in self._name
+
+    @property
+    def is_signed(self) -> bool:
+        """Always True."""
+        return True
+
+
+_REAL = "two real tensors, or a last dimension of size 2"
+float16, bfloat16 = _Lacking("float16", 2, "float32"), _Lacking("bfloat16", 2, "float32")
+complex64, complex128 = _Lacking("complex64", 8, _REAL), _Lacking("complex128", 16, _REAL)
 float32, float64 = dtype("float32", np.float32), dtype("float64", np.float64)
 int8, int16, int32, int64 = (dtype(n, n) for n in ("int8", "int16", "int32", "int64"))
 uint8, bool = dtype("uint8", np.uint8), dtype("bool", np.bool_)
@@ -177,6 +214,12 @@ class device:
         if name not in ("cpu", "cuda", "mps", "xpu", "meta"):
             raise RuntimeError(f"Expected one of cpu, cuda, mps, xpu, meta device type at start of device string: {type}")
         self.type, self.index = name, _builtin_int(number) if number else index
+
+    def __enter__(self) -> device:
+        check_device(self)
+        return self
+
+    def __exit__(self, *exception: Any) -> None: ...
 
     def __repr__(self) -> str:
         return f"device(type='{self.type}'" + (")" if self.index is None else f", index={self.index})")

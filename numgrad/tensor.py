@@ -82,7 +82,7 @@ class Tensor(Attached):
         return self._data.nbytes
 
     layout = dtypes.strided
-    is_cuda = is_sparse = is_quantized = is_mkldnn = is_meta = is_complex_ = False
+    is_cuda = is_sparse = is_quantized = is_mkldnn = is_meta = is_complex_ = is_xpu = is_mps = is_nested = False
 
     def dim(self) -> int:
         """The number of dimensions."""

@@ -1,4 +1,4 @@
-"""DataParallel as it is on a machine without GPUs."""
+"""DataParallel as it is on a machine without GPUs, and what needs several processes: refused."""
 
 from __future__ import annotations
 
@@ -19,3 +19,17 @@ class DataParallel(Module):
 
     def forward(self, *inputs: Any, **kwargs: Any) -> Any:
         return self.module(*inputs, **kwargs)
+
+
+def data_parallel(module: Module, inputs: Any, device_ids: Any = None, output_device: Any = None, dim: int = 0, module_kwargs: Any = None) -> Any:
+    """Calls the module on the whole batch."""
+    return module(*(inputs if isinstance(inputs, tuple) else (inputs,)), **(module_kwargs or {}))
+
+
+class DistributedDataParallel(Module):
+    """Always an error: there is one process."""
+
+    lacking = True
+
+    def __init__(self, module: Module, *args: Any, **kwargs: Any) -> None:
+        raise RuntimeError("numgrad has no DistributedDataParallel: there is one process, which computes on all cores; use the module itself")

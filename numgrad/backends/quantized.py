@@ -1,0 +1,4 @@
+"""Quantised kernels: there are none."""
+
+engine: str = "none"
+supported_engines: list[str] = ["none"]

@@ -1,0 +1,5 @@
+"""`python -m numgrad.coverage`"""
+
+from . import table
+
+print(table())

@@ -1,0 +1,53 @@
+"""What numgrad does not have, said at the place where it is asked for, with what to use instead."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+#: names of the top level that scripts ask for, and what to write instead
+INSTEAD = {
+    "quantization": "numgrad computes in float32 and float64",
+    "ao": "numgrad computes in float32 and float64",
+    "sparse": "use dense tensors",
+    "sparse_coo_tensor": "use a dense tensor",
+    "sparse_csr_tensor": "use a dense tensor",
+    "nested": "pad sequences to one length, as `nn.utils.rnn.pad_sequence` does",
+    "xpu": "numgrad computes on the CPU",
+    "mps": "numgrad computes on the CPU",
+    "fx": "`numgrad.compile` records a function below its operations",
+    "export": "save `module.state_dict()` with `numgrad.save`",
+    "package": "save `module.state_dict()` with `numgrad.save`",
+    "complex": "keep the real and the imaginary part in two tensors, or in a last dimension of size 2",
+    "polar": "keep cosine and sine, or the last dimension of size 2, in real tensors",
+    "view_as_complex": "keep the last dimension of size 2 and multiply its halves",
+    "view_as_real": "numbers are real already",
+    "stft": "use `numpy.fft` on `tensor.numpy()`",
+    "istft": "use `numpy.fft` on `tensor.numpy()`",
+    "fft": "complex tensors are needed for it; use `numpy.fft` on `tensor.numpy()`",
+    "as_strided": "use `unfold`, `diagonal`, or slices",
+    "from_file": "use `numpy.memmap` and `from_numpy`",
+    "special": "the functions are at the top level: `numgrad.erf`, `numgrad.digamma`, `numgrad.lgamma`, ...",
+    "cond": "use Python's `if`",
+}
+
+
+class Lacks(AttributeError, NotImplementedError):
+    """Raised for a name that PyTorch has and numgrad lacks."""
+
+
+def refuse(module: str, name: str, instead: str | None = None) -> NoReturn:
+    """Raise: a module has no such name, and what to use instead."""
+    known = "" if instead is None else f": {instead}"
+    raise Lacks(f"{module} has no '{name}'{known}", name=name)
+
+
+def refused(what: str, instead: str, error: type[Exception] = NotImplementedError) -> Any:
+    """A function of this name that always raises, and says what to do instead."""
+
+    def function(*args: Any, **kwargs: Any) -> NoReturn:
+        raise error(f"numgrad has no {what}: {instead}")
+
+    function.__name__ = function.__qualname__ = what.rpartition(".")[2]
+    function.__doc__ = f"Always an error: {instead}."
+    function.lacking = True  # type: ignore[attr-defined]
+    return function
