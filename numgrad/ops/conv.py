@@ -6,7 +6,8 @@ convolution is the gradient of a convolution's input.
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -123,23 +124,35 @@ def _both_sides(padding: Any, dims: int, weight: Tensor, stride: tuple[int, ...]
 # --- convolution ----------------------------------------------------------------------------------------------------
 
 
-def _convolve(dims: int, input: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Tensor:
-    name = f"conv{dims}d"
-    _check_operands(name, dims, input, weight, bias)
+class _Shaped(NamedTuple):
+    shape: tuple[int, ...]
+
+
+@functools.lru_cache(maxsize=1024, typed=True)
+def _numbers_of(dims: int, shape: tuple[int, ...], weight_shape: tuple[int, ...], stride: Any, padding: Any, dilation: Any, groups: int) -> tuple[Any, Any, Any]:
+    """Stride, padding before and after, and dilation of each dimension; errors where they do not fit the shapes."""
+    weight: Any = _Shaped(weight_shape)
     stride, dilation = ntuple(stride, dims, "stride"), ntuple(dilation, dims, "dilation")
     sides = _both_sides(padding, dims, weight, stride, dilation)
     _check_numbers(stride, tuple(p for p, _ in sides), dilation, groups, weight)
-    batched = input if input.dim() == dims + 2 else unsqueeze(input, 0)
-    shape, channels = tuple(batched.shape), weight.shape[1] * groups
+    channels = weight_shape[1] * groups
     if shape[1] != channels:
-        raise RuntimeError(f"Given groups={groups}, weight of size {list(weight.shape)}, expected input{list(shape)} to have {channels} channels, but got {shape[1]} channels instead")
-    _check_bias(weight, bias, weight.shape[0])
-    kernel = [d * (k - 1) + 1 for d, k in zip(dilation, weight.shape[2:], strict=True)]
+        raise RuntimeError(f"Given groups={groups}, weight of size {list(weight_shape)}, expected input{list(shape)} to have {channels} channels, but got {shape[1]} channels instead")
+    kernel = [d * (k - 1) + 1 for d, k in zip(dilation, weight_shape[2:], strict=True)]
     padded = [n + sum(p) for n, p in zip(shape[2:], sides, strict=True)]
     if any(k > n for k, n in zip(kernel, padded, strict=True)) or 0 in shape[2:]:
         raise RuntimeError(f"Calculated padded input size per channel: ({' x '.join(map(str, padded))}). Kernel size: ({' x '.join(map(str, kernel))}). Kernel size can't be greater than actual input size")
+    return stride, sides, dilation
+
+
+def _convolve(dims: int, input: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Tensor:
+    _check_operands(f"conv{dims}d", dims, input, weight, bias)
+    batched = input if input.dim() == dims + 2 else unsqueeze(input, 0)
+    given = [tuple(v) if type(v) is list else v for v in (stride, padding, dilation)]
+    stride, sides, dilation = _numbers_of(dims, batched._data.shape, weight._data.shape, *given, groups)
+    _check_bias(weight, bias, weight._data.shape[0])
     result = _convolution(batched, weight, bias, stride, sides, dilation, groups)
-    return result if input.dim() == dims + 2 else result.squeeze(0)
+    return result if batched is input else result.squeeze(0)
 
 
 def _conv1d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1) -> Tensor:

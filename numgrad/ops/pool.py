@@ -43,8 +43,14 @@ def _check_input(name: str, dims: int, input: Tensor, integers: bool = False) ->
         raise NotImplementedError(f"\"{name}\" not implemented for '{scalar_name(input._data.dtype)}'")
 
 
-def _windows(name: str, dims: int, input: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool,
-             count_padding: bool = True, divisor: int = 0) -> Windows:  # fmt: skip
+def _windows(name: str, dims: int, input: Tensor, kernel_size: Any, stride: Any, padding: Any, *rest: Any) -> Windows:
+    numbers = (tuple(v) if type(v) is list else v for v in (kernel_size, stride, padding, *rest))
+    return _windows_of(name, dims, input._data.shape[-dims - 1 :], *numbers)
+
+
+@functools.lru_cache(maxsize=512, typed=True)
+def _windows_of(name: str, dims: int, shape: tuple[int, ...], kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool,
+                count_padding: bool = True, divisor: int = 0) -> Windows:  # fmt: skip
     kernel = ntuple(kernel_size, dims, "kernel_size")
     steps = kernel if stride is None or stride == () else ntuple(stride, dims, "stride")
     pads, gaps = ntuple(padding, dims, "padding"), ntuple(dilation, dims, "dilation")
@@ -53,11 +59,10 @@ def _windows(name: str, dims: int, input: Tensor, kernel_size: Any, stride: Any,
             raise RuntimeError(f"{name}: {argument} should be greater than zero, but got {argument}={list(values)}")
     if any(not 0 <= 2 * p <= d * (k - 1) + 1 for p, k, d in zip(pads, kernel, gaps, strict=True)):
         raise RuntimeError(f"{name}: pad should be at least 0 and at most half of effective kernel size, but got pad={list(pads)}, kernel_size={list(kernel)} and dilation={list(gaps)}")
-    sizes = tuple(input.shape[-dims:])
+    sizes = shape[1:]
     output = tuple(_output_size(*axis, ceil_mode) for axis in zip(sizes, kernel, steps, pads, gaps, strict=True))
     if any(n < 1 for n in output):
-        channels = input.shape[-dims - 1]
-        raise RuntimeError(f"{name}: Given input size: ({'x'.join(map(str, (channels, *sizes)))}). Calculated output size: ({'x'.join(map(str, (channels, *output)))}). Output size is too small")
+        raise RuntimeError(f"{name}: Given input size: ({'x'.join(map(str, shape))}). Calculated output size: ({'x'.join(map(str, (shape[0], *output)))}). Output size is too small")
     return planes.strided(sizes, kernel, steps, pads, gaps, output, count_padding, divisor)
 
 
