@@ -210,6 +210,7 @@ def _cut(axes: Sequence[Axis], images: int, channels: int, panels: int, depth: i
         tasks = images * -(-panels // at_once) * -(-count // chunk)
     if tasks < wanted:
         at_once = max(1, at_once * tasks // wanted)
+    at_once = -(-panels // -(-panels // at_once))
     if split == 2 and not tile.channels:  # whole vectors
         unit = lanes(dtype) * tile.vectors
         chunk = -(-chunk // unit) * unit

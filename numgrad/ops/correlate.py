@@ -1,7 +1,7 @@
 """Correlations as a plan says: convolution, and the gradient of its input. The weights are packed into panels, and tiles of
 `numgrad.jit.convolution` multiply them with the image where it lies, or with a copy of a part of it that has the padding.
 
-Tasks (some features, image, group, chunk of output places) are dealt to lanes, one a thread, each with its own scratch memory. What a
+Tasks (image, group, chunk of output places, some features) are dealt to lanes, one a thread, each with its own scratch memory. What a
 task computes does not depend on its lane.
 """
 
@@ -26,7 +26,6 @@ from .conv_plan import (
     GROUP_PACKED,
     GROUP_W,
     GROUPS,
-    IMAGES,
     IN_PLACE,
     OFFSETS,
     ORIGIN,
@@ -114,16 +113,18 @@ def _store(y, at_y, scratch, at, g, dense, outs, count, features):  # type: igno
 
 
 @device
-def _task(y, x, w, scratch, g, lane, task):  # type: ignore[no-untyped-def]
-    chunk, slab = task % g[CHUNKS], task // g[CHUNKS] % (g[IMAGES] * g[GROUPS])
-    first = task // (g[CHUNKS] * g[IMAGES] * g[GROUPS]) * g[PANELS_AT_ONCE]
+def _task(y, x, w, scratch, g, lane, task, start):  # type: ignore[no-untyped-def]
+    parts = (g[PANELS] + g[PANELS_AT_ONCE] - 1) // g[PANELS_AT_ONCE]
+    first, place = task % parts * g[PANELS_AT_ONCE], task // parts
+    chunk, slab = place % g[CHUNKS], place // g[CHUNKS]
     last = 1 if chunk == g[CHUNKS] - 1 else 0
     panels, width, rows, vectors = min(g[PANELS], first + g[PANELS_AT_ONCE]), g[WIDTH], g[ROWS], g[VECTORS]
     at_x, at_y = slab * g[CHANNELS] * g[PLANE_X], slab * g[FEATURES] * g[PLANE_Y] + chunk * g[STEP_OUT]
     if g[IN_PLACE]:
         image, at_x = x, at_x + chunk * g[STEP_X]
     else:
-        copy_region(scratch, lane * g[SCRATCH], x, at_x, g, chunk)
+        if first == 0 or task == start:  # else the task before had the same region
+            copy_region(scratch, lane * g[SCRATCH], x, at_x, g, chunk)
         image, at_x = scratch, lane * g[SCRATCH]
     for phase in range(g[PHASES]):
         at = PHASE + phase * ENTRY
@@ -150,8 +151,9 @@ def _task(y, x, w, scratch, g, lane, task):  # type: ignore[no-untyped-def]
 
 @device
 def _lane(y, x, w, scratch, g, lane, lanes):  # type: ignore[no-untyped-def]
-    for task in range(lane * g[TASKS] // lanes, (lane + 1) * g[TASKS] // lanes):
-        _task(y, x, w, scratch, g, lane, task)
+    start = lane * g[TASKS] // lanes
+    for task in range(start, (lane + 1) * g[TASKS] // lanes):
+        _task(y, x, w, scratch, g, lane, task, start)
 
 
 @kernel
