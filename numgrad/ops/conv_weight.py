@@ -155,7 +155,7 @@ def _make(axes: tuple[Any, ...], images: int, groups: int, channels: int, featur
     parts = max(1, min(_PARTS, tasks, images * pixels // _GRAIN))
     size = groups * panels * rows * len(shifts) * blocks * width
     parts = max(1, min(parts, (1 << 21) // max(1, size)))
-    cuts = min(panels, -(-_PARTS // (parts * groups)))
+    cuts = min(panels, -(-_PARTS // (2 * parts * groups)))
     at_once = -(-panels // cuts)
     bases, _ = layout.places(layout.phases, layout.counts(layout.phases, False))
     last = math.prod(layout.counts(layout.phases, True))
