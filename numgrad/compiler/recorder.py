@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..jit import Kernel, Observer
+from ..jit.borrow import address
 from ..jit.program import Call, Fill, Place, Verify, signature_of
 
 _PACKAGE = str(Path(__file__).parent.parent)
@@ -162,11 +163,6 @@ class Recorder(Observer):
                     raise Unrecordable("the step makes a large array on the host (from a list or with NumPy)")
                 found[number] = memory.owner.tobytes()
         return found
-
-
-def address(array: np.ndarray) -> int:
-    """The address of an array's first element."""
-    return array.__array_interface__["data"][0]
 
 
 def extent(array: np.ndarray) -> int:

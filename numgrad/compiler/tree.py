@@ -5,8 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 
+_NESTS = (list, tuple, dict)
+
+
 def flatten(value: Any) -> tuple[list[Any], Any]:
     """The leaves of nested lists, tuples and dicts, and what `unflatten` needs to nest them again (hashable)."""
+    if type(value) not in _NESTS and not isinstance(value, (tuple, dict)):
+        return [value], None
     leaves: list[Any] = []
     return leaves, _flatten(value, leaves)
 

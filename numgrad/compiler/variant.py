@@ -46,7 +46,7 @@ class Replay:
     def bind(self, kind: str, arrays: Sequence[np.ndarray]) -> None:
         """Tell the program where arrays lie that are given to it."""
         for number, position in self._given[kind]:
-            self.program.addresses[number] = arrays[position].__array_interface__["data"][0]
+            self.program.addresses[number] = address(arrays[position])
 
     def given(self, kind: str) -> list[tuple[int, int]]:
         """Memories of a kind that is given, and the position of each."""
@@ -97,6 +97,7 @@ class Variant(Replay):
             and [t.grad is None for t in tensors] == self.no_grads
             and [t._requires_grad for t in tensors] == self.require_grads
             and self.sites.follow(self.program.addresses)
+            and not self.watch.settings_changed()
         )
 
     def run(self, inputs: list[np.ndarray]) -> Any:
@@ -109,7 +110,6 @@ class Variant(Replay):
         raw = self.take_results()
         for made in self._made:
             made.prepare(self.program.addresses, raw)
-        self.watch.settings_to_memory()
         self.execute()
         for tensor in self.cleared:
             tensor.grad = None

@@ -35,7 +35,7 @@ class Watch:
         self._walk(roots)  # once for the names, for attributes are chosen by them
         self._walk(roots)
         self._sizes = list(map(len, self._sized))
-        self._flags = [_flags(o) for o in self.optimizers]
+        self._settings = _hyperparameters(self.optimizers)
 
     # --- checking ---
 
@@ -48,9 +48,7 @@ class Watch:
             for now, before, name in self._lists:
                 if len(now) != len(before) or not all(map(is_, now, before)):
                     return name
-            if not self.optimizers or [_flags(o) for o in self.optimizers] == self._flags:
-                return None
-            return "a hyperparameter group"
+            return None
         return self._culprit()
 
     def _culprit(self) -> str | None:
@@ -65,10 +63,16 @@ class Watch:
             return "the members of a module or container"
         return self.changed() if all(map(is_, map(dict.get, self._maps, self._keys), self._values)) else "a value"
 
-    def settings_to_memory(self) -> None:
-        """Let kernels see what the optimizers' hyperparameters are now."""
-        for optimizer in self.optimizers:
-            optimizer.write_settings()
+    def settings_changed(self) -> bool:
+        """Let kernels see what the optimizers' hyperparameters are now; True if they ask for other kernels."""
+        now = _hyperparameters(self.optimizers)
+        if now != self._settings:
+            if [v != 0 for v in now] != [v != 0 for v in self._settings]:
+                return True
+            for optimizer in self.optimizers:
+                optimizer.write_settings()
+            self._settings = now
+        return False
 
     # --- walking ---
 
@@ -142,7 +146,8 @@ class Watch:
         self.optimizers.append(optimizer)
         self._sized += [optimizer.param_groups, optimizer.state]
         for group in optimizer.param_groups:
-            self._waiting.append((group["params"], f"{name}.params"))
+            self._dictionary(group, f"{name}.group", [k for k, v in group.items() if not _is_number(v)])
+            self._sized.append(group)
         for key, entry in optimizer.state.items():
             self._dictionary(optimizer.state, f"{name}.state", [key])
             if isinstance(entry, dict):
@@ -205,12 +210,14 @@ def _same(a: Any, b: Any) -> bool:
     return type(a) is type(b) and isinstance(a, (*_PLAIN, np.dtype)) and (a == b or a != a and b != b)
 
 
-def _flags(optimizer: Optimizer) -> list[Any]:
-    """Which hyperparameters are there at all: their values are read from memory, but zero or not chooses the kernel."""
-    return [
-        [v if v is None or isinstance(v, (bool, str)) else isinstance(v, Tensor) or v != 0 for k, v in group.items() if k != "params"]
-        for group in optimizer.param_groups
-    ]
+def _hyperparameters(optimizers: list[Optimizer]) -> list[float]:
+    """The numbers in the groups of optimizers. Kernels read them from memory, but whether one is zero chooses the kernel."""
+    return [v.item() if isinstance(v, Tensor) else v for o in optimizers for g in o.param_groups for v in g.values() if _is_number(v)]
+
+
+def _is_number(value: Any) -> bool:
+    kind = type(value)
+    return kind is float or kind is int or (isinstance(value, Tensor) and value.numel() == 1)
 
 
 __all__ = ["Watch"]

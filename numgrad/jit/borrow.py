@@ -79,6 +79,13 @@ def is_safe() -> bool:
     return ctypes.sizeof(ctypes.c_void_p) == 8 and found == (sample.ctypes.data, 2, sample.shape, sample.strides)
 
 
+def address(array: np.ndarray) -> int:
+    """The address of an array's first element."""
+    if is_safe():
+        return ctypes.c_int64.from_address(id(array) + 8 * _FIELDS).value
+    return array.__array_interface__["data"][0]
+
+
 def borrowing(dispatcher: Any, arrays: Sequence[np.ndarray], rest: Sequence[Any]) -> Callable[..., None]:
     """The compiled function for arrays like these, which it borrows, and for further arguments as they are."""
     signature = (*[Borrowed(numba.from_dtype(a.dtype)) for a in arrays], *[numba.typeof(r) for r in rest])
