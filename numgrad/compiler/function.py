@@ -21,6 +21,7 @@ from .pair import Pair
 from .recorder import memories_of, owner_of
 from .recording import Recording
 from .schedule import Layout
+from .simplify import drop_copies, drop_dead
 from .tree import flatten, unflatten
 from .variant import Variant
 
@@ -110,11 +111,14 @@ class Compiled:
             self._give_up(kind.eager)
 
     def _layout(self, recording: Any) -> Layout:
-        steps, lines = recording.steps, recording.lines
-        if self.fuse:
-            fusion = Fusion(recording)
-            steps, lines, recording.notes = fusion.steps, fusion.lines, fusion.notes
-        return Layout(recording, steps, lines)
+        """What a recording becomes: simplified, fused, its memory laid out."""
+        if not self.fuse:
+            return Layout(recording, recording.steps, recording.lines)
+        drop_dead(recording)
+        drop_copies(recording)
+        fusion = Fusion(recording)
+        recording.notes = fusion.notes
+        return Layout(recording, fusion.steps, fusion.lines)
 
     def _give_up(self, reason: str | None) -> None:
         name = getattr(self.function, "__qualname__", repr(self.function))

@@ -15,19 +15,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..jit import formula
-from ..jit.effects import writes
 from ..jit.fusion import Statement, fused
 from ..jit.kernel import GRAIN
-from ..jit.program import Call, Fill, Place, Verify, signature_of
+from ..jit.program import Call, Place, signature_of
 from ..ops.elementwise import collapse, contiguous_strides
 from ..ops.walk import LETTERS, walk
 from .recorder import Memory, address
 from .recording import Recording, places
+from .simplify import effects, results_of
 
 #: Formulas and arrays of one fused kernel.
 _STATEMENTS, _ARRAYS = 24, 14
 #: Groups that a launch may still join.
 _OPEN = 8
+
+
+_RESULT = -(10**9)  # stands for a use after the step
 
 
 class Operand(NamedTuple):
@@ -136,7 +139,7 @@ class Fusion:
         self.recording = recording
         self.steps = list(recording.steps)
         self.lines = list(recording.lines)
-        self.effects = [_effects(s) for s in self.steps]
+        self.effects = [effects(s) for s in self.steps]
         self.notes: list[str] = []
         groups, homes = self._groups()
         self._needed = self._outside_uses(groups)
@@ -191,17 +194,14 @@ class Fusion:
         return not (group.written & (reads | written) or group.read & written)
 
     def _outside_uses(self, groups: list[Group]) -> dict[int, set[int]]:
-        """For each memory the steps outside of groups, or the groups, that use it; and -1 for results."""
+        """For each memory the steps outside of groups, and the groups (as negative numbers), that use it."""
         group_of = {m.at: n for n, g in enumerate(groups) for m in g.members}
         uses: dict[int, set[int]] = {}
         for at, step in enumerate(self.steps):
             for place in places(step):
                 uses.setdefault(place.memory, set()).add(group_of[at] - len(groups) - 1 if at in group_of else at)
-        recording = self.recording
-        for place in [o[0] for o in recording.outputs if type(o) is tuple] + [p for _, p in recording.made]:
-            uses.setdefault(place.memory, set()).add(-(10**9))
-        for number in recording.kept:
-            uses.setdefault(number, set()).add(-(10**9))
+        for number in results_of(self.recording):
+            uses.setdefault(number, set()).add(_RESULT)
         return uses
 
     # --- writing ---
@@ -318,20 +318,3 @@ def _restride(o: Operand, dims: list[int]) -> list[int]:
 def _examples(args: tuple[Any, ...]) -> list[Any]:
     """Values of the types that a program's arguments have."""
     return [np.empty((1,) * len(a.shape), a.dtype) if type(a) is Place else a for a in args]
-
-
-def _effects(step: Any) -> tuple[set[int], set[int]]:
-    """Memories that a step reads and writes."""
-    if type(step) is Fill:
-        return set(), {step.place.memory}
-    if type(step) is Verify:
-        return {p.memory for p in places(step)}, set()
-    written = writes(step.kernel)
-    # An output may be read as well (sums into it), so what is written counts as read.
-    return {p.memory for p in places(step)}, {p.memory for n in written if n < len(step.args) for p in _places_in(step.args[n])}
-
-
-def _places_in(value: Any) -> list[Place]:
-    if type(value) is Place:
-        return [value]
-    return [p for v in value for p in _places_in(v)] if type(value) is tuple else []

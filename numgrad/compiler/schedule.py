@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .recording import Recording, places
+from .simplify import results_of
 
 #: Every memory starts at a multiple of this: a cache line, and the widest vector.
 _ALIGNMENT = 64
@@ -15,7 +16,7 @@ class Layout:
 
     def __init__(self, recording: Recording, steps: list[Any], lines: list[str]):
         self.steps, self.lines = steps, lines
-        kept = {o[0].memory for o in recording.outputs if type(o) is tuple} | {p.memory for _, p in recording.made} | set(recording.kept)
+        kept = results_of(recording)
         first: dict[int, int] = {}
         last: dict[int, int] = {}
         for at, step in enumerate(steps):

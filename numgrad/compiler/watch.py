@@ -69,9 +69,9 @@ class Watch:
         if now != self._settings:
             if [v != 0 for v in now] != [v != 0 for v in self._settings]:
                 return True
-            for optimizer in self.optimizers:
-                optimizer.write_settings()
             self._settings = now
+        for optimizer in self.optimizers:
+            optimizer.write_settings()
         return False
 
     # --- walking ---
@@ -212,12 +212,19 @@ def _same(a: Any, b: Any) -> bool:
 
 def _hyperparameters(optimizers: list[Optimizer]) -> list[float]:
     """The numbers in the groups of optimizers. Kernels read them from memory, but whether one is zero chooses the kernel."""
-    return [v.item() if isinstance(v, Tensor) else v for o in optimizers for g in o.param_groups for v in g.values() if _is_number(v)]
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    return [number for group in groups for value in group.values() if _is_number(value) for number in _numbers(value)]
 
 
 def _is_number(value: Any) -> bool:
     kind = type(value)
+    if kind is tuple:
+        return all(map(_is_number, value))
     return kind is float or kind is int or (isinstance(value, Tensor) and value.numel() == 1)
+
+
+def _numbers(value: Any) -> Iterable[float]:
+    return value if type(value) is tuple else (value.item() if isinstance(value, Tensor) else value,)
 
 
 __all__ = ["Watch"]
