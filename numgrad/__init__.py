@@ -168,12 +168,15 @@ def is_autocast_enabled(device_type=None):
 
 from . import (  # noqa: E402 - they are written with what stands above
     compiler,
+    linalg,
+    matrices,
     nn,
     optim,
     utils,
 )
 from .compiler import compile  # noqa: E402
 
+globals().update(matrices.FUNCTIONS)
 for _name in ("bilinear", "channel_shuffle", "cosine_similarity", "pairwise_distance", "pixel_shuffle", "pixel_unshuffle"):
     globals()[_name] = getattr(nn.functional, _name)
 
