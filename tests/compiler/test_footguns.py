@@ -1,0 +1,513 @@
+"""What a compiled function must not get wrong: every value that it could have baked in, and every array that it could share."""
+
+from __future__ import annotations
+
+import functools
+import random
+import time
+import types
+import warnings
+from collections import OrderedDict, namedtuple
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import numgrad
+import numgrad.nn as nn
+from numgrad.compiler import Compiled
+
+EXACT = {"fuse": False}
+SCALE, SETTINGS, TABLE = 2.0, {"power": 2}, [1.0, 2.0]
+Pair = namedtuple("Pair", "first second")
+
+
+def make(*values: Any) -> Any:
+    return numgrad.tensor(values or [1.0, 2.0, 3.0])
+
+
+def leaves(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [leaf for v in value for leaf in leaves(v)] if isinstance(value, (list, tuple)) else [value]
+
+
+def same(found: Any, wanted: Any) -> None:
+    """The same nest, types, shapes, dtypes and bits."""
+    assert type(found) is type(wanted)
+    for a, b in zip(leaves(found), leaves(wanted), strict=True):
+        if not isinstance(b, numgrad.Tensor):
+            assert type(a) is type(b) and a == b
+            continue
+        assert (a.dtype, a.shape, a.requires_grad) == (b.dtype, b.shape, b.requires_grad)
+        np.testing.assert_array_equal(a.detach().numpy(), b.detach().numpy())
+
+
+def variants(compiled: Any) -> int:
+    return sum(len(kind.variants) for kind in compiled._kinds.values())
+
+
+def steady(function: Callable[..., Any], *calls: Any, times: int = 2, fullgraph: bool = True, **options: Any) -> Compiled:
+    """The compiled function, after results of each call have been what they are eagerly; a call is a tuple of arguments."""
+    run = numgrad.compile(function, fullgraph=fullgraph, options={**EXACT, **options})
+    for arguments in [c for c in calls for _ in range(2)] + list(calls) * times:
+        same(run(*arguments), function(*arguments))
+    return run
+
+
+def stays_eager(function: Callable[..., Any], reason: str, *calls: Any) -> None:
+    """It is not compiled, says why, and gives right results."""
+    run = numgrad.compile(function)
+    with pytest.warns(UserWarning, match=reason):
+        for arguments in list(calls) * 6:
+            same(run(*arguments), function(*arguments))
+    assert variants(run) == 0
+    with pytest.raises(RuntimeError, match=reason):
+        run = numgrad.compile(function, fullgraph=True)
+        for arguments in list(calls) * 6:
+            run(*arguments)
+
+
+# --- values of Python -----------------------------------------------------------------------------------------------
+
+
+def test_python_constants_as_arguments() -> None:
+    run = steady(lambda x, k: x * k, (make(), 2.0), (make(), 3.0), (make(), 2), (make(), True), (make(), -0.0), (make(), 0.0))
+    assert variants(run) == 6
+
+
+def test_branches_on_python_values() -> None:
+    def function(x: Any, how: str, deep: bool = False) -> Any:
+        if deep:
+            x = x * 2
+        return {"sum": x.sum, "max": x.max}[how]()
+
+    run = steady(function, (make(), "sum"), (make(), "max"), (make(), "sum", True))
+    same(run(make(), how="max", deep=True), function(make(), "max", True))
+
+
+def test_a_number_that_is_never_the_same_costs_no_memory() -> None:
+    run = numgrad.compile(lambda x, k: x * k, options=EXACT)
+    x = make()
+    with pytest.warns(UserWarning, match="too many"):
+        for k in range(300):
+            same(run(x, k), x * k)
+    assert len(run._kinds) < 300
+
+
+def test_branches_on_values_of_tensors() -> None:
+    stays_eager(lambda x: x * 2 if x.sum() > 5 else x - 1, "a value is read by Python", (make(1.0, 2.0),), (make(4.0, 5.0),))
+
+
+def test_shapes_that_depend_on_values() -> None:
+    stays_eager(lambda x: x[x > 1], "a value is read by Python", (make(1.0, 2.0),), (make(4.0, 5.0),))
+    stays_eager(lambda x: x.nonzero(), "a value is read by Python", (make(1.0, 0.0),), (make(4.0, 5.0),))
+
+
+def test_shapes() -> None:
+    run = steady(lambda x: (x.reshape(-1) * x.shape[0]).sum(), (numgrad.ones(2, 3),), (numgrad.ones(3, 2),), (numgrad.ones(6),))
+    assert variants(run) == 3
+
+
+def test_globals_that_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    def function(x: Any) -> Any:
+        return x ** SETTINGS["power"] * SCALE + sum(TABLE)
+
+    run = steady(function, (make(),))
+    for target, key, value in ((SETTINGS, "power", 3), (SETTINGS, "more", 1), (globals(), "SCALE", 5.0), (globals(), "TABLE", [7.0])):
+        monkeypatch.setitem(target, key, value)
+        same(run(make()), function(make()))
+        same(run(make()), function(make()))
+    TABLE.append(9.0)
+    same(run(make()), function(make()))
+    TABLE[0] = 8.0
+    same(run(make()), function(make()))
+
+
+def test_closures_that_change() -> None:
+    factor, weights, names = 2.0, [1.0, 2.0], {"a": make()}
+
+    def function(x: Any) -> Any:
+        return x * factor + sum(weights) + names["a"]
+
+    run = steady(function, (make(),))
+    factor = 3.0
+    same(run(make()), function(make()))
+    weights.append(4.0)
+    same(run(make()), function(make()))
+    names["a"] = make(7.0, 8.0, 9.0)
+    same(run(make()), function(make()))
+    names["a"] = make(7.0)
+    same(run(make()), function(make()))
+
+
+class Thing:
+    def __init__(self) -> None:
+        self.scale, self.weight, self.parts = 2.0, make(), [Part(1.0), Part(2.0)]
+
+    def run(self, x: Any) -> Any:
+        return x * self.scale + self.weight + sum(part.value for part in self.parts)
+
+    @numgrad.compile(options=EXACT)
+    def fast(self, x: Any) -> Any:
+        return self.run(x)
+
+
+class Part:
+    __slots__ = ("value",)
+
+    def __init__(self, value: float):
+        self.value = value
+
+
+def test_attributes_of_objects() -> None:
+    thing, other = Thing(), Thing()
+    other.scale = 5.0
+    for _ in range(4):
+        same(thing.fast(make()), thing.run(make()))
+        same(other.fast(make()), other.run(make()))
+    thing.scale = 7.0
+    same(thing.fast(make()), thing.run(make()))
+    thing.weight = make(0.0, 1.0, 5.0)
+    same(thing.fast(make()), thing.run(make()))
+    thing.weight.add_(1)
+    same(thing.fast(make()), thing.run(make()))
+    thing.parts[1].value = 9.0
+    same(thing.fast(make()), thing.run(make()))
+    thing.parts.append(Part(4.0))
+    same(thing.fast(make()), thing.run(make()))
+
+
+def test_objects_as_arguments() -> None:
+    things = Thing(), Thing()
+    things[1].scale = 4.0
+
+    def function(thing: Any, x: Any) -> Any:
+        return thing.run(x)
+
+    run = steady(function, (things[0], make()), (things[1], make()))
+    things[0].scale = 11.0
+    same(run(things[0], make()), function(things[0], make()))
+
+
+def test_functions_that_are_replaced() -> None:
+    tools = types.SimpleNamespace(act=lambda x: x.relu())
+    run = steady(lambda x: tools.act(x), (make(-1.0, 2.0),))
+    tools.act = lambda x: x * 3
+    same(run(make(-1.0, 2.0)), make(-3.0, 6.0))
+
+
+def test_default_arguments_and_partial() -> None:
+    def function(x: Any, k: float = 2.0, *, shift: float = 1.0) -> Any:
+        return x * k + shift
+
+    run = steady(function, (make(),))
+    function.__kwdefaults__["shift"] = 5.0
+    same(run(make()), function(make()))
+    function.__defaults__ = (7.0,)
+    same(run(make()), function(make()))
+    steady(functools.partial(function, k=3.0), (make(),))
+
+
+def test_counters_in_python_run_eagerly() -> None:
+    counts = {"calls": 0}
+
+    def function(x: Any) -> Any:
+        counts["calls"] += 1
+        return x * 2
+
+    run = numgrad.compile(function)
+    with pytest.warns(UserWarning, match="changes during the call"):
+        for _ in range(6):
+            run(make())
+    assert counts["calls"] == 6
+
+
+def test_generators_as_results() -> None:
+    def function(x: Any) -> Any:
+        return (x * k for k in range(3))
+
+    run = numgrad.compile(function)
+    with pytest.warns(UserWarning, match="generator"):
+        for _ in range(6):
+            same(list(run(make())), list(function(make())))
+
+
+def test_generators_as_arguments() -> None:
+    run = numgrad.compile(lambda parts: sum(parts))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(6):
+            same(run(make() * k for k in range(3)), make() * 3)
+
+
+def test_printing_is_not_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    def function(x: Any) -> Any:
+        print("hello")
+        return x * 2
+
+    run = numgrad.compile(function)
+    with pytest.warns(UserWarning, match="'print' is called"):
+        for _ in range(6):
+            run(make())
+    assert capsys.readouterr().out == "hello\n" * 6
+
+
+def test_clocks_and_the_random_numbers_of_python_are_not_baked_in() -> None:
+    def dice(x: Any) -> Any:
+        return x * 2 if random.random() < 2 else x
+
+    def clock(x: Any) -> Any:
+        return x * 2 if time.time() > 0 else x
+
+    def array(x: Any) -> Any:
+        return x * 2 if np.random.rand() < 2 else x  # noqa: NPY002
+
+    generator = np.random.default_rng(0)
+
+    def modern(x: Any) -> Any:
+        return x * 2 if generator.random() < 2 else x
+
+    for function, reason in ((dice, "random"), (clock, "time"), (array, "NumPy's random"), (modern, "random")):
+        stays_eager(function, reason, (make(),))
+
+
+# --- arguments ------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_tensor_twice_and_overlapping_views() -> None:
+    def function(x: Any, y: Any) -> Any:
+        x.add_(1)
+        return x * y
+
+    def run(step: Any, lie: Callable[[Any], Any]) -> Any:
+        memory = numgrad.arange(8).float()
+        x, y = lie(memory)
+        return step(x, y), memory
+
+    compiled = numgrad.compile(function, fullgraph=True, options=EXACT)
+    views = [lambda m: (m[:4], m[:4]), lambda m: (m[:4], m[4:]), lambda m: (m[:4], m[2:6]), lambda m: (m[2:6], m[:4])]
+    views += [lambda m: (m[::2], m[1::2]), lambda m: (t := m[:4], t)[::-1], lambda m: (m[:4], m[:4].clone())]
+    for _ in range(4):
+        for lie in views:
+            same(run(compiled, lie), run(function, lie))
+
+
+def test_an_argument_that_is_reached_through_a_closure_too() -> None:
+    x = make()
+
+    def function(y: Any) -> Any:
+        y.mul_(2)
+        return x + y
+
+    run = numgrad.compile(function, options=EXACT)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for given in [x, x, x, make(), make(), make(), x, x[:], make()]:
+            before = x.clone()
+            wanted = before * 2 + (before * 2 if given is x or given._base is x else make() * 2) if given is x or given._base is x else before + make() * 2
+            same(run(given), wanted)
+
+
+def test_arguments_changed_in_place() -> None:
+    def function(x: Any) -> Any:
+        x.mul_(2)
+        x[0] = 7
+        return x.sum()
+
+    run = numgrad.compile(function, fullgraph=True, options=EXACT)
+    for n in range(5):
+        x, y = make(), make()
+        same(run(x), function(y))
+        same(x, y)
+        assert x._version == y._version
+
+
+def test_the_result_may_be_the_argument() -> None:
+    x = make()
+    run = numgrad.compile(lambda x: x.mul_(2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(5):
+            assert run(x) is x
+    same(x, make() * 32)
+
+
+def test_kinds_of_arguments() -> None:
+    integers = numgrad.arange(6).reshape(2, 3)
+    calls = [
+        (integers, integers + 1), (integers > 2, integers > 3), (integers.float(), integers), (integers.int(), integers > 1),
+        (numgrad.zeros(0, 3), numgrad.zeros(0, 3)), (numgrad.tensor(2.0), numgrad.tensor(3.0)), (numgrad.tensor(2), numgrad.tensor(True)),
+        (integers.t().float(), integers.t()), (integers[:, ::2], integers[:, 1:]), (integers.float().expand(2, 2, 3), integers),
+        (integers.double(), integers.float()),
+    ]  # fmt: skip
+    steady(lambda x, y: (x + y, x * y, x == y, (x * y).sum(), x.float().mean(0) if x.ndim else x), *calls)
+
+
+def test_nested_arguments_and_results() -> None:
+    def function(batch: Any, *rest: Any, scale: float = 1.0, **more: Any) -> Any:
+        x, (y, z) = batch["x"], batch["rest"]
+        return {"sum": x + y * scale, "rest": [z, (rest[0] * 2, more["w"])], "pair": Pair(x * 2, None), "n": 3, "name": "step"}
+
+    run = numgrad.compile(function, fullgraph=True, options=EXACT)
+    for n in range(6):
+        batch = OrderedDict(x=make() * n, rest=(make(), make()))
+        same(run(batch, make(), scale=2.0, w=make()), function(batch, make(), scale=2.0, w=make()))
+        same(run(batch, make(), w=make()), function(batch, make(), w=make()))
+    same(run(batch, make(), make(), w=make(), u=make()), function(batch, make(), make(), w=make(), u=make()))
+
+
+def test_dicts_and_lists_that_change() -> None:
+    def function(parts: Any) -> Any:
+        return sum(parts.values()) if isinstance(parts, dict) else sum(parts)
+
+    run = numgrad.compile(function, fullgraph=True, options=EXACT)
+    parts, items = {"a": make()}, [make()]
+    for n in range(3):
+        for _ in range(3):
+            same(run(parts), function(parts))
+            same(run(items), function(items))
+        parts[str(n)] = make() * n
+        items.append(make() * n)
+    del parts["a"]
+    same(run(parts), function(parts))
+
+
+def test_numpy_arrays_and_numbers_as_arguments() -> None:
+    def function(x: Any, k: Any) -> Any:
+        return numgrad.from_numpy(x) * 2 + float(k)
+
+    run = steady(function, (np.arange(3.0), np.float32(2)), (np.arange(3.0) + 1, np.float32(2)), (np.arange(4.0), np.int64(3)))
+    x = np.arange(3.0)
+    x[1] = 9
+    same(run(x, np.float32(2)), function(x, np.float32(2)))
+
+
+def test_arrays_made_on_the_host_are_not_baked_in() -> None:
+    rows = [1.0, 2.0, 3.0]
+    run = steady(lambda x: x + numgrad.tensor(rows), (make(),))
+    rows[0] = 5.0
+    same(run(make()), make() + numgrad.tensor(rows))
+    generator = np.random.default_rng(0)
+    noisy = numgrad.compile(lambda x: x + numgrad.from_numpy(generator.normal(size=3)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert len({noisy(make()).sum().item() for _ in range(6)}) == 6
+    buffer = np.zeros(3, np.float32)
+    shared = numgrad.compile(lambda x: x + numgrad.from_numpy(buffer), options=EXACT)
+    for n in range(6):
+        buffer[1] = n
+        same(shared(make()), make() + numgrad.from_numpy(buffer))
+
+
+# --- results --------------------------------------------------------------------------------------------------------
+
+
+def test_results_that_are_kept_do_not_change() -> None:
+    run = numgrad.compile(lambda x: (x * 2, (x + 1)[1:], (x + 1).reshape(3, 1).t()), fullgraph=True, options=EXACT)
+    kept, wanted = [], []
+    for n in range(8):
+        x = make() * n
+        found = run(x)
+        kept.append([found[0], found[0][1:], found[1], found[2], found[0].numpy(), found[1].detach().view(2, 1)])
+        wanted.append([np.array(k).copy() for k in kept[-1]])
+        del found
+    for a, b in zip(kept, wanted, strict=True):
+        for k, w in zip(a, b, strict=True):
+            np.testing.assert_array_equal(np.asarray(k), w)
+
+
+def test_a_view_of_a_result_alone_keeps_it() -> None:
+    run = numgrad.compile(lambda x: x * 2, fullgraph=True, options=EXACT)
+    views = []
+    for n in range(8):
+        views.append([run(make() + n)[1:], run(make() + n).numpy()[1:], memoryview(run(make() + n).numpy()), np.asarray(run(make() + n))])
+    for n, kept in enumerate(views):
+        for view in kept:
+            np.testing.assert_array_equal(np.asarray(view)[-2:], [2.0 * (2 + n), 2.0 * (3 + n)])
+
+
+def test_gradients_that_are_kept_do_not_change() -> None:
+    weight = nn.Parameter(make())
+
+    def step(x: Any) -> Any:
+        weight.grad = None
+        loss = (weight * x).pow(2).sum()
+        loss.backward()
+        return loss.detach()
+
+    run = numgrad.compile(step, fullgraph=True, options=EXACT)
+    kept, views, arrays = [], [], []
+    for n in range(8):
+        run(make() + n)
+        kept.append(weight.grad)
+        views.append(weight.grad[1:])
+        run(make() + n)
+        arrays.append(weight.grad.numpy())
+    for n in range(8):
+        wanted = 2 * make() * (make() + n) ** 2
+        same(kept[n], wanted)
+        same(views[n], wanted[1:])
+        np.testing.assert_array_equal(arrays[n], wanted.numpy())
+
+
+def test_results_changed_in_place_do_not_come_back() -> None:
+    run = numgrad.compile(lambda x: x * 2, fullgraph=True, options=EXACT)
+    for _ in range(6):
+        y = run(make())
+        y.zero_()
+    same(run(make()), make() * 2)
+
+
+def test_results_that_share_memory() -> None:
+    def function(x: Any) -> Any:
+        y = x * 2
+        return y, y[1:], y
+
+    run = steady(function, (make(),))
+    y, view, again = run(make())
+    y.add_(1)
+    same(view, y[1:])
+    same(again, y)
+
+
+def test_numbers_and_constants_as_results() -> None:
+    fixed = make()
+    run = steady(lambda x: (x * 2, x.shape[0], x.ndim, "name", None, 2.5, x.shape, x.dtype), (make(),), (make(1.0),))
+    assert run(make())[1] == 3
+    run = steady(lambda x: (fixed, x * 2), (make(),))
+    assert run(make())[0] is fixed
+
+
+def test_mutable_results_are_new_at_each_call() -> None:
+    run = numgrad.compile(lambda x: {"list": [x * 2], "set": {1}}, options=EXACT)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(6):
+            found = run(make())
+            assert found["set"] == {1} and len(found["list"]) == 1
+            found["set"].add(2)
+            found["list"].append(3)
+
+
+def test_random_numbers_are_those_of_eager_code() -> None:
+    dropout = nn.Dropout(0.5)
+
+    def function(x: Any) -> Any:
+        return dropout(x) + numgrad.randn(3) + numgrad.rand(3), numgrad.randint(0, 9, (3,)), numgrad.randperm(5)
+
+    def draw(step: Any) -> list[Any]:
+        numgrad.manual_seed(7)
+        found = [step(make()) for _ in range(5)]
+        numgrad.rand(1)
+        found.append(step(make()))
+        state = numgrad.get_rng_state()
+        found += [step(make()), step(make())]
+        numgrad.set_rng_state(state)
+        return [*found, step(make())]
+
+    run = numgrad.compile(function, fullgraph=True, options=EXACT)
+    for _ in range(2):
+        for a, b in zip(draw(run), draw(function), strict=True):
+            same(a, b)
