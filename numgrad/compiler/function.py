@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import threading
 import warnings
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from ..autograd import mode
 from ..nn.modules.module import Module
 from ..nn.parameter import Parameter
 from ..tensor import Tensor
+from . import changes
+from .changes import logger
 from .fuse import Fusion
 from .pair import Call as PairCall
 from .pair import Pair
@@ -27,8 +30,12 @@ from .variant import Variant
 
 #: Recordings in a row that may differ before a call is left to run eagerly.
 _PATIENCE = 4
+#: Recordings in a row where each time something outside had changed before.
+_CHANGES = 16
 #: Compiled variants of one kind of call, for instance of a value that changes now and then.
 _VARIANTS = 16
+#: Kinds of calls that are remembered.
+_KINDS = 256
 
 _running = threading.local()
 
@@ -51,17 +58,32 @@ class Compiled:
         with self._lock:
             kind = self._kinds.get((spec, call.key))
             if kind is None:
-                kind = self._kinds[spec, call.key] = _Kind()
+                kind = self._new_kind(spec, call.key)
             _running.inside = True
             try:
                 return self._call(kind, args, kwargs, call, leaves, spec)
             finally:
                 _running.inside = False
 
+    def _new_kind(self, spec: Any, key: Any) -> _Kind:
+        if self._kinds and logger.isEnabledFor(logging.INFO):
+            self._log(changes.closest(key, spec, self._kinds))
+        if len(self._kinds) >= _KINDS:
+            oldest = next((k for k, kind in self._kinds.items() if not kind.variants), None)
+            if oldest is not None:
+                self._warn(self._name, "is called with too many different arguments, the last time with another of "
+                           f"{changes.closest(key, spec, self._kinds)}")  # fmt: skip
+            del self._kinds[oldest or next(iter(self._kinds))]
+        kind = self._kinds[spec, key] = _Kind()
+        return kind
+
     def _call(self, kind: _Kind, args: Any, kwargs: Any, call: Arguments, leaves: list[Any], spec: Any) -> Any:
         for variant in kind.variants:
-            if variant.fits():
-                return variant.run_pair(call.inputs, call.tracked) if type(variant) is Pair else variant.run(call.inputs)
+            if variant.fits(call.inputs):
+                result = variant.run_pair(call.inputs, call.tracked) if type(variant) is Pair else variant.run(call.inputs)
+                for position, count in variant.input_bumps:
+                    call.bump(position, count)
+                return result
         if kind.eager is not None:
             return self.function(*args, **kwargs)
         inner: list[Tensor | None] = []
@@ -69,7 +91,13 @@ class Compiled:
             # Gradients of arguments pass through a leaf of our own, so that the graph inside ends there.
             replaced, inner = call.detached(leaves)
             args, kwargs = unflatten(replaced, spec)
-        recording = Recording(self.function, args, kwargs, memories_of(call.inputs), [*self._roots, *call.roots])
+        if kind.variants and logger.isEnabledFor(logging.INFO):
+            self._log(changes.of_surroundings(kind.variants[0]))
+        moved = kind.last is not None and not kind.last[0].unsteady and kind.last[0].watch.changed() is not None
+        kind.unexplained += not moved
+        versions = call.versions()
+        recording = Recording(self.function, args, kwargs, memories_of(call.inputs), [*self._roots, *call.roots], kind.recordings > 0)
+        recording.input_bumps = [(n, now - was) for n, (was, now) in enumerate(zip(versions, call.versions(), strict=True)) if now != was]
         if recording.live and (recording.reason is None or any(t is not None for t in inner)):
             return PairCall(recording, call.inputs, inner, call.tracked).results(lambda made: self._consider(kind, recording, made))
         result, recording.result = recording.result, None
@@ -97,12 +125,12 @@ class Compiled:
                 self._compile(kind, recording, made)
                 return
         kind.last = (recording, back) if recording.reason is None else None
-        if kind.recordings >= _PATIENCE:
+        if kind.unexplained >= _PATIENCE or kind.recordings >= _CHANGES:
             kind.eager, kind.last = reason, None
             self._give_up(reason)
 
     def _compile(self, kind: _Kind, recording: Recording, made: PairCall | None) -> None:
-        kind.last, kind.recordings = None, 0
+        kind.last, kind.recordings, kind.unexplained = None, 0, 0
         layout = self._layout(recording)
         variant = Variant(recording, layout) if made is None else Pair(made, layout, self._layout(made.backward))
         kind.variants.insert(0, variant)
@@ -121,12 +149,21 @@ class Compiled:
         return Layout(recording, fusion.steps, fusion.lines)
 
     def _give_up(self, reason: str | None) -> None:
-        name = getattr(self.function, "__qualname__", repr(self.function))
         if self.fullgraph:
-            raise RuntimeError(f"numgrad.compile(fullgraph=True): {name} cannot be compiled: {reason}")
+            raise RuntimeError(f"numgrad.compile(fullgraph=True): {self._name} cannot be compiled: {reason}")
+        self._warn(self._name, f"runs eagerly: {reason}")
+
+    def _warn(self, who: str, what: str) -> None:
         if not self._warned:
             self._warned = True
-            warnings.warn(f"numgrad.compile: {name} runs eagerly: {reason}", stacklevel=5)
+            warnings.warn(f"numgrad.compile: {who} {what}", stacklevel=6)
+
+    def _log(self, change: str | None) -> None:
+        logger.info("%s is recorded again; what changed: %s", self._name, change)
+
+    @property
+    def _name(self) -> str:
+        return getattr(self.function, "__qualname__", repr(self.function))
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """As a method: compiled for each object on its own."""
@@ -146,6 +183,7 @@ class _Kind:
         self.variants: list[Variant] = []
         self.last: Any = None  # the recording before, and that of its way back
         self.recordings = 0
+        self.unexplained = 0  # recordings before which nothing had changed
         self.eager: str | None = None
 
 
@@ -155,12 +193,13 @@ class Arguments:
     `tracked` has for each input the tensor, if its gradient may be asked for outside.
     """
 
-    __slots__ = ("inputs", "key", "roots", "tracked")
+    __slots__ = ("inputs", "key", "roots", "tensors", "tracked")
 
     def __init__(self, leaves: list[Any]):
         key: list[Any] = [mode.enabled, mode.inference, dtypes.default()]
         self.inputs: list[np.ndarray] = []
         self.roots: list[Any] = []
+        self.tensors: list[Tensor | None] = []
         self.tracked: list[Tensor | None] = []
         for leaf in leaves:
             requires = False
@@ -176,6 +215,7 @@ class Arguments:
                 tensor, leaf = leaf, leaf._data
             if type(leaf) is np.ndarray:
                 self.inputs.append(leaf)
+                self.tensors.append(tensor)
                 self.tracked.append(tensor if requires and mode.enabled else None)
                 key.append((leaf.dtype, leaf.shape, leaf.strides, leaf.flags.writeable, requires))
             elif isinstance(leaf, _VALUES):
@@ -186,6 +226,16 @@ class Arguments:
         if len(self.inputs) > 1:
             key.append(_overlaps(self.inputs))
         self.key = tuple(key)
+
+    def versions(self) -> list[int]:
+        """How often each argument has been changed in place."""
+        return [0 if t is None else t._version for t in self.tensors]
+
+    def bump(self, position: int, count: int) -> None:
+        """Note that an argument was changed in place."""
+        tensor = self.tensors[position]
+        if tensor is not None:
+            tensor.version_counter()[0] += count
 
     def detached(self, leaves: list[Any]) -> tuple[list[Any], list[Tensor | None]]:
         """The leaves with tracked tensors replaced by leaves of the tape that share their memory; and those."""

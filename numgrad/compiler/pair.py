@@ -6,6 +6,7 @@ backward.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -110,6 +111,7 @@ class Pair(Variant):
         self.frame, self.frame_length = layout.frame, layout.frame_length
         self.live = [n for n, _ in call.recording.live]
         self.parameters, self.entered = call.parameters, call.entered
+        self.lock = threading.Lock()  # several threads may go back at once
         self.back = Replay(call.backward, backward_layout)  # type: ignore[arg-type]
         self.outputs_at = [(o[0].memory, n) for n, o in enumerate(self.outputs) if type(o) is tuple]
 
@@ -149,14 +151,16 @@ class _ReplayNode(Node):
                 "one of the variables needed for gradient computation has been modified by an inplace operation: a parameter of a "
                 "compiled function changed between its forward and its backward pass"
             )
-        if not back.sites.follow(back.program.addresses):
-            raise RuntimeError("a parameter of a compiled function was replaced between its forward and its backward pass")
-        back.bind("input", _dense(grads, self.outputs))
-        back.bind("argument", self.inputs)
-        self._bind_saved(back)
-        raw = back.take_results()
-        back.execute()
-        return unflatten(back.result(raw), back.spec)
+        arrays = _dense(grads, self.outputs)
+        with pair.lock:
+            if not back.sites.follow(back.program.addresses):
+                raise RuntimeError("a parameter of a compiled function was replaced between its forward and its backward pass")
+            back.bind("input", arrays)
+            back.bind("argument", self.inputs)
+            self._bind_saved(back)
+            raw = back.take_results()
+            back.execute()
+            return unflatten(back.result(raw), back.spec)
 
     def _bind_saved(self, back: Replay) -> None:
         start, frame, made = address(self.frame), self.pair.frame, dict(self.held)

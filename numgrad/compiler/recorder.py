@@ -18,6 +18,7 @@ from ..jit.program import Call, Fill, Place, Verify, signature_of
 _PACKAGE = str(Path(__file__).parent.parent)
 #: Bytes up to which the content of an array that nobody keeps is compared from recording to recording.
 _SMALL = 1 << 16
+_OVERLAP = "an argument shares memory with other data of the step"
 
 
 class Memory:
@@ -116,6 +117,8 @@ class Recorder(Observer):
         number = self.find(at)
         if number is None:
             number = self._enter_state(array)
+        elif at + extent(array) > self.memories[number].address + self.memories[number].length:
+            raise Unrecordable(_OVERLAP)
         return Place(number, at - self.memories[number].address, array.dtype, array.shape, array.strides)
 
     def find(self, at: int) -> int | None:
@@ -132,7 +135,7 @@ class Recorder(Observer):
         memory = Memory("state", address(owner), extent(owner), owner)
         where = bisect.bisect_right(self._starts, memory.address + memory.length - 1) - 1
         if where >= 0 and self._starts[where] + self.memories[self._numbers[where]].length > memory.address:
-            raise Unrecordable("an argument shares memory with other data of the step")
+            raise Unrecordable(_OVERLAP)
         return self._enter(memory)
 
     def _enter(self, memory: Memory) -> int:

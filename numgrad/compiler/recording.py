@@ -8,13 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from .. import dtypes
 from ..autograd import Node
 from ..jit import observe
 from ..jit.program import Call, Fill, Place, Verify
 from ..tensor import Tensor
-from .recorder import Memory, Recorder, Unrecordable, address
+from .purity import purity
+from .recorder import Memory, Recorder, Unrecordable, address, extent
 from .tree import flatten
 from .watch import Watch
+
+#: What a result may hold besides tensors: values that nobody can change.
+_CONSTANT = (bool, int, float, complex, str, bytes, type(None), type, np.generic, np.dtype, dtypes.dtype, dtypes.device, dtypes.Size)
+_SHARED = "an argument is also reached without being given, through a closure, a global or self"
 
 
 class Site:
@@ -57,23 +63,39 @@ class Recording:
     Results that still have their graph are `live`; what the graph keeps is `kept` for the way back.
     """
 
-    def __init__(self, function: Callable[..., Any], args: Any, kwargs: Any, given: list[Memory], roots: list[Any]):
+    def __init__(
+        self, function: Callable[..., Any], args: Any, kwargs: Any, given: list[Memory], roots: list[Any], again: bool = False
+    ):  # fmt: skip
         self.watch = Watch(roots)
         before = [(t._data, t.grad, t._version) for t in self.watch.tensors]
         self.no_grads = [t.grad is None for t in self.watch.tensors]
         self.require_grads = [t._requires_grad for t in self.watch.tensors]
         recorder = Recorder(given)
-        with observe(recorder):
+        # Built-in calls are looked at the second time only, for the first compiles kernels.
+        with observe(recorder), purity(recorder.refuse, self.watch.reached(), again):
             self.result = function(*args, **kwargs)
         leaves, self.spec = flatten(self.result)
         self.live = [(n, leaf) for n, leaf in enumerate(leaves) if isinstance(leaf, Tensor) and _has_graph(leaf)]
-        self.reason = recorder.reason
+        self.reason = recorder.reason or (_SHARED if self._shares(given) else None)
+        self.input_bumps: list[tuple[int, int]] = []  # arguments changed in place: which, how often
         self.unsteady = self.watch.changed() or (None if len(Watch(roots).tensors) == len(before) else "a tensor")
         if self.reason is None:
             try:
                 self._conclude(recorder, before)
             except Unrecordable as why:
                 self.reason = str(why)
+
+    def _shares(self, given: list[Memory]) -> bool:
+        """Whether an argument is, or contains, data that the function reaches by itself, too.
+
+        (A part of such data may be an argument: should steps use all of it, then `Recorder.place` refuses.)
+        """
+        inputs = [m for m in given if m.kind == "input" and m.length]
+        for tensor in self.watch.tensors if inputs else ():
+            at, length = address(tensor._data), extent(tensor._data)
+            if any(0 < length <= m.length and at < m.address + m.length and m.address < at + length for m in inputs):
+                return True
+        return False
 
     def _conclude(self, recorder: Recorder, before: list[Any]) -> None:
         self.lines = recorder.lines
@@ -98,6 +120,8 @@ class Recording:
         watched = {id(t) for t in self.watch.tensors}
         for n, leaf in enumerate(flatten(self.result)[0]):
             if not isinstance(leaf, Tensor) or id(leaf) in watched:
+                if not isinstance(leaf, (Tensor, *_CONSTANT)):
+                    raise Unrecordable(f"it returns a {type(leaf).__name__}, which may be another one at each call")
                 self.outputs.append(leaf)
                 continue
             if leaf.grad_fn is not None and n not in live:

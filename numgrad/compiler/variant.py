@@ -39,7 +39,7 @@ class Replay:
                 self._given[memory.kind].append((number, memory.position))
             elif number in layout.offsets:
                 addresses[number] = start + layout.offsets[number]
-        self.sites = _Sites(bound)
+        self.sites = _Sites(bound, [o for o in self._held if isinstance(o, np.ndarray)])
         results = sorted({o[0].memory for o in self.outputs if type(o) is tuple})
         self._results = [_Buffers(n, recording.memories[n].length) for n in results]
 
@@ -86,17 +86,19 @@ class Variant(Replay):
         super().__init__(recording, layout)
         self.watch, self.cleared = recording.watch, recording.cleared
         self.no_grads, self.require_grads = recording.no_grads, recording.require_grads
+        self.input_bumps = recording.input_bumps
         self._counters = [(tensor.version_counter(), count) for tensor, count in recording.bumps]
         self._made = [_Made(site, place) for site, place in recording.made]
 
-    def fits(self) -> bool:
-        """Whether what the function reaches is as it was when it was recorded."""
+    def fits(self, inputs: list[np.ndarray]) -> bool:
+        """Whether what the function reaches is as it was when it was recorded, and no argument is a part of it."""
         tensors = self.watch.tensors
         return (
             self.watch.changed() is None
             and [t.grad is None for t in tensors] == self.no_grads
             and [t._requires_grad for t in tensors] == self.require_grads
             and self.sites.follow(self.program.addresses)
+            and not any(id(owner_of(a)) in self.sites.owners for a in inputs)
             and not self.watch.settings_changed()
         )
 
@@ -137,10 +139,12 @@ class _Bound(NamedTuple):
 class _Sites:
     """State memories and where their arrays are held: followed where an array is replaced by another of the same form."""
 
-    def __init__(self, bound: list[_Bound]):
+    def __init__(self, bound: list[_Bound], held: list[np.ndarray]):
+        self._held = held
         self._bound = sorted(bound, key=lambda b: b.site.of_grad)
         self._plain = [b.site.tensor for b in self._bound if not b.site.of_grad]
         self._arrays = [b.array for b in self._bound]
+        self._find_owners()
 
     def follow(self, addresses: np.ndarray) -> bool:
         """Put the addresses of replaced arrays into the table; False if one has another form."""
@@ -156,7 +160,12 @@ class _Sites:
                     return False
                 addresses[memory] = address(array)
                 self._arrays[n] = array
+        self._find_owners()
         return True
+
+    def _find_owners(self) -> None:
+        """Whose memory the state is: `owners` has their identities."""
+        self.owners = {id(owner_of(a)) for a in (*self._held, *self._arrays)}
 
 
 _data_of = attrgetter("_data")

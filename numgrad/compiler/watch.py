@@ -9,8 +9,10 @@ from __future__ import annotations
 import functools
 import sys
 import types
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable
 from operator import is_
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,9 @@ from ..tensor import Tensor
 _ABSENT: Any = object()
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 #: Where code does not change while a program runs, nor the data in it: not walked.
-_FIXED = frozenset(sys.stdlib_module_names) | {"numgrad", "numpy", "numba"}
+_LIBRARIES = frozenset({"numgrad", "numpy", "numba"})
+_FIXED = frozenset(sys.stdlib_module_names) | _LIBRARIES
+_PACKAGE = str(Path(__file__).parent.parent)
 _LIMIT = 100_000
 
 
@@ -47,6 +51,9 @@ class Watch:
                     return name
             for now, before, name in self._lists:
                 if len(now) != len(before) or not all(map(is_, now, before)):
+                    return name
+            for get, key, value, name in self._others:
+                if get(key) is not value:
                     return name
             return None
         return self._culprit()
@@ -74,6 +81,10 @@ class Watch:
             optimizer.write_settings()
         return False
 
+    def reached(self) -> Iterable[Any]:
+        """All objects that were found, but for plain values."""
+        return self._seen.values()
+
     # --- walking ---
 
     def _walk(self, roots: list[Any]) -> None:
@@ -86,7 +97,9 @@ class Watch:
         self._cells: list[tuple[Any, Any, str]] = []
         self._sized: list[Any] = []  # containers whose size must stay
         self._lists: list[tuple[Any, list[Any], str]] = []
+        self._others: list[tuple[Callable[[str], Any], str, Any, str]] = []  # attributes of classes, and in slots
         self._seen: dict[int, Any] = {}
+        self._classes: set[int] = set()
         self._waiting: list[tuple[Any, str]] = [(root, "") for root in roots]
         while self._waiting and len(self._seen) < _LIMIT:
             value, name = self._waiting.pop()
@@ -108,8 +121,8 @@ class Watch:
             self._waiting += [(value.__self__, name), (value.__func__, name)]
         elif isinstance(value, functools.partial):
             self._waiting += [(value.func, name), (value.args, name), (value.keywords, name)]
-        elif isinstance(value, (list, tuple)):
-            if isinstance(value, list):
+        elif isinstance(value, (list, tuple, set, deque)):
+            if not isinstance(value, tuple):
                 self._lists.append((value, list(value), name))
             self._waiting += [(v, f"{name}[{i}]") for i, v in enumerate(value)]
         elif isinstance(value, dict):
@@ -118,7 +131,10 @@ class Watch:
         elif isinstance(value, types.ModuleType):
             if not _is_fixed(value.__name__):
                 self._dictionary(value.__dict__, name, [k for k in self._words if k in value.__dict__])
-        elif hasattr(value, "__dict__") and not isinstance(value, type) and not isinstance(value, np.ndarray):
+        elif isinstance(value, type):
+            if not _is_fixed(value.__module__):
+                self._class(value, name)
+        elif not isinstance(value, np.ndarray):
             self._instance(value, name)
 
     def _dictionary(self, where: dict[Any, Any], name: str, keys: Iterable[Any]) -> None:
@@ -140,7 +156,7 @@ class Watch:
         for kind in ("_parameters", "_buffers", "_modules"):
             self._dictionary(members[kind], name, members[kind])
             self._sized.append(members[kind])
-        self._class_code(type(module), name)
+        self._class(type(module), name)
 
     def _optimizer(self, optimizer: Optimizer, name: str) -> None:
         self.optimizers.append(optimizer)
@@ -154,34 +170,68 @@ class Watch:
                 self._waiting.append((entry, f"{name}.state"))
 
     def _instance(self, value: Any, name: str) -> None:
-        """An object: what code of its user mentions; of the library's own, every plain value."""
-        fixed = _is_fixed(type(value).__module__)
+        """An object: what code of its user mentions; of the library's own, and of the standard library's, every plain value."""
+        kind = type(value)
+        fixed = _is_fixed(kind.__module__)
+        known = kind.__module__.partition(".")[0] in _LIBRARIES
         if not fixed:
-            self._class_code(type(value), name)
-        chosen = [k for k, v in value.__dict__.items() if (isinstance(v, _PLAIN) if fixed else k in self._words)]
-        self._dictionary(value.__dict__, name, chosen)
+            self._class(kind, name)
+            for base in kind.__mro__:
+                self._slots(value, base.__dict__.get("__slots__", ()), name)
+        members = getattr(value, "__dict__", None) or {}
+        chosen = [k for k, v in members.items() if (k in self._words and not known) or (fixed and isinstance(v, _PLAIN))]
+        self._dictionary(members, name, chosen)
 
-    def _class_code(self, kind: type, name: str) -> None:
+    def _slots(self, value: Any, slots: Any, name: str) -> None:
+        for key in (slots,) if isinstance(slots, str) else slots:
+            if key in self._words:
+                self._other(functools.partial(_attribute, value), key, name)
+
+    def _other(self, get: Callable[[str], Any], key: str, name: str) -> None:
+        value = get(key)
+        self._others.append((get, key, value, f"{name}.{key}" if name else key))
+        self._waiting.append((value, self._others[-1][-1]))
+
+    def _class(self, kind: type, name: str) -> None:
+        """The code of a class, and those of its attributes that code mentions."""
         for base in kind.__mro__:
-            if not _is_fixed(base.__module__):
-                for function in base.__dict__.values():
-                    if isinstance(function, types.FunctionType):
-                        self._function(function, name)
+            if _is_fixed(base.__module__) or id(base) in self._classes:
+                continue
+            self._classes.add(id(base))
+            self._waiting += [(f, name) for v in list(base.__dict__.values()) if (f := _code_of(v)) is not None]
+            for key in [k for k in base.__dict__ if k in self._words and not k.startswith("__")]:
+                self._other(base.__dict__.get, key, base.__name__)
 
     def _function(self, function: Any, name: str) -> None:
-        if _is_fixed(function.__module__ or "numgrad"):
-            return
-        function = getattr(function, "__wrapped__", function)
+        wrapped = getattr(function, "__wrapped__", None)
+        if wrapped is not None:
+            self._waiting.append((wrapped, name))
         code = function.__code__
+        if _is_fixed(function.__module__ or "numgrad") or code.co_filename.startswith(_PACKAGE):
+            return
         names = {n for part in _codes(code) for n in part.co_names}
         self._words |= names
         for cell_name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             value = _content(cell)
             self._cells.append((cell, value, cell_name))
             self._waiting.append((value, cell_name))
-        self._waiting += [(d, name) for d in (function.__defaults__ or ())]
+        for key in ("__defaults__", "__kwdefaults__"):
+            if getattr(function, key):
+                self._other(functools.partial(_attribute, function), key, name)
+        self._dictionary(function.__dict__, name, [k for k in function.__dict__ if k in names])
         scope = function.__globals__
         self._dictionary(scope, "", [n for n in names if n in scope and _matters(scope[n])])
+
+
+def _attribute(value: Any, key: str) -> Any:
+    return getattr(value, key, _ABSENT)
+
+
+def _code_of(value: Any) -> Any:
+    """The function that an entry of a class holds, if any."""
+    for name in ("__func__", "fget", "func"):
+        value = getattr(value, name, value)
+    return value if isinstance(value, types.FunctionType) else None
 
 
 def _matters(value: Any) -> bool:
