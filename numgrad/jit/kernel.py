@@ -136,10 +136,11 @@ def device(function: Callable[..., Any] | None = None, *, fastmath: tuple[str, .
     """Make a function callable from kernels. Its loops are compiled once, so both twins of a kernel share their bits."""
     if function is None:
         return lambda f: device(f, fastmath=fastmath)
+    flags = _flags(fastmath)
     if DISABLED:
         return function
     # Only kernels call it, so the entry points for Python and C, a third of the compile time, are left out.
-    options = _OPTIONS | {"fastmath": set(_flags(fastmath)), "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    options = _OPTIONS | {"fastmath": set(flags), "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     return njit(**options)(_named(function))
 
 
