@@ -2,6 +2,7 @@
 
 import importlib as _importlib
 import math as _math
+import sys as _sys
 
 from . import autograd, dtypes, function, methods, ops
 from .autograd import enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
@@ -168,6 +169,8 @@ def is_autocast_enabled(device_type=None):
 
 from . import (  # noqa: E402 - they are written with what stands above
     compiler,
+    derivatives,
+    func,
     linalg,
     matrices,
     nn,
@@ -175,6 +178,11 @@ from . import (  # noqa: E402 - they are written with what stands above
     utils,
 )
 from .compiler import compile  # noqa: E402
+from .func import vmap  # noqa: E402
+
+# Under PyTorch's names. `autograd` is a file, so what it has as a submodule is made known by hand.
+autograd.functional = _sys.modules[f"{__name__}.autograd.functional"] = derivatives
+autograd.gradcheck, autograd.gradgradcheck = derivatives.gradcheck, derivatives.gradgradcheck
 
 globals().update(matrices.FUNCTIONS)
 for _name in ("bilinear", "channel_shuffle", "cosine_similarity", "pairwise_distance", "pixel_shuffle", "pixel_unshuffle"):

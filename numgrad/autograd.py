@@ -307,9 +307,9 @@ def grad(
     """The gradients of the sum of `outputs` (weighted with `grad_outputs`) with respect to each of `inputs`."""
     from .ops import zeros_like
 
-    if is_grads_batched:
-        raise NotImplementedError("numgrad.autograd.grad does not batch gradients; call it once for each, or use numgrad.func.vmap")
     outputs, inputs = _sequence_of(outputs), _sequence_of(inputs)
+    if is_grads_batched:
+        return _batched(outputs, inputs, _sequence_of(grad_outputs), create_graph, allow_unused, materialize_grads)
     grads = (None,) * len(outputs) if grad_outputs is None else _sequence_of(grad_outputs)
     for tensor in inputs:
         if not tensor.requires_grad:
@@ -329,6 +329,17 @@ def grad(
                     "Set allow_unused=True if this is the desired behavior."
                 )
     return tuple(found)
+
+
+def _batched(outputs: Any, inputs: Any, grads: Any, create_graph: bool, allow_unused: Any, materialize: bool) -> tuple[Any, ...]:
+    """`grad` for each row of batches of gradients, stacked."""
+    from .ops import stack
+
+    each = [
+        grad(outputs, inputs, [None if g is None else g[i] for g in grads], True, create_graph, allow_unused, False, materialize)
+        for i in range(next(g.shape[0] for g in grads if g is not None))
+    ]
+    return tuple(None if column[0] is None else stack(list(column)) for column in zip(*each, strict=True))
 
 
 class RemovableHandle:
