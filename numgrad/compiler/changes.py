@@ -6,6 +6,8 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
+from .watch import demands
+
 logger = logging.getLogger("numgrad.compile")
 
 
@@ -47,7 +49,7 @@ def of_surroundings(variant: Any) -> str:
     tensors = variant.watch.tensors
     if [t.grad is None for t in tensors] != variant.no_grads:
         return "which tensors have a gradient"
-    if [t._requires_grad for t in tensors] != variant.require_grads:
+    if list(map(demands, tensors)) != variant.require_grads:
         return "which tensors require a gradient"
     if variant.watch.settings_changed():
         return "a hyperparameter that chooses the kernel"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -84,7 +85,7 @@ class Compiled:
                 for position, count in variant.input_bumps:
                     call.bump(position, count)
                 return result
-        if kind.eager is not None:
+        if kind.eager is not None or kind.skips():
             return self.function(*args, **kwargs)
         inner: list[Tensor | None] = []
         if any(t is not None for t in call.tracked):
@@ -94,11 +95,12 @@ class Compiled:
         if kind.variants and logger.isEnabledFor(logging.INFO):
             self._log(changes.of_surroundings(kind.variants[0]))
         moved = kind.last is not None and not kind.last[0].unsteady and kind.last[0].watch.changed() is not None
-        kind.unexplained += not moved
         versions = call.versions()
         recording = Recording(self.function, args, kwargs, memories_of(call.inputs), [*self._roots, *call.roots], kind.recordings > 0)
+        recording.moved = moved
         recording.input_bumps = [(n, now - was) for n, (was, now) in enumerate(zip(versions, call.versions(), strict=True)) if now != was]
         if recording.live and (recording.reason is None or any(t is not None for t in inner)):
+            kind.waiting += 1
             return PairCall(recording, call.inputs, inner, call.tracked).results(lambda made: self._consider(kind, recording, made))
         result, recording.result = recording.result, None
         for inside, outside in zip(inner, call.tracked, strict=False):
@@ -113,7 +115,8 @@ class Compiled:
 
         The first recordings may be unlike the rest: optimizers make their state at the first step.
         """
-        kind.recordings += 1
+        kind.recordings, kind.waiting = kind.recordings + 1, 0
+        kind.unexplained += not recording.moved
         back = made.backward if made else None
         reason = recording.reason or (back and back.reason) or (f"'{recording.unsteady}' changes during the call" if recording.unsteady else None)
         if reason is None and kind.last is not None:
@@ -165,6 +168,13 @@ class Compiled:
     def _name(self) -> str:
         return getattr(self.function, "__qualname__", repr(self.function))
 
+    def __reduce__(self) -> Any:
+        """Copied and pickled as the function it was made of, by name where the name stands for this; to be recorded anew."""
+        name = getattr(self, "__qualname__", "")
+        if getattr(sys.modules.get(getattr(self, "__module__", "")), name, None) is self:
+            return name
+        return Compiled, (self.function, self.fullgraph, self._roots[1:], self.fuse)
+
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """As a method: compiled for each object on its own."""
         if instance is None:
@@ -184,7 +194,13 @@ class _Kind:
         self.last: Any = None  # the recording before, and that of its way back
         self.recordings = 0
         self.unexplained = 0  # recordings before which nothing had changed
+        self.waiting = 0  # calls in a row after which nobody asked for gradients, though they could have
         self.eager: str | None = None
+
+    def skips(self) -> bool:
+        """Whether not to record a call: most of those whose backward pass never comes, for recording is slow."""
+        self.waiting += self.waiting > _PATIENCE
+        return self.waiting > _PATIENCE + 1 and self.waiting % 16 != 0
 
 
 class Arguments:

@@ -16,7 +16,7 @@ from ..tensor import Tensor
 from .purity import purity
 from .recorder import Memory, Recorder, Unrecordable, address, extent
 from .tree import flatten
-from .watch import Watch
+from .watch import Watch, demands
 
 #: What a result may hold besides tensors: values that nobody can change.
 _CONSTANT = (bool, int, float, complex, str, bytes, type(None), type, np.generic, np.dtype, dtypes.dtype, dtypes.device, dtypes.Size)
@@ -69,7 +69,7 @@ class Recording:
         self.watch = Watch(roots)
         before = [(t._data, t.grad, t._version) for t in self.watch.tensors]
         self.no_grads = [t.grad is None for t in self.watch.tensors]
-        self.require_grads = [t._requires_grad for t in self.watch.tensors]
+        self.require_grads = list(map(demands, self.watch.tensors))
         recorder = Recorder(given)
         # Built-in calls are looked at the second time only, for the first compiles kernels.
         with observe(recorder), purity(recorder.refuse, self.watch.reached(), again):
@@ -77,6 +77,7 @@ class Recording:
         leaves, self.spec = flatten(self.result)
         self.live = [(n, leaf) for n, leaf in enumerate(leaves) if isinstance(leaf, Tensor) and _has_graph(leaf)]
         self.reason = recorder.reason or (_SHARED if self._shares(given) else None)
+        self.moved = False  # whether something outside had changed since the recording before
         self.input_bumps: list[tuple[int, int]] = []  # arguments changed in place: which, how often
         self.unsteady = self.watch.changed() or (None if len(Watch(roots).tensors) == len(before) else "a tensor")
         if self.reason is None:

@@ -16,6 +16,7 @@ from .recorder import address, owner_of
 from .recording import Recording, Site, Spent
 from .schedule import Layout
 from .tree import unflatten
+from .watch import demands
 
 
 class Replay:
@@ -96,7 +97,7 @@ class Variant(Replay):
         return (
             self.watch.changed() is None
             and [t.grad is None for t in tensors] == self.no_grads
-            and [t._requires_grad for t in tensors] == self.require_grads
+            and list(map(demands, tensors)) == self.require_grads
             and self.sites.follow(self.program.addresses)
             and not any(id(owner_of(a)) in self.sites.owners for a in inputs)
             and not self.watch.settings_changed()

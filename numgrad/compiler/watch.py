@@ -28,6 +28,9 @@ _LIBRARIES = frozenset({"numgrad", "numpy", "numba"})
 _FIXED = frozenset(sys.stdlib_module_names) | _LIBRARIES
 _PACKAGE = str(Path(__file__).parent.parent)
 _LIMIT = 100_000
+#: A module's own dictionaries: those whose entries count, and all.
+_MEMBERS = ("_parameters", "_buffers", "_modules", "_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
+_INTERNAL = frozenset(k for k, v in Module().__dict__.items() if isinstance(v, (dict, set)))
 
 
 class Watch:
@@ -139,12 +142,14 @@ class Watch:
 
     def _dictionary(self, where: dict[Any, Any], name: str, keys: Iterable[Any]) -> None:
         for key in keys:
-            value = where[key]
-            self._maps.append(where)
-            self._keys.append(key)
-            self._values.append(value)
-            self._names.append(f"{name}.{key}" if name else str(key))
-            self._waiting.append((value, self._names[-1]))
+            self._entry(where, key, name)
+            self._waiting.append((where[key], self._names[-1]))
+
+    def _entry(self, where: dict[Any, Any], key: Any, name: str) -> None:
+        self._maps.append(where)
+        self._keys.append(key)
+        self._values.append(where[key])
+        self._names.append(f"{name}.{key}" if name else str(key))
 
     def _tensor_attributes(self, tensor: Tensor, name: str) -> None:
         if tensor._base is not None:
@@ -152,8 +157,8 @@ class Watch:
 
     def _module(self, module: Module, name: str) -> None:
         members = module.__dict__
-        self._dictionary(members, name, [k for k, v in members.items() if k[:1] != "_" or not isinstance(v, (dict, set))])
-        for kind in ("_parameters", "_buffers", "_modules"):
+        self._dictionary(members, name, [k for k, v in members.items() if k not in _INTERNAL])
+        for kind in _MEMBERS:
             self._dictionary(members[kind], name, members[kind])
             self._sized.append(members[kind])
         self._class(type(module), name)
@@ -161,6 +166,9 @@ class Watch:
     def _optimizer(self, optimizer: Optimizer, name: str) -> None:
         self.optimizers.append(optimizer)
         self._sized += [optimizer.param_groups, optimizer.state]
+        for key in ("param_groups", "state", "_optimizer_step_pre_hooks", "_optimizer_step_post_hooks"):
+            self._entry(optimizer.__dict__, key, name)
+        self._sized += [optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks]
         for group in optimizer.param_groups:
             self._dictionary(group, f"{name}.group", [k for k, v in group.items() if not _is_number(v)])
             self._sized.append(group)
@@ -223,6 +231,13 @@ class Watch:
         self._dictionary(scope, "", [n for n in names if n in scope and _matters(scope[n])])
 
 
+def demands(tensor: Tensor) -> Any:
+    """Whether a tensor's gradient is wanted, and by which hooks it is seen."""
+    if tensor._hooks is None and tensor._accumulate_hooks is None:
+        return tensor._requires_grad
+    return tensor._requires_grad, *(tuple(map(id, (hooks or {}).values())) for hooks in (tensor._hooks, tensor._accumulate_hooks))
+
+
 def _attribute(value: Any, key: str) -> Any:
     return getattr(value, key, _ABSENT)
 
@@ -277,4 +292,4 @@ def _numbers(value: Any) -> Iterable[float]:
     return value if type(value) is tuple else (value.item() if isinstance(value, Tensor) else value,)
 
 
-__all__ = ["Watch"]
+__all__ = ["Watch", "demands"]
