@@ -80,6 +80,7 @@ def test_the_result_may_be_the_argument() -> None:
     stays_eager(lambda x: x[1:], "shares memory with an argument", (x,))
 
 
+@pytest.mark.interpreted
 def test_kinds_of_arguments() -> None:
     integers = numgrad.arange(6).reshape(2, 3)
     calls = [
