@@ -29,8 +29,9 @@ __all__ = [
 #: True where NUMBA_DISABLE_JIT=1 asks for kernels as plain Python (slow, debuggable, and what coverage sees).
 DISABLED: bool = bool(numba.config.DISABLE_JIT)
 
-#: Element operations from which a parallel launch (about 2 us) pays for itself; measured with `python -m perf limits`.
-GRAIN = 32_768
+#: Element operations from which a parallel launch pays: about 15 us of work, where a launch takes 2 us if the threads are awake
+#: and 60 if they must be woken while other programs use the cores. (`python -m perf limits` measures it.)
+GRAIN = 131_072
 
 # numpy error model: a division by zero gives inf or nan; the default model raises, and is 7x slower for the check.
 # contract: a * b + c may become one fused multiply-add. Nothing more by default: reordering is asked for where it is safe.

@@ -163,8 +163,8 @@ def _lay_out(
                m, n, k, tall, wide, depth, lanes if itemsize >= 4 else 0, dots, has_bias,
                *a.numbers(), *b.numbers(), *y[:3], scratch, size, *bias, *from_a, *from_b]  # fmt: skip
     assert len(numbers) == TILES
-    # The work in element operations: threads that went to sleep take as long to wake as 8 million multiplications.
-    work = max(multiplications * itemsize // 1024, moved * itemsize // 128)
+    # The work in element operations: threads that went to sleep take as long to wake as millions of multiplications.
+    work = max(multiplications * itemsize // 128, moved * itemsize // 32)
     return Plan(np.concatenate([np.array(numbers, np.int64), addresses(dtype)]), scratch + (parts * size if parts > 1 else 0),
                 work, swapped, sums)  # fmt: skip
 
