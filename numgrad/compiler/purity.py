@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import sys
 import types
 from collections.abc import Callable, Iterable, Iterator
@@ -53,13 +54,17 @@ def purity(refuse: Callable[[str], None], reached: Iterable[Any], calls: bool) -
     generators = [g for g in reached if isinstance(g, (np.random.Generator, np.random.RandomState))]
     before = _states(generators)
     calls = calls and sys.getprofile() is None
+    collecting = calls and gc.isenabled()
     if calls:
+        gc.disable()  # what others do when garbage is collected is not the function's doing
         sys.setprofile(called)
     try:
         yield
     finally:
         if calls:
             sys.setprofile(None)
+        if collecting:
+            gc.enable()
     if _states(generators) != before:
         refuse("it draws from NumPy's random numbers (numgrad's own are replayed)")
 
