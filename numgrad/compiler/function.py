@@ -128,7 +128,7 @@ class Compiled:
                 self._compile(kind, recording, made)
                 return
         kind.last = (recording, back) if recording.reason is None else None
-        if kind.unexplained >= _PATIENCE or kind.recordings >= _CHANGES:
+        if reason is not None and (kind.unexplained >= _PATIENCE or kind.recordings >= _CHANGES):
             kind.eager, kind.last = reason, None
             self._give_up(reason)
 
