@@ -20,13 +20,15 @@ from numba.extending import NativeValue, models, register_model, unbox
 
 #: Where a NumPy array's own fields begin, in words: data, number of dimensions, sizes, strides (bytes).
 _FIELDS = object.__basicsize__ // 8
+#: A length that stays negative, whatever the further dimensions of an array without elements add to it.
+_NEVER = -(1 << 62)
 
 
 class Borrowed(types.Array):
     """A one-dimensional contiguous array in kernels; outside, an array of any shape that the caller keeps alive."""
 
     def __init__(self, dtype: Any):
-        super().__init__(dtype, 1, "C", name=f"borrowed({dtype})")
+        super().__init__(dtype, 1, "C", name=f"lent({dtype})")
 
     @property
     def key(self) -> Any:
@@ -62,8 +64,12 @@ def _unbox(typ: Any, obj: Any, c: Any) -> NativeValue:
         steps = builder.sub(builder.load(builder.gep(sizes, [loop.index])), ir.Constant(word, 1))
         reach = builder.mul(steps, builder.load(builder.gep(strides, [loop.index])))
         builder.store(builder.add(builder.load(length), reach), length)
+        with builder.if_then(builder.icmp_signed("<", steps, ir.Constant(word, 0)), likely=False):
+            builder.store(ir.Constant(word, _NEVER), length)
     array = c.context.make_array(typ)(c.context, builder)
-    count = builder.sdiv(builder.load(length), ir.Constant(word, itemsize))
+    found = builder.load(length)
+    none = builder.icmp_signed("<", found, ir.Constant(word, 0))
+    count = builder.select(none, ir.Constant(word, 0), builder.sdiv(found, ir.Constant(word, itemsize)))
     pointer = builder.inttoptr(data, array.data.type)
     populate_array(array, data=pointer, shape=[count], strides=[ir.Constant(word, itemsize)], itemsize=itemsize, meminfo=None)
     return NativeValue(array._getvalue())

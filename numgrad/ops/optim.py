@@ -9,11 +9,12 @@ dtype.
 from __future__ import annotations
 
 import math
+from operator import attrgetter, is_
 from typing import Any
 
 import numpy as np
 
-from ..jit.kernel import Kernel, empty, kernel, launch, prange, zeros
+from ..jit.kernel import GRAIN, Kernel, empty, kernel, launch, launch_flat, prange, zeros
 from ..tensor import Tensor
 from .elementwise import copied, copy_into
 
@@ -324,14 +325,62 @@ def check(optimizer: str, param: Tensor) -> None:
                            f"of shape {data.shape} and dtype {param.dtype}")
 
 
-def update(name: str, param: Tensor, grad: Tensor, states: list[Tensor | None], setting: np.ndarray) -> None:
-    """Launch the update `name` on a parameter, its gradient and its state (None: state that is not used)."""
+class Plan:
+    """What an update is launched on, for as long as the same arrays hold a parameter and its state."""
+
+    __slots__ = ("arrays", "dtype", "entry", "held", "kernel", "name", "shape", "states", "tensors", "work")
+
+    def __init__(self, name: str, param: Tensor, states: list[Tensor | None], setting: np.ndarray):
+        data = param._data
+        self.name, self.kernel, self.states = name, KERNELS[name], states
+        self.shape, self.dtype, self.work = data.shape, data.dtype, data.size // _ELEMENTS
+        self.tensors = [param, *[t for t in states if t is not None]]
+        self.held = [t._data for t in self.tensors]  # never a gradient: each step has its own
+        self.arrays = (*[zeros(0, data.dtype) if t is None else t._data for t in states], setting)
+        self.entry = self.kernel.entry((data, data, *self.arrays), ()) if self.work < GRAIN else None
+
+    def fits(self, name: str, states: list[Tensor | None], grad: np.ndarray, setting: np.ndarray) -> bool:
+        """Whether it still is the update to launch. (What was checked when it was made holds for the same arrays.)"""
+        return (
+            grad.shape == self.shape and grad.dtype == self.dtype and grad.flags.c_contiguous
+            and name == self.name and setting is self.arrays[-1]
+            and all(map(is_, states, self.states)) and all(map(is_, map(_data_of, self.tensors), self.held))
+        )  # fmt: skip
+
+
+_data_of = attrgetter("_data")
+#: An update is no more than memory read and written in vectors: elements that cost as much as one operation of `launch`'s measure.
+_ELEMENTS = 4
+
+
+def update(plans: dict[Tensor, Plan], name: str, param: Tensor, states: list[Tensor | None], setting: np.ndarray) -> bool:
+    """Launch the update `name` on a parameter, its gradient and its state (None: state that is not used), if a plan fits."""
+    plan, grad = plans.get(param), param.grad._data
+    if plan is None or not plan.fits(name, states, grad, setting):
+        return False
+    launch_flat(plan.kernel, plan.entry, (plan.held[0], grad, *plan.arrays), (), plan.work)
+    for tensor in plan.tensors:
+        tensor.bump()
+    return True
+
+
+def update_anew(plans: dict[Tensor, Plan], name: str, param: Tensor, states: list[Tensor | None], setting: np.ndarray) -> None:
+    """`update` with a new plan; where a memory is not contiguous, the kernel works on copies."""
+    tensors = [param, param.grad, *[t for t in states if t is not None]]
+    if all(t._data.flags.c_contiguous for t in tensors):
+        plans[param] = Plan(name, param, states, setting)
+        update(plans, name, param, states, setting)
+    else:
+        _update_copies(name, param, states, setting)
+
+
+def _update_copies(name: str, param: Tensor, states: list[Tensor | None], setting: np.ndarray) -> None:
     tensors = [param, *states]
     arrays = [zeros(0, param._data.dtype) if t is None else _flat(t) for t in tensors]
-    launch(KERNELS[name], arrays[0], _flat(grad), *arrays[1:], setting, work=4 * arrays[0].size)
+    launch(KERNELS[name], arrays[0], _flat(param.grad), *arrays[1:], setting, work=arrays[0].size // _ELEMENTS)
     for tensor, array in zip(tensors, arrays):
         if tensor is not None:
-            if not tensor._data.flags.c_contiguous:  # the kernel worked on a copy
+            if not tensor._data.flags.c_contiguous:
                 copy_into(tensor._data, array.reshape(tensor._data.shape))
             tensor.bump()
 

@@ -163,24 +163,27 @@ class Optimizer:
         self.write_settings()
         with numgrad.no_grad():
             for group, memory in zip(self.param_groups, self._memory):
+                stateless = self._is_stateless(group)
                 for param in group["params"]:
                     if param.grad is not None:
-                        self._step_one(param, group, memory)
+                        self._step_one(param, group, {} if stateless else self.state[param], memory)
         return loss
 
     step = _with_hooks(step)
 
-    def _step_one(self, param: Tensor, group: dict[str, Any], memory: Any) -> None:
-        updates.check(type(self).__name__, param)
-        state = {} if self._is_stateless(group) else self.state[param]
+    def _step_one(self, param: Tensor, group: dict[str, Any], state: dict[str, Any], memory: Any) -> None:
         if not state:
+            updates.check(type(self).__name__, param)
             self._init_state(param, group, state)
         name, states = self._update(param, group, state)
-        updates.update(name, param, param.grad, states, memory)
+        if not updates.update(self._plans, name, param, states, memory):
+            updates.check(type(self).__name__, param)
+            updates.update_anew(self._plans, name, param, states, memory)
 
     def write_settings(self) -> None:
         """Put the hyperparameters where the kernels read them; a compiled step calls it before each replay."""
         memory = self.__dict__.setdefault("_memory", [])
+        self.__dict__.setdefault("_plans", {})
         for position, group in enumerate(self.param_groups):
             values = self._settings(group)
             if position == len(memory):

@@ -214,3 +214,16 @@ def test_python_threads_compute_at_the_same_time() -> None:
     )
     assert run(code, NUMBA_THREADING_LAYER="workqueue") == "workqueue []"
     assert run(code).endswith("[]")
+
+
+@kernel
+def count_elements(out: Any, a: Any, b: Any, c: Any) -> None:
+    for i in prange(out.size):
+        out[i] = a.size if i == 0 else (b.size if i == 1 else c.size)
+
+
+@native
+def test_an_array_without_elements_is_borrowed_as_such():
+    arrays = [np.full(3, -1.0), np.zeros(0), np.zeros((2, 0, 4)), np.zeros((2, 3))]
+    count_elements.entry(arrays, ())(*arrays)
+    assert arrays[0].tolist() == [0, 0, 6]

@@ -350,3 +350,23 @@ def test_settings_are_read_from_memory_that_stays():
     optimizer.write_settings()
     assert optimizer._memory[0] is memory and memory[0] == 0.5
     assert memory.dtype == np.float64
+
+
+def test_a_step_follows_data_state_and_gradients_that_are_replaced():
+    """What an optimizer remembers of a parameter holds as long as the same arrays do, in the same form."""
+    (p,) = parameters(1)
+    optimizer = optim.SGD([p], lr=1.0, momentum=0.5)
+    optimizer.step()  # p = 0, buffer = 1
+    p.data = numgrad.tensor([10.0])
+    optimizer.step()  # buffer = 1.5
+    assert p.item() == 8.5
+    optimizer.state[p]["momentum_buffer"] = numgrad.tensor([8.0])
+    optimizer.step()  # buffer = 5
+    assert p.item() == 3.5 and optimizer.state[p]["momentum_buffer"].item() == 5.0
+    p.data, p.grad = numgrad.zeros(2, 2), numgrad.tensor([[1.0, 2.0], [3.0, 4.0]]).T
+    optimizer.state[p]["momentum_buffer"] = numgrad.zeros(2, 2)
+    optimizer.step()
+    assert p.tolist() == [[-1.0, -3.0], [-2.0, -4.0]]
+    p.grad = numgrad.ones(2)
+    with pytest.raises(RuntimeError, match="does not fit"):
+        optimizer.step()
