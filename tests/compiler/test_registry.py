@@ -1,0 +1,107 @@
+"""Every op, compiled: results and gradients have the bits of eager code, also for other numbers than those that were recorded."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import numgrad
+from numgrad import autograd
+from numgrad.jit import Observer, observe
+from numgrad.jit.effects import writes
+from numgrad.ops import REGISTRY
+from numgrad.ops.elementwise import Pointwise
+from numgrad.ops.record import Op
+from numgrad.testing import checks
+from numgrad.testing.case import Case
+from numgrad.testing.draw import Draw
+from numgrad.testing.gradients import outputs_of
+
+SAMPLED = [name for name, op in REGISTRY.items() if op.sample is not None and not op.random]
+#: Python looks at values here: the shape of the result, or which way it is computed, depends on them.
+READING: set[str] = set()
+interpreted, native = pytest.mark.interpreted, pytest.mark.native
+
+
+class OtherNumbers(Draw):
+    """The same choices with other numbers in the arrays. (Operands have one shape: each layout is a kernel of its own.)"""
+
+    offset = 0
+
+    def generator(self) -> np.random.Generator:
+        """A generator for this set of numbers."""
+        return np.random.default_rng(self.integer(0, 2**16) + self.offset)
+
+    def broadcastable(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape itself."""
+        return shape
+
+
+def sample(op: Op, seed: int, offset: int, dtype: Any = np.float32) -> Case:
+    rng = np.random.default_rng([seed, zlib.crc32(op.name.encode())])
+    draw = OtherNumbers(lambda low, high: int(rng.integers(low, high, endpoint=True)), dtype, 4)
+    draw.offset = offset
+    return Case.drawn(op, draw)
+
+
+def step_of(case: Case) -> Any:
+    """Results and gradients of a call as a function of its arrays."""
+
+    def step(*tensors: Any) -> Any:
+        inputs = [t.detach().requires_grad_() if t.is_floating_point() else t for t in tensors]
+        result = case.run(inputs)
+        outputs = [o for o in outputs_of(result) if o.requires_grad]
+        wanted = [x for x in inputs if x.requires_grad]
+        # A gradient that differs from element to element, so that a transposed or shifted one shows.
+        weights = [(numgrad.arange(o.numel()).reshape(o.shape) % 7 + 1).to(o.dtype) / 4 for o in outputs]
+        grads = autograd.grad(outputs, wanted, weights, allow_unused=True) if outputs else ()
+        return [leaf.detach() * 1 if leaf.is_floating_point() else leaf.clone() for leaf in tensors_in((result, grads))]
+
+    return step
+
+
+def tensors_in(value: Any) -> Iterator[Any]:
+    if isinstance(value, (tuple, list)):
+        for part in value:
+            yield from tensors_in(part)
+    elif isinstance(value, numgrad.Tensor):
+        yield value
+
+
+def check(op: Op, seed: int, fuse: bool, roundings: float = 0) -> None:
+    first, second = sample(op, seed, 0), sample(op, seed, 1)
+    step = step_of(first)
+    compiled = numgrad.compile(step, fullgraph=op.name not in READING, options={"fuse": fuse})
+    if [(a.shape, a.dtype) for a in first.arrays] != [(a.shape, a.dtype) for a in second.arrays]:
+        second = first
+    for n, case in enumerate((first, first, second, first)):
+        arrays = [[numgrad.tensor(a) for a in case.arrays] for _ in range(2)]
+        wanted, found = step(*arrays[0]), compiled(*arrays[1])
+        if n > 1:
+            for i, (a, b) in enumerate(zip(found, wanted, strict=True)):
+                _compare(a.numpy(), b.numpy(), roundings, f"{case!r}, result or gradient {i}, replayed")
+    assert op.name in READING or sum(len(kind.variants) for kind in compiled._kinds.values()) == 1
+
+
+def _compare(found: np.ndarray, wanted: np.ndarray, roundings: float, where: str) -> None:
+    if roundings:
+        checks.check_same(found, wanted, roundings, where)
+    else:
+        assert (found.shape, found.dtype) == (wanted.shape, wanted.dtype), where
+        np.testing.assert_array_equal(found, wanted, err_msg=where)
+
+
+def each(names: list[str]) -> Any:
+    return pytest.mark.parametrize("op", [pytest.param(REGISTRY[n], id=f"{n}-") for n in names])
+
+
+@interpreted
+@each(SAMPLED)
+def test_compiled_is_eager(op: Op) -> None:
+    """Without the JIT nothing is contracted: the bits stay the same through fusion, too."""
+    check(op, 0, fuse=False)
+    check(op, 1, fuse=True)
