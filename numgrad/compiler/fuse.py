@@ -89,6 +89,8 @@ def _strided(step: Call, arrays: tuple[Any, ...], layouts: str, memories: list[M
         operands.append(Operand(a.memory, a.offset + start * a.dtype.itemsize, a.dtype, dims, steps))
     if operands[0].dims != (1,) and not operands[0].dense:
         return None
+    if any(step < 0 for o in operands for step in o.strides):  # flipped: its place would have to begin at its end
+        return None
     return math.prod(dims), operands
 
 

@@ -18,6 +18,7 @@ from ..jit.program import Call, Fill, Place, Verify, signature_of
 _PACKAGE = str(Path(__file__).parent.parent)
 #: Bytes up to which the content of an array that nobody keeps is compared from recording to recording.
 _SMALL = 1 << 16
+_NOTHING = np.zeros(1)
 _OVERLAP = "an argument shares memory with other data of the step"
 
 
@@ -54,7 +55,7 @@ class Recorder(Observer):
         self.thread = threading.get_ident()
         self.steps: list[Any] = []
         self.lines: list[str] = []
-        self.memories: list[Memory] = []
+        self.memories: list[Memory] = [Memory("state", address(_NOTHING), 0, _NOTHING)]  # arrays without elements lie in the first
         self.reason: str | None = None
         self._starts: list[int] = []  # addresses of memories that exist now, in order, and their numbers
         self._numbers: list[int] = []

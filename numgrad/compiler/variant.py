@@ -41,7 +41,7 @@ class Replay:
             elif number in layout.offsets:
                 addresses[number] = start + layout.offsets[number]
         self.sites = _Sites(bound, [o for o in self._held if isinstance(o, np.ndarray)])
-        results = sorted({o[0].memory for o in self.outputs if type(o) is tuple})
+        results = sorted({o[0].memory for o in self.outputs if type(o) is tuple and 0 not in o[0].shape})
         self._results = [_Buffers(n, recording.memories[n].length) for n in results]
 
     def bind(self, kind: str, arrays: Sequence[np.ndarray]) -> None:
@@ -124,7 +124,7 @@ class Variant(Replay):
 
 
 def _view(raw: np.ndarray | None, place: Place) -> np.ndarray:
-    if raw is None:  # no elements
+    if raw is None or 0 in place.shape:
         return np.empty(place.shape, place.dtype)
     return np.ndarray(place.shape, place.dtype, raw, place.offset, place.strides)
 
