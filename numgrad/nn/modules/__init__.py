@@ -30,6 +30,7 @@ from numgrad.nn.modules.activation import (
     Tanhshrink,
     Threshold,
 )
+from numgrad.nn.modules.attention import MultiheadAttention
 from numgrad.nn.modules.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from numgrad.nn.modules.channelshuffle import ChannelShuffle
 from numgrad.nn.modules.container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
@@ -115,6 +116,13 @@ from numgrad.nn.modules.pooling import (
 )
 from numgrad.nn.modules.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNBase, RNNCell, RNNCellBase
 from numgrad.nn.modules.sparse import Embedding
+from numgrad.nn.modules.transformer import (
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 
 __all__ = [
     "CELU",
@@ -213,6 +221,7 @@ __all__ = [
     "MultiLabelMarginLoss",
     "MultiLabelSoftMarginLoss",
     "MultiMarginLoss",
+    "MultiheadAttention",
     "NLLLoss",
     "NLLLoss2d",
     "PReLU",
@@ -249,6 +258,11 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "TripletMarginLoss",
     "TripletMarginWithDistanceLoss",
     "Unflatten",
