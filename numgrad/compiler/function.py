@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-import logging
 import sys
 import threading
 import warnings
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +19,7 @@ from ..nn.parameter import Parameter
 from ..tensor import Tensor
 from . import changes
 from .changes import logger
+from .explain import kernels_of
 from .fuse import Fusion
 from .pair import Call as PairCall
 from .pair import Pair
@@ -50,6 +51,7 @@ class Compiled:
         self._lock = threading.RLock()
         self._kinds: dict[Any, _Kind] = {}
         self._warned = False
+        self.changes: deque[str] = deque(maxlen=32)  # what was different where calls were recorded again
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if getattr(_running, "inside", False) or disabled() or mode.anomaly:
@@ -67,7 +69,7 @@ class Compiled:
                 _running.inside = False
 
     def _new_kind(self, spec: Any, key: Any) -> _Kind:
-        if self._kinds and logger.isEnabledFor(logging.INFO):
+        if self._kinds:
             self._log(changes.closest(key, spec, self._kinds))
         if len(self._kinds) >= _KINDS:
             oldest = next((k for k, kind in self._kinds.items() if not kind.variants), None)
@@ -92,7 +94,7 @@ class Compiled:
             # Gradients of arguments pass through a leaf of our own, so that the graph inside ends there.
             replaced, inner = call.detached(leaves)
             args, kwargs = unflatten(replaced, spec)
-        if kind.variants and logger.isEnabledFor(logging.INFO):
+        if kind.variants:
             self._log(changes.of_surroundings(kind.variants[0]))
         moved = kind.last is not None and not kind.last[0].unsteady and kind.last[0].watch.changed() is not None
         versions = call.versions()
@@ -143,6 +145,7 @@ class Compiled:
 
     def _layout(self, recording: Any) -> Layout:
         """What a recording becomes: simplified, fused, its memory laid out."""
+        recording.before, recording.notes = kernels_of(recording.steps), []
         if not self.fuse:
             return Layout(recording, recording.steps, recording.lines)
         drop_dead(recording)
@@ -162,6 +165,7 @@ class Compiled:
             warnings.warn(f"numgrad.compile: {who} {what}", stacklevel=6)
 
     def _log(self, change: str | None) -> None:
+        self.changes.append(str(change))
         logger.info("%s is recorded again; what changed: %s", self._name, change)
 
     @property

@@ -188,7 +188,7 @@ def owner_of(array: np.ndarray) -> np.ndarray:
 def user_line() -> str:
     """File and line of the innermost frame that is not numgrad's."""
     frame: Any = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame is not None and (frame.f_code.co_filename.startswith(_PACKAGE) or "__name__" not in frame.f_globals):  # or made by it
         frame = frame.f_back
     return "an unknown line" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -77,6 +78,8 @@ class Recording:
         leaves, self.spec = flatten(self.result)
         self.live = [(n, leaf) for n, leaf in enumerate(leaves) if isinstance(leaf, Tensor) and _has_graph(leaf)]
         self.reason = recorder.reason or (_SHARED if self._shares(given) else None)
+        self.before: Counter[str] = Counter()  # launches by kernel, and what fusion says of them; set when it is compiled
+        self.notes: list[str] = []
         self.moved = False  # whether something outside had changed since the recording before
         self.input_bumps: list[tuple[int, int]] = []  # arguments changed in place: which, how often
         self.unsteady = self.watch.changed() or (None if len(Watch(roots).tensors) == len(before) else "a tensor")
