@@ -31,6 +31,7 @@ from .dtypes import (
     uint8,
 )
 from .jit import get_num_threads, set_num_threads
+from .ops import variates as _variates
 from .ops.random import Generator, default_generator
 from .printing import set_printoptions
 from .tensor import Tensor, is_tensor
@@ -46,7 +47,7 @@ autograd.Function, autograd.Variable = function.Function, function.Variable
 _public = {name: op for name, op in ops.REGISTRY.items() if op.public}
 # In-place forms that are functions too: of one argument, as `numgrad.exp_`.
 _public |= {f"{name}_": getattr(Tensor, f"{name}_") for name, op in _public.items() if op.inplace and op.arity == 1}
-_public |= ops.creation.FUNCTIONS | ops.random.FUNCTIONS | methods.LEGACY_TYPES
+_public |= ops.creation.FUNCTIONS | ops.random.FUNCTIONS | _variates.FUNCTIONS | methods.LEGACY_TYPES
 globals().update(_public)
 half, cfloat, cdouble = float16, complex64, complex128
 float, double, int, long, short, bool = dtypes.float, dtypes.double, dtypes.int, dtypes.long, dtypes.short, dtypes.bool
@@ -193,7 +194,7 @@ from .serialization import load, save  # noqa: E402
 __all__ = [name for name in globals() if not name.startswith("_")]
 
 # Loaded when first asked for: importing numgrad stays cheap.
-_LATER = {"accelerator", "amp", "backends", "coverage", "cuda", "distributed", "hub", "multiprocessing", "onnx", "version"}
+_LATER = {"accelerator", "amp", "backends", "coverage", "cuda", "distributed", "distributions", "hub", "multiprocessing", "onnx", "version"}
 _LATER_FROM = {"autocast": "amp", "GradScaler": "amp"}
 
 

@@ -22,7 +22,7 @@ from .borrow import borrowing, is_safe, plain, span
 from .cache import DiskCache, fingerprint
 
 __all__ = [
-    "DISABLED", "Kernel", "Observer", "device", "empty", "kernel", "launch", "launch_flat", "observe", "prange", "read", "verify",
+    "DISABLED", "Kernel", "Observer", "device", "empty", "kernel", "launch", "launch_flat", "observe", "observed", "prange", "read", "verify",
     "zeros",
 ]  # fmt: skip
 
@@ -220,6 +220,11 @@ def observe(observer: Observer) -> Iterator[Observer]:
         yield observer
     finally:
         _observers.remove(observer)
+
+
+def observed() -> bool:
+    """Whether somebody is told of launches: then optional looks at values are better left out."""
+    return bool(_observers)
 
 
 def read(array: np.ndarray) -> np.ndarray:
