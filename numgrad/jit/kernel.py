@@ -191,14 +191,15 @@ def launch(kernel: Kernel, out: np.ndarray, *args: Any, work: int | None = None)
 
 
 def launch_flat(
-    kernel: Kernel, entry: Callable[..., None] | None, arrays: Sequence[np.ndarray], rest: Sequence[Any], work: int
-) -> None:
+    kernel: Kernel, entry: Callable[..., None] | None, arrays: Sequence[np.ndarray], rest: Sequence[Any], work: int,
+    flatten: Callable[[np.ndarray], np.ndarray] = span,
+) -> None:  # fmt: skip
     """`launch` for a kernel that sees its first arguments as memory of one dimension, whatever their shape.
 
     `entry` is what `kernel.entry` gave, if it is known that the work is small: then the launch costs little more than the kernel.
     """
     if entry is None or _observers:
-        flat = [span(a) for a in arrays]
+        flat = [flatten(a) for a in arrays]
         large = work >= GRAIN
         for observer in _observers:
             observer.launched(kernel, large, (*flat, *rest))

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..jit import device, empty, kernel, launch, prange
+from ..jit import GRAIN, device, empty, kernel, launch, launch_flat, prange
 from ..jit.tile import DOT_COLUMNS, DOT_ROWS, ROWS, VECTOR_BYTES, dot_tile, move_rows, outer_tile, transpose_rows
 from .elementwise import broadcast_shape, copied, span
 
@@ -187,7 +187,10 @@ def _into(y: np.ndarray, a: np.ndarray, b: np.ndarray, bias: np.ndarray | None) 
     if plan is None:
         if len(_plans) > 2000:  # shapes that never come back must not pile up
             _plans.clear()
-        plan = _plans[key] = plan_of(y, a, b, bias)
+        plan = plan_of(y, a, b, bias)
+        if plan.work < GRAIN and not plan.copies and plan.halve is None:
+            plan = plan._replace(entry=_product.entry((y, a, b, y, y, plan.numbers), ()))
+        _plans[key] = plan
     if plan.copies:
         shapes = (*y.shape[:-2], *a.shape[-2:]), (*y.shape[:-2], *b.shape[-2:]), y.shape
         whole = [copied(np.broadcast_to(x, s)) if c and x is not None else x for x, s, c in zip((a, b, bias), shapes, plan.copies, strict=True)]
@@ -196,10 +199,10 @@ def _into(y: np.ndarray, a: np.ndarray, b: np.ndarray, bias: np.ndarray | None) 
         for part in (0, 1):
             _into(*_half(plan.halve, part, y, a, b, bias))
     else:
-        left, right = (memory(b), memory(a)) if plan.swapped else (memory(a), memory(b))
         scratch = empty(plan.scratch, a.dtype) if plan.scratch else _nothing[a.dtype]
-        added = _nothing[a.dtype] if bias is None else memory(bias)
-        launch(_product, span(y), left, right, added, scratch, plan.numbers, work=plan.work)
+        left, right = (b, a) if plan.swapped else (a, b)
+        operands = (y, left, right, _nothing[a.dtype] if bias is None else bias, scratch, plan.numbers)
+        launch_flat(_product, plan.entry, operands, (), plan.work, memory)
         if plan.sums:
             launch(_sum_parts, span(y), scratch, *plan.sums, work=y.size * plan.numbers[PARTS])
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -46,6 +46,7 @@ class Plan(NamedTuple):
     sums: tuple[int, ...] | None = None  # arguments of the sum over parts of the depth
     copies: tuple[bool, ...] = ()  # which of a, b and bias must be copied in full before anything else
     halve: int | None = None  # the axis of y along which a product is cut in two, as its scratch memory would be too large
+    entry: Any = None  # the kernel's serial form, where the work is small
 
 
 _NO_NUMBERS = np.empty(0, np.int64)

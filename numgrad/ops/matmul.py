@@ -64,10 +64,11 @@ product = op("matrix_product", _product_forward, vjp=(lambda g, other: product(g
 
 def _matmul_function(input: Tensor, other: Tensor) -> Tensor:
     """The product of matrices in the last two dimensions, leading ones broadcast; a vector is a row on the left, a column on the right."""
-    _check_tensors("matmul", input=input, other=other)
-    a, b = input.dim(), other.dim()
+    if not (isinstance(input, Tensor) and isinstance(other, Tensor)):
+        _check_tensors("matmul", input=input, other=other)
+    a, b = input._data.ndim, other._data.ndim
     if a >= 2 and b >= 2:
-        return product(input, other)
+        return product(input, other, None)
     if a == 0 or b == 0:
         raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {a}D and {b}D")
     if a == b == 1:
@@ -246,7 +247,7 @@ ger = composite("ger", _outer_function, **_outer_record)
 
 
 def _linear_forward(input: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
-    return gemm.product(input[None] if input.ndim == 1 else input, weight.T, bias).reshape(*input.shape[:-1], weight.shape[0])
+    return gemm.product(input, weight.T, bias) if input.ndim > 1 else gemm.product(input[None], weight.T, bias).reshape(weight.shape[0])
 
 
 def _linear_grad_weight(g: Tensor, input: Tensor) -> Tensor:
@@ -263,6 +264,19 @@ _linear = op("linear_map", _linear_forward, vjp=(_linear_grad_input, _linear_gra
 
 def _linear_function(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """input (..., in) times the transpose of weight (out, in) or (in), plus bias (out)."""
+    if isinstance(input, Tensor) and isinstance(weight, Tensor):
+        x, w, c = input._data, weight._data, None if bias is None else bias._data
+        if w.ndim == 2 and x.ndim and x.shape[-1] == w.shape[1] and x.dtype == w.dtype and (c is None or (c.shape == w.shape[:1] and c.dtype == x.dtype)):
+            return _linear(input, weight, bias)
+    _check_linear(input, weight, bias)
+    if weight.dim() == 1:
+        result = matmul(input, weight)
+    else:  # the bias needs to be broadcast
+        result = _linear(input, weight, None)
+    return result if bias is None else REGISTRY["plus"](result, expand(bias, result.shape))
+
+
+def _check_linear(input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
     _check_tensors("linear", input=input, weight=weight)
     if input.dim() == 0 or weight.dim() == 0:
         raise RuntimeError(f"both arguments to linear need to be at least 1D, but they are {input.dim()}D and {weight.dim()}D")
@@ -271,16 +285,9 @@ def _linear_function(input: Tensor, weight: Tensor, bias: Tensor | None = None) 
     for x in (weight, bias):
         if x is not None and x.dtype != input.dtype:
             raise RuntimeError(f"linear(): input, weight and bias must have the same dtype, but got {scalar_name(input.dtype.numpy)} and {scalar_name(x.dtype.numpy)}")
-    if weight.dim() == 1:
-        result = matmul(input, weight)
-    else:
+    if weight.dim() == 2 and input.shape[-1] != weight.shape[1]:
         n, k = weight.shape
-        if input.shape[-1] != k:
-            raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({math.prod(input.shape[:-1])}x{input.shape[-1]} and {k}x{n})")
-        if bias is None or bias.shape == (n,):
-            return _linear(input, weight, bias)
-        result = _linear(input, weight, None)
-    return result if bias is None else REGISTRY["plus"](result, expand(bias, result.shape))
+        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({math.prod(input.shape[:-1])}x{input.shape[-1]} and {k}x{n})")
 
 
 def _linear_reference(input: Any, weight: Any, bias: Any = None) -> Any:

@@ -43,7 +43,9 @@ class Op:
         self.name, self.forward, self.vjp = name, forward, vjp
         self.reference, self.sample, self.errors, self.tolerance = reference, sample, tuple(errors), tolerance
         self.view, self.composite, self.random, self.public = view, composite, random, public
-        self.method, self.inplace, self.into = method, inplace, into
+        self.method, self.inplace = method, inplace
+        if into is not None:  # else what the class has
+            self.into = into
         self.__name__ = self.__qualname__ = name
         self.__doc__ = doc or forward.__doc__
         self.parameters, self.defaults = parameters_of(forward)
@@ -54,6 +56,9 @@ class Op:
     def __signature__(self) -> inspect.Signature:
         """What `inspect.signature` and `help` show."""
         return inspect.signature(self.forward)
+
+    #: `into(out, *rest)` computes with `out` as first operand and as result; None where only `forward` can.
+    into: Any = None
 
     # --- calling ---
 
@@ -97,14 +102,21 @@ class Op:
 
     def finish(self, args: tuple[Any, ...], result: Any, tracked: bool) -> Any:
         """Wrap arrays as tensors, and put the call on the tape where an input requires grad."""
-        several = type(result) is tuple
-        outputs = [wrap(r) for r in result] if several else [wrap(result)]
+        if type(result) is tuple:
+            outputs = [wrap(r) for r in result]
+            if self.view:
+                for output in outputs:
+                    share(output, args[0], self, args[1:])
+            if tracked and self.vjp is not None:
+                self.record(args, outputs, True)
+            return tuple(outputs)
+        output = object.__new__(Tensor)
+        output._data = result if type(result) is np.ndarray else np.asarray(result)
         if self.view:
-            for output in outputs:
-                share(output, args[0], self, args[1:])
+            share(output, args[0], self, args[1:])
         if tracked and self.vjp is not None:
-            self.record(args, outputs, several)
-        return tuple(outputs) if several else outputs[0]
+            self.record(args, [output])
+        return output
 
     def record(self, args: tuple[Any, ...], outputs: list[Tensor], several: bool = False) -> None:
         """Make a node for a call and let its outputs of floating point point to it."""
@@ -220,7 +232,7 @@ def unwrap(args: tuple[Any, ...]) -> tuple[list[Any], bool]:
             if a._requires_grad:
                 tracked = True
             a = a._data
-        elif has_tensors(a):
+        elif (type(a) is tuple or type(a) is list) and has_tensors(a):
             inner, also = unwrap(a)
             a, tracked = tuple(inner), tracked or also
         arrays.append(a)
@@ -275,7 +287,7 @@ class OpNode(Node):
                 needed = a._requires_grad
                 edges.append(edge(a) if needed else None)
                 pattern.append(needed)
-            elif has_tensors(a):
+            elif (type(a) is tuple or type(a) is list) and has_tensors(a):
                 found = [edge(e) if isinstance(e, Tensor) and e._requires_grad else None for e in a]
                 edges += found
                 pattern.append(tuple([e is not None for e in found]))
