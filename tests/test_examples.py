@@ -63,6 +63,12 @@ def test_multilayer_perceptron_on_digits(tmp_path):
     assert float(re.findall(r"([\d.]+) %", out)[-1]) > 93
 
 
+def test_a_compiled_gpt_learns_to_write(tmp_path):
+    (tmp_path / "tinyshakespeare.txt").write_text("to be, or not to be, that is the question: " * 200)
+    out = run("char_gpt.py", "--data", str(tmp_path), "--steps", "60", "--batch-size", "4", "--context", "16", "--write", "20", cwd=tmp_path)
+    assert float(re.findall(r"validation loss ([\d.]+)", out)[-1]) < 1.5  # 2.7 if it only knew how often each letter comes
+
+
 def write_cifar(folder):
     """Ten colours under noise, in CIFAR-10's pickled format."""
     rng = np.random.default_rng(0)
