@@ -141,3 +141,15 @@ def test_normal_takes_tensors():
     mean = ng.normal(ng.arange(0.0, 4.0) * 100, 0.001)
     assert ng.allclose(mean, ng.tensor([0.0, 100, 200, 300]), atol=0.1)
     assert ng.normal(ng.zeros(3), ng.ones(3)).shape == (3,)
+
+
+@pytest.mark.parametrize("count", [1, 7, 1024, 2051])
+def test_numbers_and_masks_are_made_of_the_words_in_their_order(count):
+    words = ng.Generator().manual_seed(3).words(count)[:count]
+    numbers = (words >> 8) * 2.0**-24
+    assert np.array_equal(ng.rand(count, generator=ng.Generator().manual_seed(3)).numpy(), numbers)
+    for p in (1e-9, 0.3, 0.5, 0.9999999):
+        ng.manual_seed(3)
+        kept = ng.nn.functional.dropout(ng.ones(count), p).numpy() != 0
+        assert np.array_equal(kept, numbers >= np.float32(p))
+    assert ng.default_generator._state[1] == -(-count // 4)

@@ -133,15 +133,18 @@ def kernel(function: Callable[..., None] | None = None, *, fastmath: tuple[str, 
     return Kernel(function, _flags(fastmath))
 
 
-def device(function: Callable[..., Any] | None = None, *, fastmath: tuple[str, ...] = ("contract",)) -> Any:
-    """Make a function callable from kernels. Its loops are compiled once, so both twins of a kernel share their bits."""
+def device(function: Callable[..., Any] | None = None, *, fastmath: tuple[str, ...] = ("contract",), inline: bool = False) -> Any:
+    """Make a function callable from kernels. Its loops are compiled once, so both twins of a kernel share their bits.
+
+    `inline` makes it part of its callers however long it is: a loop that calls anything does not run in vectors.
+    """
     if function is None:
-        return lambda f: device(f, fastmath=fastmath)
+        return lambda f: device(f, fastmath=fastmath, inline=inline)
     flags = _flags(fastmath)
     if DISABLED:
         return function
     # Only kernels call it, so the entry points for Python and C, a third of the compile time, are left out.
-    options = _OPTIONS | {"fastmath": set(flags), "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    options = _OPTIONS | {"fastmath": set(flags), "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": inline}
     return njit(**options)(_named(function))
 
 

@@ -10,8 +10,9 @@ import numpy as np
 from .. import dtypes
 from ..jit import empty, kernel, launch, prange
 from ..tensor import Tensor, wrap
+from . import philox
 from .elementwise import pointwise
-from .random import _drawn_as, _overwrite, uniform_array
+from .random import _drawn_as, _overwrite, default_generator, uniform_array
 from .record import composite
 
 # --- dropout --------------------------------------------------------------------------------------------------------
@@ -28,9 +29,18 @@ def _check_p(p: float) -> None:
 
 def _mask(input: Tensor, shape: tuple[int, ...], p: float) -> Tensor:
     """0 with probability p, else 1 / (1 - p)."""
-    draws = wrap(uniform_array(shape, _drawn_as(input)))
-    mask = _keep(draws, float(p), 1 / (1 - p) if p < 1 else 0.0)
+    scale = 1 / (1 - p) if p < 1 else 0.0
+    if _drawn_as(input) == np.float32:
+        made = empty(shape, np.float32)
+        default_generator.draw(philox.mask, made, _limit(p), scale)
+        return wrap(made)
+    mask = _keep(wrap(uniform_array(shape, _drawn_as(input))), float(p), scale)
     return mask.to(input.dtype) if input.is_floating_point() else mask  # type: ignore[attr-defined]
+
+
+def _limit(p: float) -> int:
+    """The word from which on the uniform number that `philox.uniform` makes of it is at least p, in float32."""
+    return math.ceil(float(np.float32(p)) * 2**24) * 2**8
 
 
 def _dropout(input: Tensor, p: float = 0.5, train: bool = True) -> Tensor:

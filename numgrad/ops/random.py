@@ -1,7 +1,6 @@
 """Random numbers: Philox, a counter-based generator, so that the numbers do not depend on how many threads draw them.
 
-Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC11) maps a counter and a key
-to four 32-bit words. Block i of a draw uses the counter `offset + i`; a draw then moves the generator's offset on.
+It maps a counter and a key to four 32-bit words (see `philox`). Block i of a draw uses the counter `offset + i`; a draw then moves the generator's offset on.
 """
 
 from __future__ import annotations
@@ -14,62 +13,17 @@ import numpy as np
 from .. import dtypes
 from ..autograd import mode
 from ..dtypes import check_device, to_numpy
-from ..jit import device, empty, kernel, launch, prange
+from ..jit import Kernel, device, empty, kernel, launch, prange
 from ..jit.vmath import cos, log, sin
 from ..tensor import Tensor, wrap
+from . import philox
 from .creation import _checked_sizes, _finish
 from .elementwise import copied, copy_into
 from .inplace import check_writeable
 from .record import composite, op
 
-_LOW = np.uint64(0xFFFFFFFF)
-_WORD = np.uint64(32)
-_M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)  # the paper's multipliers and Weyl increments
-_W0, _W1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
-#: Blocks of four words that one unit of parallel work draws.
-_BLOCKS = 256
-
-
-@device
-def _words(seed: Any, counter: Any) -> Any:
-    """Four 32-bit words of Philox4x32-10 for a 64-bit key and a 64-bit counter."""
-    k0, k1 = seed & _LOW, seed >> _WORD
-    c0, c1, c2, c3 = counter & _LOW, counter >> _WORD, np.uint64(0), np.uint64(0)
-    for _ in range(10):
-        p0, p1 = _M0 * c0, _M1 * c2
-        c0, c1, c2, c3 = (p1 >> _WORD) ^ c1 ^ k0, p1 & _LOW, (p0 >> _WORD) ^ c3 ^ k1, p0 & _LOW
-        k0, k1 = (k0 + _W0) & _LOW, (k1 + _W1) & _LOW
-    return c0, c1, c2, c3
-
-
-@device
-def _bits_tile(out: Any, state: Any, first: int, count: int) -> None:
-    for i in range(count):
-        a, b, c, d = _words(state[0], state[1] + np.uint64(first + i))
-        j = 4 * (first + i)
-        out[j] = a
-        out[j + 1] = b
-        out[j + 2] = c
-        out[j + 3] = d
-
-
-@kernel
-def _bits_kernel(out: Any, state: Any) -> None:
-    blocks = out.size // 4
-    for t in prange((blocks + _BLOCKS - 1) // _BLOCKS):
-        _bits_tile(out, state, t * _BLOCKS, min(_BLOCKS, blocks - t * _BLOCKS))
-
-
-@kernel
-def _advance_kernel(state: Any, blocks: Any) -> None:
-    for _ in prange(1):
-        state[1] += np.uint64(blocks)
-
-
-@kernel
-def _uniform32_kernel(out: Any, bits: Any) -> None:
-    for i in prange(out.size):
-        out[i] = np.float32(bits[i] >> np.uint32(8)) * np.float32(5.9604644775390625e-08)  # 24 bits: [0, 1) exactly
+#: Numbers that one unit of parallel work makes; even.
+_TILE = 1024
 
 
 @kernel
@@ -79,14 +33,21 @@ def _uniform64_kernel(out: Any, bits: Any) -> None:
         out[i] = (np.float64(high) * 67108864.0 + np.float64(low)) * 1.1102230246251565e-16  # 53 bits
 
 
+@device
+def _normal_tile(out: Any, uniform: Any, minus_two: Any, one: Any, turn: Any) -> None:
+    for i in range(out.size // 2):
+        radius = np.sqrt(minus_two * log(one - uniform[2 * i]))
+        angle = turn * uniform[2 * i + 1]
+        out[2 * i] = radius * cos(angle)
+        out[2 * i + 1] = radius * sin(angle)
+
+
 @kernel
 def _normal_kernel(out: Any, uniform: Any, scale: Any) -> None:
     """Box and Muller: two normals from two uniforms; 1 - u keeps the logarithm finite."""
-    for i in prange(out.size // 2):
-        radius = np.sqrt(scale[0] * log(scale[1] - uniform[2 * i]))
-        angle = scale[2] * uniform[2 * i + 1]
-        out[2 * i] = radius * cos(angle)
-        out[2 * i + 1] = radius * sin(angle)
+    for t in prange((out.size + _TILE - 1) // _TILE):
+        first, last = t * _TILE, min(t * _TILE + _TILE, out.size)
+        _normal_tile(out[first:last], uniform[first:last], scale[0], scale[1], scale[2])
 
 
 @kernel
@@ -94,10 +55,10 @@ def _integers_kernel(out: Any, bits: Any, low: Any, span: Any) -> None:
     """Multiply-shift of 64 random bits onto [low, low + span); the bias is at most span / 2**64."""
     for i in prange(out.size):
         a, b = np.uint64(bits[2 * i]), np.uint64(bits[2 * i + 1])
-        product = a * (span[0] & _LOW) + ((b * (span[0] & _LOW)) >> _WORD)  # the high half of a 64 by 64 bit product
-        high = a * (span[0] >> _WORD)
-        middle = (product & _LOW) + ((b * (span[0] >> _WORD)) & _LOW)
-        found = (high + (product >> _WORD) + ((b * (span[0] >> _WORD)) >> _WORD) + (middle >> _WORD)) if span[0] > _LOW else product >> _WORD
+        product = a * (span[0] & philox.LOW) + ((b * (span[0] & philox.LOW)) >> philox.WORD)  # the high half of a 64 by 64 bit product
+        high = a * (span[0] >> philox.WORD)
+        middle = (product & philox.LOW) + ((b * (span[0] >> philox.WORD)) & philox.LOW)
+        found = (high + (product >> philox.WORD) + ((b * (span[0] >> philox.WORD)) >> philox.WORD) + (middle >> philox.WORD)) if span[0] > philox.LOW else product >> philox.WORD
         out[i] = low[0] + np.int64(found)
 
 
@@ -148,12 +109,15 @@ class Generator:
 
     def words(self, count: int) -> np.ndarray:
         """At least `count` random 32-bit words, and the position moved on."""
-        blocks = -(-count // 4)
-        out = empty(4 * blocks, np.uint32)
-        if blocks:
-            launch(_bits_kernel, out, self._state, work=40 * blocks)
-            launch(_advance_kernel, self._state, blocks, work=1)
+        out = empty(-(-count // 4) * 4, np.uint32)
+        self.draw(philox.bits, out)
         return out
+
+    def draw(self, kernel: Kernel, out: np.ndarray, *args: Any) -> None:
+        """Fill a contiguous array by a kernel of `philox` that takes one word for each element; the position moves on."""
+        if out.size:
+            launch(kernel, out.reshape(-1), self._state, *args)
+            launch(philox.advance, self._state, -(-out.size // 4), work=1)
 
 
 default_generator = Generator()
@@ -173,10 +137,10 @@ def _generator(generator: Generator | None) -> Generator:
 def uniform_array(shape: tuple[int, ...], dtype: np.dtype, generator: Generator | None = None) -> np.ndarray:
     """Uniform numbers in [0, 1), of float32 or float64."""
     out = empty(shape, dtype)
-    wide = out.itemsize == 8
-    bits = _generator(generator).words(out.size * (2 if wide else 1))
-    if out.size:
-        launch(_uniform64_kernel if wide else _uniform32_kernel, out.reshape(-1), bits)
+    if out.itemsize < 8:
+        _generator(generator).draw(philox.uniform, out)
+    elif out.size:
+        launch(_uniform64_kernel, out.reshape(-1), _generator(generator).words(2 * out.size))
     return out
 
 
