@@ -194,7 +194,7 @@ from .serialization import load, save  # noqa: E402
 __all__ = [name for name in globals() if not name.startswith("_")]
 
 # Loaded when first asked for: importing numgrad stays cheap.
-_LATER = {"accelerator", "amp", "backends", "coverage", "cuda", "distributed", "distributions", "hub", "multiprocessing", "onnx", "version"}
+_LATER = {"accelerator", "amp", "backends", "coverage", "cuda", "distributed", "distributions", "hub", "multiprocessing", "onnx", "profiler", "version"}
 _LATER_FROM = {"autocast": "amp", "GradScaler": "amp"}
 
 

@@ -94,6 +94,10 @@ class Recorder(Observer):
             self.steps.append(Verify(self.place(report), refuse, tuple(self.place(a) for a in arrays)))
             self.lines.append(user_line())
 
+    def replayed(self, steps: Any, lines: Any, times: Any) -> None:
+        if threading.get_ident() == self.thread:
+            self.refuse("the backward pass of another compiled function runs inside")
+
     def refuse(self, reason: str) -> None:
         """Note that this cannot be replayed, and where in the user's code the cause is."""
         if self.reason is None:

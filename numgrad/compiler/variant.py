@@ -26,6 +26,7 @@ class Replay:
         self.steps, self.lines, self.spec = layout.steps, layout.lines, recording.spec
         self.layout, self.before, self.notes = layout, recording.before, recording.notes
         self.program = Program(layout.steps, len(recording.memories))
+        self.program.lines = layout.lines
         self.arena = empty(max(layout.arena, 1), np.uint8)
         self.outputs = recording.outputs
         self._held: list[Any] = []

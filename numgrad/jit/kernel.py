@@ -170,6 +170,12 @@ class Observer:
     def verified(self, report: np.ndarray, refuse: Callable[..., None], arrays: tuple[np.ndarray, ...]) -> None:
         """A kernel's report was looked at, and found without fault."""
 
+    def finished(self, kernel: Kernel) -> None:
+        """The kernel that was launched last on this thread has run."""
+
+    def replayed(self, steps: Sequence[Any], lines: Sequence[str], times: Sequence[int]) -> None:
+        """A program has run: its steps, the lines of code they stand for, and the time (ns) before each and after the last."""
+
 
 _observers: list[Observer] = []
 
@@ -182,8 +188,8 @@ def launch(kernel: Kernel, out: np.ndarray, *args: Any, work: int | None = None)
     """
     large = (out.size if work is None else work) >= GRAIN
     if _observers:
-        for observer in _observers:
-            observer.launched(kernel, large, (out, *args))
+        _launch_observed(kernel, large, (out, *args))
+        return
     if not large or not threads.acquire():
         kernel.serial(out, *args)
         return
@@ -191,6 +197,21 @@ def launch(kernel: Kernel, out: np.ndarray, *args: Any, work: int | None = None)
         kernel.parallel(out, *args)
     finally:
         threads.release()
+
+
+def _launch_observed(kernel: Kernel, large: bool, args: tuple[Any, ...], entry: Callable[..., None] | None = None) -> None:
+    """`launch` with everybody told before and after; `entry` is called with the same, should it be given."""
+    for observer in _observers:
+        observer.launched(kernel, large, args)
+    if large and threads.acquire():
+        try:
+            kernel.parallel(*args)
+        finally:
+            threads.release()
+    else:
+        (entry or kernel.serial)(*args)
+    for observer in _observers:
+        observer.finished(kernel)
 
 
 def launch_flat(
@@ -201,14 +222,15 @@ def launch_flat(
 
     `entry` is what `kernel.entry` gave, if it is known that the work is small: then the launch costs little more than the kernel.
     """
-    if entry is None or _observers:
+    large = work >= GRAIN
+    if _observers:
         flat = [flatten(a) for a in arrays]
-        large = work >= GRAIN
-        for observer in _observers:
-            observer.launched(kernel, large, (*flat, *rest))
+        _launch_observed(kernel, large, (*flat, *rest), lambda *_: kernel.entry(arrays, rest)(*arrays, *rest))
+        return
+    if entry is None:
         if large and threads.acquire():
             try:
-                kernel.parallel(*flat, *rest)
+                kernel.parallel(*[flatten(a) for a in arrays], *rest)
             finally:
                 threads.release()
             return

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
 from . import threads
-from .kernel import DISABLED, Kernel
+from .kernel import DISABLED, Kernel, _observers
 
 __all__ = ["Call", "Fill", "Place", "Program", "Verify", "signature_of"]
 
@@ -70,6 +71,7 @@ class Program:
 
     def __init__(self, steps: Sequence[Any], memories: int):
         self.steps = list(steps)
+        self.lines = [""] * len(self.steps)  # of the code that each step stands for
         self.addresses = np.zeros(max(memories, 1), np.int64)
         self._large = any(type(s) is Call and s.parallel for s in steps)
         self._assembled: dict[bool, tuple[Any, ...]] = {}  # with the parallel twins of kernels where they pay, and without
@@ -90,6 +92,8 @@ class Program:
 
     def run(self) -> int:
         """Run all; the number of the step whose report stopped it, or -1."""
+        if _observers:
+            return self._run_observed()
         if DISABLED:
             return self._interpret()
         pooled = self._large and threads.acquire()
@@ -100,8 +104,29 @@ class Program:
             if pooled:
                 threads.release()
 
-    def _interpret(self) -> int:
-        for number, step in enumerate(self.steps):
+    def _run_observed(self) -> int:
+        """Step by step, with a look at the clock after each."""
+        pooled = self._large and threads.acquire()
+        times, stopped = [time.perf_counter_ns()], -1
+        try:
+            for number in range(len(self.steps)):
+                if DISABLED:
+                    stopped = self._interpret(number, number + 1)
+                else:
+                    walk, table, _, memories, *_ = self._assembled.get(pooled) or self._assemble(pooled)
+                    stopped = -1 if walk(table + 24 * number, 1, memories) < 0 else number  # a row of the table is three words
+                times.append(time.perf_counter_ns())
+                if stopped >= 0:
+                    break
+        finally:
+            if pooled:
+                threads.release()
+        for observer in _observers:
+            observer.replayed(self.steps, self.lines, times)
+        return stopped
+
+    def _interpret(self, first: int = 0, stop: int | None = None) -> int:
+        for number, step in enumerate(self.steps[first:stop], first):
             if type(step) is Call:
                 step.kernel.serial(*[self.array(a) if type(a) is Place else a for a in step.args])
             elif type(step) is Fill:
