@@ -58,7 +58,7 @@ from numgrad.nn.functional.dropouts import (
     dropout3d,
     feature_alpha_dropout,
 )
-from numgrad.nn.functional.embeddings import embedding, one_hot
+from numgrad.nn.functional.embeddings import embedding, embedding_bag, one_hot
 from numgrad.nn.functional.losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -167,6 +167,7 @@ __all__ = [
     "elu",
     "elu_",
     "embedding",
+    "embedding_bag",
     "feature_alpha_dropout",
     "fold",
     "gaussian_nll_loss",

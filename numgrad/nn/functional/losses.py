@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from typing import Any
 
 import numgrad
 from numgrad import ops
@@ -161,7 +162,10 @@ def soft_margin_loss(input: Tensor, target: Tensor, size_average: bool | None = 
     return reduce_loss((-target * input).exp().log1p(), reduction)
 
 
-def ctc_loss(log_probs: Tensor, targets: Tensor, input_lengths: Tensor, target_lengths: Tensor, blank: int = 0,
+def ctc_loss(log_probs: Tensor, targets: Tensor, input_lengths: Any, target_lengths: Any, blank: int = 0,
              reduction: str = "mean", zero_infinity: bool = False) -> Tensor:
-    """Connectionist temporal classification: not there yet."""
-    raise NotImplementedError("ctc_loss is not implemented in numgrad yet")
+    """Connectionist temporal classification: -log of a target's probability, over all its alignments.
+
+    log_probs (T, N, C) or (T, C); targets (N, S), or one after another in one dimension. "mean" divides each loss by its
+    target's length first. With ``zero_infinity`` a target too long for its input costs nothing, instead of infinity."""
+    return ops.ctc_loss(log_probs, targets, input_lengths, target_lengths, blank, reduction_name(reduction), zero_infinity)

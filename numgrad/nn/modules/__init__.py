@@ -59,6 +59,7 @@ from numgrad.nn.modules.loss import (
     BCEWithLogitsLoss,
     CosineEmbeddingLoss,
     CrossEntropyLoss,
+    CTCLoss,
     GaussianNLLLoss,
     HingeEmbeddingLoss,
     HuberLoss,
@@ -115,7 +116,7 @@ from numgrad.nn.modules.pooling import (
     MaxPool3d,
 )
 from numgrad.nn.modules.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNBase, RNNCell, RNNCellBase
-from numgrad.nn.modules.sparse import Embedding
+from numgrad.nn.modules.sparse import Embedding, EmbeddingBag
 from numgrad.nn.modules.transformer import (
     Transformer,
     TransformerDecoder,
@@ -157,6 +158,7 @@ __all__ = [
     "BatchNorm2d",
     "BatchNorm3d",
     "Bilinear",
+    "CTCLoss",
     "ChannelShuffle",
     "CircularPad1d",
     "CircularPad2d",
@@ -178,6 +180,7 @@ __all__ = [
     "Dropout2d",
     "Dropout3d",
     "Embedding",
+    "EmbeddingBag",
     "FeatureAlphaDropout",
     "Flatten",
     "Fold",
