@@ -265,7 +265,7 @@ def verify(report: np.ndarray, refuse: Callable[..., None], *arrays: np.ndarray)
 
     Values are not otherwise looked at, so that a recorded step can be verified again at each replay.
     """
-    if (report != -1).any():
+    if report.item() != -1 if report.size == 1 else (report != -1).any():
         refuse(report, *arrays)
     for observer in _observers:
         observer.verified(report, refuse, arrays)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
-import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +18,9 @@ from ..jit import GRAIN, Kernel, codegen, empty, formula, launch, launch_flat
 from ..jit import span as span  # ops import it from here
 from ..tensor import Tensor, wrap
 from .record import MISSING, REGISTRY, Op, check_cast, register
-from .walk import LETTERS, in_place, walk
+from .walk import LETTERS, in_place, lay_out, walk
+from .walk import collapse as collapse  # ops import these from here
+from .walk import contiguous_strides as contiguous_strides
 
 #: What an op computes in and returns, from the promoted dtype of its operands.
 #: arithmetic: the promoted dtype. float: integers become the default dtype. compare: computes in the promoted dtype, returns
@@ -266,7 +267,16 @@ def filled(shape: tuple[int, ...], dtype: np.dtype, value: Any) -> Tensor:
 
 def copied(source: np.ndarray, dtype: np.dtype | None = None) -> np.ndarray:
     """A contiguous copy, in another dtype if asked."""
-    return _copy.compute(source, out=empty(source.shape, dtype or source.dtype))
+    y = empty(source.shape, dtype or source.dtype)
+    copy_to_new(y, source)
+    return y
+
+
+def copy_to_new(out: np.ndarray, source: np.ndarray) -> None:
+    """`copy_into` where the memory is new, or a part of it: then nothing can overlap."""
+    key = out.dtype, out.shape, out.strides, source.dtype, source.shape, source.strides
+    plan = _copy.plans.get(key) or _copy._plan(key, (source,), out)
+    _copy._run(plan, out, (source,))
 
 
 def copy_along(y: np.ndarray, x: np.ndarray, dims: list[int], strides: list[list[int]], at: int) -> None:
@@ -323,69 +333,6 @@ def _broadcast_two(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
                 f"The size of tensor a ({i}) must match the size of tensor b ({j}) at non-singleton dimension {d}"
             )
     return tuple(j if i == 1 else i for i, j in zip(a, b, strict=True))
-
-
-def lay_out(shape: tuple[int, ...], operands: Sequence[Any]) -> tuple[str, Any]:
-    """Layout letters for a kernel (see `codegen.pointwise`), and (shape, strides, cut, units) nothing where it is flat.
-
-    The first operand is the output (None: new memory). Dimensions that lie in memory as one, in all operands, become one.
-    """
-    flat, letters = True, ""
-    for i, o in enumerate(operands):
-        if not isinstance(o, np.ndarray):
-            letters += "f" if i == 0 else "s"
-        elif o.shape == shape and o.flags.c_contiguous:
-            letters += "=" if i and any(in_place(operands[0], (o,))) else "f"
-        elif i > 0 and (o.size == 1 or not any(o.strides)):
-            letters += "s"
-        else:
-            flat = False
-            break
-    if flat:
-        return letters, ()
-    strides = [contiguous_strides(shape) if o is None else _strides(o, shape) for o in operands]
-    dims, strides = collapse(shape, strides)
-    dims, strides, cut, units = walk(dims, strides)
-    letters = "".join(LETTERS.get(s[-2], "n") for s in strides)
-    letters = "".join("s" if not isinstance(o, np.ndarray) and i else c for i, (o, c) in enumerate(zip(operands, letters, strict=True)))
-    same = [False, *in_place(operands[0], operands[1:])]
-    letters = "".join("=" if alike else c for c, alike in itertools.zip_longest(letters, same, fillvalue=False))
-    return letters, (np.array(dims, np.int64), np.array(strides, np.int64), cut, units)
-
-
-def contiguous_strides(shape: Sequence[int]) -> list[int]:
-    """Element strides of an array in C order."""
-    strides, step = [], 1
-    for n in reversed(shape):
-        strides.append(step)
-        step *= n
-    return strides[::-1]
-
-
-def _strides(o: Any, shape: tuple[int, ...]) -> list[int]:
-    """Element strides of an operand broadcast to a shape: 0 where it repeats."""
-    if not isinstance(o, np.ndarray):
-        return [0] * len(shape)
-    own = [0 if n == 1 else s // o.itemsize for n, s in zip(o.shape, o.strides, strict=True)]
-    return [0] * (len(shape) - o.ndim) + own
-
-
-def collapse(shape: Sequence[int], strides: Sequence[Sequence[int]]) -> tuple[list[int], list[list[int]]]:
-    """Merge neighbouring dimensions that every operand steps through as one, and drop those of size 1."""
-    dims: list[int] = []
-    kept: list[list[int]] = [[] for _ in strides]
-    for d, n in enumerate(shape):
-        if n == 1:
-            continue
-        if dims and all(k[-1] == s[d] * n for k, s in zip(kept, strides, strict=True)):
-            dims[-1] *= n
-            for k, s in zip(kept, strides, strict=True):
-                k[-1] = s[d]
-        else:
-            dims.append(n)
-            for k, s in zip(kept, strides, strict=True):
-                k.append(s[d])
-    return (dims, kept) if dims else ([1], [[1] for _ in strides])
 
 
 def as_operand(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from .. import dtypes
 from ..jit import empty
 from ..tensor import Tensor
-from .elementwise import copy_into
+from .elementwise import copy_to_new
 from .index import basic_view
 from .record import Op, composite, op, register, share
 from .shape import dimension, reshape
@@ -19,26 +20,37 @@ from .shape import dimension, reshape
 # --- joining --------------------------------------------------------------------------------------------------------
 
 
+@functools.lru_cache(maxsize=4096)
 def _part(dim: int, start: int, length: int) -> tuple[Any, ...]:
     return (*[slice(None)] * dim, slice(start, start + length), Ellipsis)
 
 
 def _promoted(arrays: Sequence[np.ndarray]) -> np.dtype:
     first = arrays[0].dtype
-    if all(a.dtype == first for a in arrays):
+    for a in arrays:
+        if a.dtype != first:
+            break
+    else:
         return first
     return dtypes.promote(tuple((a.dtype, a.ndim) for a in arrays))
 
 
 def _cat_forward(tensors: Sequence[np.ndarray], dim: int, lengths: tuple[int | None, ...]) -> np.ndarray:
-    model = next((a.shape for a, n in zip(tensors, lengths, strict=True) if n is not None), (0,))
-    result = empty((*model[:dim], sum(n or 0 for n in lengths), *model[dim + 1 :]), _promoted(tensors))
-    start = 0
-    for a, length in zip(tensors, lengths, strict=True):
-        if length:
-            copy_into(result[_part(dim, start, length)], a)
-            start += length
+    shape, parts = _cat_plan(tuple([a.shape for a in tensors]), dim, lengths)
+    result = empty(shape, _promoted(tensors))
+    for a, part in zip(tensors, parts, strict=True):
+        if part is not None:
+            copy_to_new(result[part], a)
     return result
+
+
+@functools.lru_cache(maxsize=2048)
+def _cat_plan(shapes: tuple[Any, ...], dim: int, lengths: tuple[int | None, ...]) -> tuple[tuple[int, ...], list[Any]]:
+    """The result's shape, and which part of it each tensor is; None for what has no elements."""
+    model = next((s for s, n in zip(shapes, lengths, strict=True) if n is not None), (0,))
+    starts = itertools.accumulate([n or 0 for n in lengths], initial=0)
+    parts = [_part(dim, start, n) if n else None for start, n in zip(starts, lengths, strict=False)]
+    return (*model[:dim], sum(n or 0 for n in lengths), *model[dim + 1 :]), parts
 
 
 def _cat_backward(g: Tensor, dim: int, lengths: tuple[int | None, ...]) -> tuple[Any, ...]:
@@ -68,7 +80,7 @@ def _cat_function(tensors: Any, dim: int = 0, *, axis: int | None = None, out: A
         raise NotImplementedError("cat(out=...) is not supported; use out.copy_(cat(...))")
     tensors = _tensors(tensors, "cat", "cat(): expected a non-empty list of Tensors", ValueError)
     shapes = [t._data.shape for t in tensors]
-    if shapes[0] and all(s == shapes[0] for s in shapes) and shapes[0] != (0,):
+    if shapes[0] and shapes.count(shapes[0]) == len(shapes) and shapes[0] != (0,):
         d = dimension(dim if axis is None else axis, len(shapes[0]))
         return _cat(tensors, d, (shapes[0][d],) * len(shapes))
     kept = [(i, s) for i, s in enumerate(shapes) if s != (0,)]
@@ -113,7 +125,7 @@ def _stack_forward(tensors: Sequence[np.ndarray], dim: int) -> np.ndarray:
     shape = tensors[0].shape
     result = empty((*shape[:dim], len(tensors), *shape[dim:]), _promoted(tensors))
     for i, a in enumerate(tensors):
-        copy_into(result[(slice(None),) * dim + (i, Ellipsis)], a)
+        copy_to_new(result[(slice(None),) * dim + (i, Ellipsis)], a)
     return result
 
 

@@ -149,8 +149,20 @@ def _mean_function(input: Tensor, dim: Any = None, keepdim: bool = False, *, dty
     nothing.
     """
     wanted = float_dtype(input, dtype, "mean")
-    dims = reduced_dims(dim, input.dim())
-    return _sum(input, dims, keepdim, wanted) / count(input._data.shape, dims)
+    return _mean(input, reduced_dims(dim, input._data.ndim), keepdim, wanted)
+
+
+def _mean_forward(input: np.ndarray, dims: tuple[int, ...], keepdim: bool, dtype: np.dtype) -> np.ndarray:
+    return REGISTRY["true_divide"].forward(_sum_forward(input, dims, keepdim, dtype), count(input.shape, dims))
+
+
+_mean = op(
+    "mean_over",
+    _mean_forward,
+    public=False,
+    method=False,
+    vjp=(lambda g, input_shape, dims: spread(g / count(input_shape, dims), input_shape, dims),),
+)
 
 
 def _mean_reference(x: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -106,6 +106,16 @@ def {name}(y, x{operand}):
 '''
 
 
+class _Plan(NamedTuple):
+    """A reduction that is one launch: the kernel, and how it sees result and input. No kernel: it is several."""
+
+    shape: tuple[int, ...]
+    kernel: Kernel | None = None
+    of_y: tuple[int, ...] = ()
+    of_x: tuple[int, ...] = ()
+    work: int = 0
+
+
 class Reduction:
     """`element` is a formula of x and, where a center is given, m; `combine` is an associative one of a and b.
 
@@ -117,6 +127,7 @@ class Reduction:
         self.name, self.combine, self.element, self.wide = name, formula.parse(combine), formula.parse(element), wide
         self.identity: Callable[[np.dtype], Any] = identity if callable(identity) else lambda dtype: identity
         self.cost = formula.cost(self.element)
+        self._plans: dict[Any, Any] = {}
         self.plain = self if element == "x" else Reduction(name, combine, identity, "x", wide)
 
     @functools.cache  # noqa: B019 - reductions live as long as the program
@@ -184,7 +195,15 @@ class Reduction:
         center: np.ndarray | None = None,
     ) -> np.ndarray:
         """Reduce `dims` of an array; `center` has the shape of the result."""
-        result, shape = result or x.dtype, reduced_shape(x.shape, dims, keepdim)
+        result = result or x.dtype
+        if center is None and x.flags.c_contiguous:
+            key = x.shape, dims, keepdim, x.dtype, result
+            plan = self._plans.get(key) or self._plan(key)
+            if plan.kernel is not None:
+                y = empty(plan.shape, result)
+                launch(plan.kernel, y.reshape(plan.of_y), x.reshape(plan.of_x), work=plan.work)
+                return y
+        shape = reduced_shape(x.shape, dims, keepdim)
         if center is None:
             x, dims = in_memory_order(x, dims)
             steps = stages(x.shape, dims)
@@ -196,6 +215,22 @@ class Reduction:
             x = reduction.stage(x.reshape(step), result, center)
             reduction = self.plain
         return x.reshape(shape)
+
+    def _plan(self, key: tuple[Any, ...]) -> _Plan:
+        """What to launch for a contiguous array of this shape, if one launch does all."""
+        given, dims, keepdim, dtype, result = key
+        shape, steps = reduced_shape(given, dims, keepdim), stages(given, dims)
+        outer, n, inner = steps[0]
+        once = len(steps) == 1 and n <= (RUN if inner == 1 else ROWS) and outer * inner > 0 and together(n, inner) == 1
+        plan = _Plan(shape)
+        if once:
+            of_y, of_x = ((outer, 1), (outer, n)) if inner == 1 else ((outer, 1, inner), (outer, n, inner))
+            kernel = self.kernel("runs" if inner == 1 else "rows", dtype, result)
+            plan = _Plan(shape, kernel, of_y, of_x, outer * n * inner * self.cost)
+        if len(self._plans) > 2000:  # shapes that never come back must not pile up
+            self._plans.clear()
+        self._plans[key] = plan
+        return plan
 
 
 def ast_text(tree: Any) -> str:

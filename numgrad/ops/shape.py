@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -41,6 +42,8 @@ def sizes(given: Sequence[Any]) -> tuple[int, ...]:
     """Sizes given one by one or as one sequence; each an int or a tensor of one integer."""
     if len(given) == 1 and isinstance(given[0], (tuple, list)):
         given = given[0]
+    if set(map(type, given)) == {int}:
+        return tuple(given)
     try:
         return tuple(n.__index__() for n in given)
     except (AttributeError, TypeError):
@@ -54,6 +57,7 @@ def _shaped(draw: Any, **kwargs: Any) -> Any:
 # --- reshape --------------------------------------------------------------------------------------------------------
 
 
+@functools.lru_cache(maxsize=4096)
 def _fill_in(shape: tuple[int, ...], numel: int) -> tuple[int, ...]:
     """A shape with its -1 replaced."""
     if sum(n == -1 for n in shape) > 1:

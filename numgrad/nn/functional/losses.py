@@ -30,7 +30,7 @@ def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, size_a
 
 
 def _warn_sizes(input: Tensor, target: Tensor) -> None:
-    if target.shape != input.shape:
+    if target._data.shape != input._data.shape:
         warnings.warn(f"Using a target size ({target.shape}) that is different to the input size ({input.shape}): they "
                       "are broadcast, which is seldom meant. Please ensure they have the same size.", stacklevel=3)
 
