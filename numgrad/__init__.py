@@ -169,6 +169,7 @@ def is_autocast_enabled(device_type=None):
 
 
 from . import (  # noqa: E402 - they are written with what stands above
+    averaged,
     compiler,
     derivatives,
     func,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import dtypes, ops
-from .ops import creation
+from .ops import creation, reshape_inplace
 from .tensor import Tensor, wrap
 
 
@@ -214,7 +214,7 @@ def attach() -> None:
     }  # fmt: skip
     for name in ("new_zeros", "new_ones", "new_empty"):
         methods[name] = _new(name[4:])
-    for name, method in methods.items():
+    for name, method in (methods | reshape_inplace.METHODS).items():
         setattr(Tensor, name, method)
 
 

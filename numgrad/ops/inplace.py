@@ -176,6 +176,11 @@ def catch_up(view: Tensor) -> None:
     base = view._base
     if base is None or view._epoch == base._epoch:
         return
+    reshaped = getattr(base, "_reshaped", -1)
+    if view._epoch <= reshaped:
+        if base._epoch == reshaped + 1:
+            return  # the base got another shape, but no other values
+        raise RuntimeError("a view was taken before its base was reshaped in place (unsqueeze_, transpose_, ...) and then written to; use the form without _")
     view._epoch = base._epoch
     if base._requires_grad:
         with autograd.enable_grad():
