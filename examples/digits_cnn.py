@@ -2,7 +2,7 @@
 
 By default: the 1,797 digits that numgrad carries with it. `--dataset mnist --data DIR` trains on MNIST's files in DIR.
 
-usage: python examples/digits_cnn.py [--epochs N] [--plot curves.png] [--dataset mnist --data DIR]
+usage: python examples/digits_cnn.py [--epochs N] [--no-compile] [--plot curves.png] [--dataset mnist --data DIR]
 """
 
 import argparse
@@ -49,18 +49,27 @@ def evaluate(model, loader):
     return tuple(numgrad.cat(parts) for parts in zip(*found, strict=True))
 
 
-def train_epoch(model, loader, criterion, optimizer, describe):
-    """One pass over the training data; returns mean loss and accuracy."""
-    model.train()
-    total = correct = seen = 0
-    for images, labels in describe(loader):
+def training_step(model, criterion, optimizer):
+    """A function that trains on one batch and returns its loss and how many labels were right."""
+
+    def step(images, labels):
         optimizer.zero_grad()
         scores = model(images)
         loss = criterion(scores, labels)
         loss.backward()
         optimizer.step()
+        return loss, (scores.argmax(1) == labels).sum()
+
+    return step
+
+
+def train_epoch(step, loader, describe):
+    """One pass over the training data; returns mean loss and accuracy."""
+    total = correct = seen = 0
+    for images, labels in describe(loader):
+        loss, right = step(images, labels)
         total += loss.item() * len(labels)
-        correct += (scores.argmax(1) == labels).sum().item()
+        correct += right.item()
         seen += len(labels)
     return total / seen, correct / seen
 
@@ -101,6 +110,7 @@ def main():
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--plot", metavar="FILE", help="write curves of loss and accuracy")
+    parser.add_argument("--no-compile", action="store_true", help="run every operation by itself instead of whole steps")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     options = parser.parse_args()
     if options.dataset == "mnist" and options.data is None:
@@ -116,11 +126,14 @@ def main():
     optimizer = numgrad.optim.AdamW(model.parameters(), lr=options.lr)
     scheduler = numgrad.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
 
+    step = numgrad.compile(training_step(model, criterion, optimizer), disable=options.no_compile)
+
     print(model)
     print(f"{len(training)} training and {len(test)} test images, {numgrad.get_num_threads()} threads")
     start, losses, accuracies = time.perf_counter(), ([], []), ([], [])
     for epoch in range(1, epochs + 1):
-        loss, accuracy = train_epoch(model, loader, criterion, optimizer, progress(epoch, epochs, options.quiet))
+        model.train()
+        loss, accuracy = train_epoch(step, loader, progress(epoch, epochs, options.quiet))
         scheduler.step()
         labels, predicted = evaluate(model, test_loader)
         with numgrad.no_grad():
