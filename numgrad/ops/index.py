@@ -23,6 +23,7 @@ from .bounds import add_offsets, as_index, unsigned
 from .creation import arange
 from .elementwise import broadcast_shape, collapse, copied, copy_into, span
 from .record import REGISTRY, op
+from .views import view_op
 
 # --- views ----------------------------------------------------------------------------------------------------------
 
@@ -38,7 +39,7 @@ def _basic_backward_forward(g: np.ndarray, shape: tuple[int, ...], plan: tuple[A
 
 
 #: A view by a tuple of ints, slices, None and an Ellipsis, as NumPy takes them; the ints are in range, the steps positive.
-basic_view: Any = op("basic_view", _basic_forward, view=True, public=False, method=False,
+basic_view: Any = view_op("basic_view", _basic_forward,
                 vjp=(lambda g, input_shape, plan: basic_backward(g, input_shape, plan),))  # fmt: skip
 basic_backward: Any = op("basic_backward", _basic_backward_forward, public=False, method=False,
                     vjp=(lambda g, plan: basic_view(g, plan),))  # fmt: skip

@@ -14,8 +14,9 @@ from ..jit import empty
 from ..tensor import Tensor
 from .elementwise import copy_to_new
 from .index import basic_view
-from .record import Op, composite, op, register, share
+from .record import Op, composite, op, register
 from .shape import dimension, reshape
+from .views import share
 
 # --- joining --------------------------------------------------------------------------------------------------------
 

@@ -12,14 +12,14 @@ from ..tensor import Tensor
 from . import gemm
 from .elementwise import broadcast_shape
 from .record import REGISTRY, composite, op
-from .shape import expand, reshape, transpose, unsqueeze
+from .shape import _permute, expand, reshape, transpose, unsqueeze
 
 #: what messages call a dtype where two disagree
 _C_NAMES = {"f4": "float", "f8": "double", "i1": "signed char", "i2": "short", "i4": "int", "i8": "long int", "u1": "unsigned char", "b1": "bool"}
 
 
 def _mt(x: Tensor) -> Tensor:
-    return transpose(x, -2, -1)
+    return _permute(x, (1, 0)) if x._data.ndim == 2 else transpose(x, -2, -1)
 
 
 def check_dtypes(a: Any, b: Any) -> None:
@@ -55,10 +55,10 @@ def _product_forward(input: np.ndarray, other: np.ndarray, bias: np.ndarray | No
 def _product_grad_other(g: Tensor, input: Tensor, other_shape: tuple[int, ...]) -> Tensor:
     if len(other_shape) == 2 and g.dim() > 2:  # the sum over the batch belongs to the product
         g, input = g.flatten(0, -2), input.flatten(0, -2)
-    return product(_mt(input), g)
+    return product(_mt(input), g, None)
 
 
-product = op("matrix_product", _product_forward, vjp=(lambda g, other: product(g, _mt(other)), _product_grad_other, lambda g: g),
+product = op("matrix_product", _product_forward, vjp=(lambda g, other: product(g, _mt(other), None), _product_grad_other, lambda g: g),
              public=False, method=False)  # fmt: skip
 
 
@@ -252,11 +252,11 @@ def _linear_forward(input: np.ndarray, weight: np.ndarray, bias: np.ndarray | No
 
 def _linear_grad_weight(g: Tensor, input: Tensor) -> Tensor:
     rows = g if g.dim() == 2 else reshape(g, (math.prod(g.shape[:-1]), g.shape[-1]))
-    return product(transpose(rows, 0, 1), input if input.dim() == 2 else reshape(input, (rows.shape[0], input.shape[-1])))
+    return product(_mt(rows), input if input.dim() == 2 else reshape(input, (rows.shape[0], input.shape[-1])), None)
 
 
 def _linear_grad_input(g: Tensor, weight: Tensor) -> Tensor:
-    return product(g, weight) if g.dim() > 1 else reshape(product(unsqueeze(g, 0), weight), weight.shape[1])
+    return product(g, weight, None) if g.dim() > 1 else reshape(product(unsqueeze(g, 0), weight), weight.shape[1])
 
 
 _linear = op("linear_map", _linear_forward, vjp=(_linear_grad_input, _linear_grad_weight, lambda g: g), public=False, method=False)

@@ -12,6 +12,7 @@ from . import shape
 from .elementwise import copy_into
 from .record import REGISTRY, composite, op
 from .shape import dimension, reshape, unsqueeze
+from .views import view_op
 
 
 def _array(draw: Any, **kwargs: Any) -> Any:
@@ -26,7 +27,7 @@ def _narrow_backward(g: Tensor, input_shape: tuple[int, ...], dim: int, start: i
     return slice_backward(g, input_shape, dim, start, 1)
 
 
-_narrow = op("narrow_view", _narrow_forward, view=True, public=False, method=False, vjp=(_narrow_backward,))
+_narrow = view_op("narrow_view", _narrow_forward, vjp=(_narrow_backward,))
 
 
 def _slice_backward_forward(g: np.ndarray, shape: tuple[int, ...], dim: int, start: int, step: int) -> np.ndarray:
@@ -43,7 +44,7 @@ def _slice_forward(input: np.ndarray, dim: int, start: int, stop: int, step: int
     return input[(slice(None),) * dim + (slice(start, stop, step),)]
 
 
-_slice = op("slice_view", _slice_forward, view=True, public=False, method=False,
+_slice = view_op("slice_view", _slice_forward,
             vjp=(lambda g, input_shape, dim, start, stop, step: slice_backward(g, input_shape, dim, start, step),))  # fmt: skip
 
 
@@ -79,7 +80,7 @@ def _select_forward(input: np.ndarray, dim: int, index: int) -> np.ndarray:
     return input[(slice(None),) * dim + (index, ...)]
 
 
-_select = op("select_view", _select_forward, view=True, public=False, method=False,
+_select = view_op("select_view", _select_forward,
              vjp=(lambda g, input_shape, dim, index: slice_backward(unsqueeze(g, dim), input_shape, dim, index, 1),))  # fmt: skip
 
 
@@ -118,7 +119,7 @@ def _diagonal_backward_forward(g: np.ndarray, shape: tuple[int, ...], offset: in
 
 _diagonal_backward = op("diagonal_backward", _diagonal_backward_forward, public=False, method=False,
                         vjp=(lambda g, offset, dim1, dim2: _diagonal(g, offset, dim1, dim2),))  # fmt: skip
-_diagonal = op("diagonal_view", _diagonal_forward, view=True, public=False, method=False,
+_diagonal = view_op("diagonal_view", _diagonal_forward,
                vjp=(lambda g, input_shape, offset, dim1, dim2: _diagonal_backward(g, input_shape, offset, dim1, dim2),))  # fmt: skip
 
 
@@ -157,7 +158,7 @@ def _unfold_backward_forward(g: np.ndarray, shape: tuple[int, ...], dim: int, si
 
 _unfold_backward = op("unfold_backward", _unfold_backward_forward, public=False, method=False,
                       vjp=(lambda g, dim, size, step: _unfold(g, dim, size, step),))  # fmt: skip
-_unfold = op("unfold_view", _unfold_forward, view=True, public=False, method=False,
+_unfold = view_op("unfold_view", _unfold_forward,
              vjp=(lambda g, input_shape, dim, size, step: _unfold_backward(g, input_shape, dim, size, step),))  # fmt: skip
 
 

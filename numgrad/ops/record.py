@@ -36,13 +36,13 @@ class Op:
 
     def __init__(
         self, name: str, forward: Callable[..., Any], *, vjp: Any = MISSING, reference: Callable[..., Any] | None = None,
-        sample: Callable[..., Any] | None = None, errors: Sequence[Any] = (), view: bool = False, composite: bool = False,
+        sample: Callable[..., Any] | None = None, errors: Sequence[Any] = (), composite: bool = False,
         method: bool = True, inplace: bool | Callable[..., Any] = False, into: Callable[..., None] | None = None,
         public: bool = True, random: bool = False, tolerance: float = 1.0, doc: str | None = None,
     ):  # fmt: skip
         self.name, self.forward, self.vjp = name, forward, vjp
         self.reference, self.sample, self.errors, self.tolerance = reference, sample, tuple(errors), tolerance
-        self.view, self.composite, self.random, self.public = view, composite, random, public
+        self.composite, self.random, self.public = composite, random, public
         self.method, self.inplace = method, inplace
         if into is not None:  # else what the class has
             self.into = into
@@ -104,16 +104,11 @@ class Op:
         """Wrap arrays as tensors, and put the call on the tape where an input requires grad."""
         if type(result) is tuple:
             outputs = [wrap(r) for r in result]
-            if self.view:
-                for output in outputs:
-                    share(output, args[0], self, args[1:])
             if tracked and self.vjp is not None:
                 self.record(args, outputs, True)
             return tuple(outputs)
         output = object.__new__(Tensor)
         output._data = result if type(result) is np.ndarray else np.asarray(result)
-        if self.view:
-            share(output, args[0], self, args[1:])
         if tracked and self.vjp is not None:
             self.record(args, [output])
         return output
@@ -246,14 +241,6 @@ def has_tensors(value: Any) -> bool:
             if isinstance(element, Tensor):
                 return True
     return False
-
-
-def share(output: Tensor, source: Tensor, op: Op, rest: tuple[Any, ...]) -> None:
-    """Make `output` a view of `source`: same memory, same version counter, and a recipe to make it again from the base."""
-    output._base = source if source._base is None else source._base
-    output._chain = (*source._chain, (op, rest))
-    output._counter = source.version_counter()
-    output._epoch = output._base._epoch
 
 
 def check_version(expected: int, found: int, data: np.ndarray, who: str) -> None:

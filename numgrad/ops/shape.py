@@ -13,7 +13,8 @@ from ..dtypes import dtype
 from ..tensor import Tensor, wrap
 from .convert import contiguous
 from .elementwise import broadcast_shape
-from .record import REGISTRY, composite, op
+from .record import REGISTRY, composite
+from .views import view_op
 
 
 def dimension(dim: Any, ndim: int) -> int:
@@ -79,7 +80,7 @@ def _view_forward(input: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return input.reshape(shape, copy=False)
 
 
-_view = op("reshape_view", _view_forward, view=True, public=False, method=False,
+_view = view_op("reshape_view", _view_forward,
            vjp=(lambda g, input_shape: reshape(g, input_shape),))  # fmt: skip
 
 
@@ -182,7 +183,7 @@ def _inverse(order: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted(range(len(order)), key=order.__getitem__))
 
 
-_permute = op("permute_view", lambda input, order: input.transpose(order), view=True, public=False, method=False,
+_permute = view_op("permute_view", lambda input, order: input.transpose(order),
               vjp=(lambda g, order: _permute(g, _inverse(order)),))  # fmt: skip
 
 
@@ -229,7 +230,7 @@ def _t_function(input: Tensor) -> Tensor:
     """The transpose of a matrix; tensors of fewer dimensions as they are."""
     if input.dim() > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.dim()}D")
-    return transpose(input, 0, 1) if input.dim() == 2 else _permute(input, tuple(range(input.dim())))
+    return _permute(input, tuple(range(input.dim() - 1, -1, -1)))
 
 
 t = composite("t", _t_function, reference=np.transpose, sample=lambda draw: ((_shaped(draw, max_dims=2),), {}),
@@ -308,7 +309,7 @@ def _expand_forward(input: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return np.lib.stride_tricks.as_strided(input, shape, (0,) * extra + tuple(strides), writeable=input.flags.writeable)
 
 
-_expand = op("expand_view", _expand_forward, view=True, public=False, method=False,
+_expand = view_op("expand_view", _expand_forward,
              vjp=(lambda g, input_shape: REGISTRY["sum_to_size"](g, input_shape),))  # fmt: skip
 
 
