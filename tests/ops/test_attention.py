@@ -35,6 +35,7 @@ def test_blocks(queries, keys, heads, form):
         assert not found[0, 0, 3].any()
 
 
+@pytest.mark.interpreted
 def test_mask_that_is_trained_gets_its_gradient():
     q, k, v, mask = tensors((2, 3, 4), (2, 5, 4), (2, 5, 4), (3, 5))
     F.scaled_dot_product_attention(q, k, v, mask).sum().backward()
@@ -43,6 +44,7 @@ def test_mask_that_is_trained_gets_its_gradient():
     np.testing.assert_allclose(mask.grad.numpy(), expected.numpy(), atol=1e-5)
 
 
+@pytest.mark.interpreted
 def test_dropout_is_of_weights():
     v = numgrad.ones(1, 64, 3)
     found = F.scaled_dot_product_attention(numgrad.zeros(1, 50, 2), numgrad.zeros(1, 64, 2), v, dropout_p=0.5)

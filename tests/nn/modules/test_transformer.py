@@ -46,6 +46,7 @@ def by_heads(layer, q, k, v, mask):
     return np.concatenate(results, 1) @ state["out_proj.weight"].T + state["out_proj.bias"], np.stack(found)
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("options", [{}, {"add_bias_kv": True, "add_zero_attn": True}, {"kdim": 3, "vdim": 5, "batch_first": True}])
 @pytest.mark.parametrize("need_weights", [True, False])
 def test_multihead_attention(options, need_weights):
@@ -87,6 +88,7 @@ def test_errors(call, kind, words):
         call()
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("norm_first", [False, True])
 def test_layers_are_their_parts(norm_first):
     layer = filled(nn.TransformerDecoderLayer(4, 2, 6, 0.0, F.gelu, norm_first=norm_first))

@@ -89,6 +89,7 @@ def test_spectral_norm(norm):
     assert numgrad.equal(layer(numgrad.eye(4)), weight)  # no iterations outside of training
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("form", ["matrix_exp", "cayley", "householder"])
 @pytest.mark.parametrize("shape", [(3, 3), (5, 3), (3, 5)])
 def test_orthogonal(form, shape):
