@@ -49,6 +49,11 @@ def _itself(self: Tensor) -> Tensor:
     return self
 
 
+def _dense(self: Tensor, dtype: Any = None, *, masked_grad: Any = None) -> Tensor:
+    """The tensor itself: all are dense."""
+    return self if dtype is None else self.to(dtype)  # type: ignore[attr-defined]
+
+
 def _reversed(self: Tensor) -> Tensor:
     """A view with the order of dimensions reversed."""
     return self.permute(*range(self.dim() - 1, -1, -1))  # type: ignore[attr-defined]
@@ -210,7 +215,7 @@ def attach() -> None:
         "element_size": _element_size, "is_signed": _is_signed, "is_inference": _is_inference, "storage_offset": _storage_offset,
         "get_device": _get_device, "is_shared": _is_shared, "share_memory_": _cpu, "untyped_storage": Storage, "storage": Storage,
         "T": property(_reversed), "mT": property(_matrix_transpose), "H": property(_matrix_transpose), "mH": property(_matrix_transpose),
-        "real": property(_itself), "conj": _itself, "resolve_conj": _itself, "resolve_neg": _itself,
+        "real": property(_itself), "conj": _itself, "resolve_conj": _itself, "resolve_neg": _itself, "to_dense": _dense,
     }  # fmt: skip
     for name in ("new_zeros", "new_ones", "new_empty"):
         methods[name] = _new(name[4:])
