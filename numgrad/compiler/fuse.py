@@ -123,6 +123,7 @@ class Group:
         return len(arrays) <= _ARRAYS and _nest(arrays, new.elements)
 
     def add(self, new: Member) -> None:
+        """Take a launch in."""
         self.members.append(new)
         self.written.add(new.output.memory)
         self.read |= {o.memory for o in new.inputs}

@@ -52,14 +52,17 @@ class Axis(NamedTuple):
 
     @property
     def low(self) -> int:
+        """The lowest shift of a tap: below 0 where there is padding."""
         return min((shift for phase in self.phases for _, shift in phase.taps), default=0)
 
     @property
     def span(self) -> int:
+        """From the lowest to the highest shift of a tap."""
         return max((shift for phase in self.phases for _, shift in phase.taps), default=0) - self.low
 
     @property
     def count(self) -> int:
+        """Places of the longest phase."""
         return max(phase.count for phase in self.phases)
 
     @property
@@ -69,6 +72,7 @@ class Axis(NamedTuple):
 
     @property
     def identity(self) -> bool:
+        """Whether every place reads just the place of its own number."""
         return self.kernel == 1 and self.step == self.out_step == 1 and self.size == self.out and self.phases[0].taps == [(0, 0)]
 
 
@@ -185,6 +189,7 @@ class Layout:
 
 
 def outer_sum(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """a[i] + b[j] + c[k] for all i, j, k, flat."""
     a, b, c = parts
     return (a[:, None, None] + b[:, None] + c).reshape(-1)
 
