@@ -200,12 +200,15 @@ def _places_kernel(which: str, name: str) -> Kernel:
     return codegen.load(name, text, {})
 
 
+_NO_ORIGINS = np.empty((0, 0, 0), INT64)
+
+
 def places(x: np.ndarray, which: str, origins: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Extreme values of (outer, n, inner) along n, and their places there (or what `origins` says of those places)."""
     outer, n, inner = x.shape
     pieces = -(-n // (RUN if inner == 1 else ROWS))
     at = empty((outer, pieces, inner), INT64)
-    known = empty((0, 0, 0), INT64) if origins is None else origins
+    known = _NO_ORIGINS if origins is None else origins
     if inner == 1:
         values = _reductions[which].pass_over(x, x.dtype)
         launch(_places_kernel(which, "search"), at, values, x, known, work=x.size)
@@ -215,12 +218,18 @@ def places(x: np.ndarray, which: str, origins: np.ndarray | None = None) -> tupl
     return (values, at) if pieces == 1 else places(values, which, at)
 
 
+@functools.lru_cache(maxsize=2048)
+def _geometry(shape: tuple[int, ...], dim: int, keepdim: bool) -> tuple[tuple[int, ...], tuple[int, int, int]]:
+    """The result's shape, and the input's as (outer, n, inner)."""
+    return reduced_shape(shape, (dim,), keepdim), along(shape, dim)
+
+
 def _extreme_at_forward(input: np.ndarray, which: str, dim: int, keepdim: bool) -> tuple[np.ndarray, np.ndarray]:
     x = as_bytes(input if input.flags.c_contiguous else copied(input))
-    shape = reduced_shape(x.shape, (dim,), keepdim)
+    shape, view = _geometry(x.shape, dim, keepdim)
     if 0 in shape:
         return empty(shape, input.dtype), empty(shape, INT64)
-    values, at = places(x.reshape(along(x.shape, dim)), which)
+    values, at = places(x.reshape(view), which)
     return values.view(input.dtype).reshape(shape), at.reshape(shape)
 
 

@@ -185,6 +185,8 @@ def _getitem(input: Tensor, key: Any) -> Tensor:
         if not -n <= key < n:
             raise IndexError(f"index {key} is out of bounds for dimension 0 with size {n}")
         return basic_view(input, (key, Ellipsis))
+    if isinstance(key, Tensor) and key._data.dtype == INT64 and key._data.ndim and input._data.ndim:
+        return index_at(input, (key,), "index")
     plan, advanced = _parse(key, input._data.shape)
     if all(a is None for a in advanced):
         return basic_view(input, plan)

@@ -123,7 +123,7 @@ def check_overwrite(target: Tensor) -> None:
 def check_writeable(target: Tensor) -> None:
     """RuntimeError where one element stands for several (an expanded view), or the memory is read-only."""
     data = target._data
-    if data.size and 0 in data.strides and any(s == 0 and n > 1 for s, n in zip(data.strides, data.shape, strict=True)):
+    if 0 in data.strides and data.size and any(s == 0 and n > 1 for s, n in zip(data.strides, data.shape, strict=True)):
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
             "Please clone() the tensor before performing the operation."

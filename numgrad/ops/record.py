@@ -282,8 +282,9 @@ class OpNode(Node):
                 pattern.append(None)
         self.begin(edges, [(o._data.shape, o._data.dtype) for o in outputs] if several else SINGLE)
         self.op, self.several = op, several
-        self.plan = plan = op._plans.get(tuple(pattern)) or op.plan(tuple(pattern))
-        kept = [args[i] for i in plan.reads]
+        key = tuple(pattern)
+        self.plan = plan = op._plans.get(key) or op.plan(key)
+        kept = [args[i] for i in plan.reads] if plan.reads else []
         self.versions = versions_of(kept) if kept else kept
         self.values: Any = kept + [_shape_of(args[i]) for i in plan.shapes] if plan.shapes else kept
         if plan.results:
