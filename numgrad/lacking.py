@@ -27,7 +27,7 @@ INSTEAD = {
     "as_strided": "use `unfold`, `diagonal`, or slices",
     "from_file": "use `numpy.memmap` and `from_numpy`",
     "special": "the functions are at the top level: `numgrad.erf`, `numgrad.digamma`, `numgrad.lgamma`, ...",
-    "cond": "use Python's `if`",
+    "nextafter": "use `numpy.nextafter` on `tensor.numpy()`",
 }
 
 

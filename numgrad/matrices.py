@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import namedtuple
+from collections.abc import Callable
 from typing import Any
 
 import numgrad
@@ -11,6 +12,7 @@ from numgrad.lacking import refused
 from numgrad.tensor import Tensor
 
 SVD = namedtuple("SVD", ["U", "S", "V"])
+Histogram = namedtuple("Histogram", ["hist", "bin_edges"])
 TriangularSolve = namedtuple("TriangularSolve", ["solution", "cloned_coefficient"])
 
 
@@ -138,6 +140,29 @@ def real(input: Tensor) -> Tensor:
     return input
 
 
+def histogram(input: Tensor, bins: Any = 100, *, range: Any = None, weight: Tensor | None = None, density: bool = False) -> Histogram:
+    """How many elements (or how much weight) fall between edges: given as a tensor, or `bins` equal steps over `range` or all values."""
+    x = input.detach().reshape(-1)
+    if isinstance(bins, Tensor):
+        edges = bins
+    else:
+        low, high = range if range is not None else (x.min().item(), x.max().item()) if x.numel() else (0.0, 1.0)
+        low, high = (low - 0.5, high + 0.5) if low == high else (low, high)
+        edges = numgrad.linspace(low, high, int(bins) + 1, dtype=x.dtype)
+    count = edges.numel() - 1
+    place = numgrad.searchsorted(edges, x, right=True) - 1
+    place = numgrad.where(x == edges[-1], count - 1, place)  # the last bin has both its edges
+    inside = (place >= 0) & (place < count)
+    amount = inside.to(x.dtype) if weight is None else numgrad.where(inside, weight.detach().reshape(-1), 0.0)
+    found = numgrad.zeros(count, dtype=x.dtype).index_add(0, place.clamp(0, count - 1), amount)
+    return Histogram(found / (found.sum() * edges.diff()) if density else found, edges)
+
+
+def cond(pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], operands: Any = ()) -> Any:
+    """`true_fn(*operands)` if `pred` holds, else `false_fn(*operands)`."""
+    return (true_fn if bool(pred) else false_fn)(*operands)
+
+
 conj = resolve_conj = resolve_neg = real
 symeig = refused("symeig", "use `numgrad.linalg.eigh`")
 solve = refused("solve", "use `numgrad.linalg.solve(A, B)`")
@@ -148,9 +173,9 @@ FUNCTIONS: dict[str, Any] = {
     "triangular_solve": triangular_solve, "inverse": linalg.inv, "pinverse": pinverse, "logdet": logdet, "slogdet": linalg.slogdet,
     "matrix_power": linalg.matrix_power, "chain_matmul": chain_matmul, "cross": cross, "cdist": cdist, "dist": dist, "trapezoid": trapezoid,
     "trapz": trapezoid, "cumulative_trapezoid": cumulative_trapezoid, "vander": vander, "broadcast_shapes": broadcast_shapes, "real": real,
-    "conj": conj, "resolve_conj": resolve_conj, "resolve_neg": resolve_neg, "pdist": pdist,
+    "conj": conj, "resolve_conj": resolve_conj, "resolve_neg": resolve_neg, "pdist": pdist, "histogram": histogram, "cond": cond,
 }  # fmt: skip
 
 for _name in ("svd", "qr", "cholesky", "cholesky_solve", "cholesky_inverse", "triangular_solve", "inverse", "pinverse", "logdet", "slogdet",
-              "matrix_power", "cross", "dist"):  # fmt: skip
+              "matrix_power", "cross", "dist", "histogram"):  # fmt: skip
     setattr(Tensor, _name, FUNCTIONS[_name])

@@ -9,6 +9,8 @@ import pytest
 import numgrad
 from numgrad import Tensor, func, nn, vmap
 
+#: Written in operations that are tested with real kernels by themselves.
+pytestmark = pytest.mark.interpreted
 
 def cube(x: Tensor) -> Tensor:
     return (x**3).sum()

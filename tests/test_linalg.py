@@ -12,6 +12,8 @@ import numgrad
 from numgrad import Tensor, linalg
 from numgrad.testing import gradcheck, gradgradcheck
 
+#: Written in operations that are tested with real kernels by themselves.
+pytestmark = pytest.mark.interpreted
 
 def drawn(*shape: int, seed: int = 0) -> Tensor:
     return numgrad.from_numpy(np.random.default_rng(seed).normal(size=shape))
@@ -43,7 +45,6 @@ UNIQUE: dict[str, tuple[Callable[[Tensor], Any], tuple[int, ...]]] = {
 }
 
 
-@pytest.mark.interpreted
 @pytest.mark.parametrize("name", UNIQUE)
 def test_gradients(name: str) -> None:
     function, shape = UNIQUE[name]
@@ -87,6 +88,15 @@ def test_values_against_numpy() -> None:
     assert np.allclose(numgrad.cholesky_solve(b, linalg.cholesky(definite(a))).numpy(), np.linalg.solve(definite(a).numpy(), m))
     lower = numgrad.tensor([[2.0, 100], [1, 4]])  # what lies above the diagonal is not read
     assert linalg.solve_triangular(lower, numgrad.tensor([[2.0], [5]]), upper=False).tolist() == [[1], [1]]
+
+
+def test_histogram() -> None:
+    x = numgrad.tensor([1.0, 2.0, 1.0, 3.0, 5.0])
+    found = numgrad.histogram(x, bins=4, range=(0.0, 3.0), weight=numgrad.tensor([1.0, 2.0, 4.0, 8.0, 9.0]))
+    assert found.hist.tolist() == [0, 5, 2, 8] and found.bin_edges.tolist() == [0, 0.75, 1.5, 2.25, 3]
+    expected = np.histogram(x.numpy(), [0, 1, 4, 6], density=True)[0]
+    assert np.allclose(x.histogram(numgrad.tensor([0.0, 1.0, 4.0, 6.0]), density=True).hist.numpy(), expected)
+    assert numgrad.cond(x[0] > 2, lambda a: a, lambda a: -a, (x[1],)).item() == -2
 
 
 def test_determinants() -> None:

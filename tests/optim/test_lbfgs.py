@@ -11,6 +11,9 @@ import pytest
 import numgrad
 from numgrad import Tensor, optim
 
+#: Written in operations that are tested with real kernels by themselves.
+pytestmark = pytest.mark.interpreted
+
 START = [-1.2, 1.0]
 
 

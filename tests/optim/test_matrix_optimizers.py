@@ -10,6 +10,9 @@ from numgrad import Tensor, nn, optim
 from numgrad.optim import swa_utils
 from numgrad.optim.swa_utils import SWALR, AveragedModel
 
+#: Written in operations that are tested with real kernels by themselves.
+pytestmark = pytest.mark.interpreted
+
 W = np.array([[1.0, 2.0, -1.0], [0.5, -2.0, 3.0]])
 G = np.array([[0.1, -0.4, 0.3], [0.2, 0.5, -0.6]])
 
