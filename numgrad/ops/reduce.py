@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -97,16 +98,23 @@ composite("sum", _sum_function, reference=numpy_reduction(np.sum), sample=reduct
 
 def _sum_to_size_function(input: Tensor, *size: Any) -> Tensor:
     """The sum over the dimensions in which a tensor of shape `size` would be repeated to get the input's shape."""
-    wanted = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
+    wanted = tuple(size[0] if len(size) == 1 and isinstance(size[0], (tuple, list)) else size)
     shape = input._data.shape
     if wanted == shape:
         return input
+    dims, keepdim = _repeated(shape, wanted)
+    total = _sum(input, dims, keepdim, sum_dtype(input, None)) if dims else input
+    return total if total._data.shape == wanted else reshape(total, wanted)
+
+
+@functools.lru_cache(maxsize=2048)
+def _repeated(shape: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[tuple[int, ...], bool]:
+    """The dimensions that `shape` repeats of `wanted`, and whether to keep them, at size 1, in a sum."""
     extra = len(shape) - len(wanted)
     if extra < 0 or any(n not in (1, m) for n, m in zip(wanted, shape[extra:], strict=True)):
         raise RuntimeError(f"size {{{list(wanted)}}} is not expandable to size {{{list(shape)}}}.")
     dims = tuple(d for d in range(len(shape)) if d < extra or wanted[d - extra] != shape[d])
-    summed = _sum(input, dims, True, sum_dtype(input, None)) if dims else input
-    return reshape(summed, wanted)
+    return dims, any(d >= extra for d in dims)
 
 
 def _sum_to_size_reference(x: Any, size: Any) -> Any:
