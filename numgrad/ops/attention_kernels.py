@@ -13,7 +13,7 @@ from ..jit import device, kernel, prange
 from ..jit.tile import transpose_rows
 from ..jit.vmath import exp, log, maximum
 from .gemm import multiply
-from .softmax import row_max
+from .softmax_rows import row_max
 
 # Places in a plan. Strides are of the batch, the head and the row; of the mask also of the column.
 HEADS, QUERIES, KEYS, WIDTH, VALUE, CAUSAL, ROWS, COLUMNS, HIGH, HIGH_VALUE, PARTS, UNITS, WORKERS, LANES = range(14)

@@ -17,18 +17,8 @@ from ..tensor import Tensor, wrap
 from .elementwise import copied
 from .record import op
 from .shape import reshape
-from .softmax import (
-    COST,
-    columns_log_sum_exp,
-    columns_max,
-    log_sum_exp,
-    row_max,
-    rows,
-    softmax,
-    softmax_backward,
-    strip,
-    units,
-)  # fmt: skip
+from .softmax import COST, columns_log_sum_exp, columns_max, rows, softmax, softmax_backward, strip, units
+from .softmax_rows import log_sum_exp, row_max
 
 #: Targets of one unit of work, and elements of the rows of one.
 TARGETS, ELEMENTS = 4096, 16384

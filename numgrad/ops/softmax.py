@@ -19,9 +19,10 @@ from .convert import to_dtype
 from .elementwise import copied
 from .record import composite, op
 from .shape import dimension
+from .softmax_rows import log_softmax_backward_rows, log_softmax_rows, softmax_backward_rows, softmax_rows
 
-#: Columns that are done together where rows lie side by side; elements of a row that one number of its dtype sums.
-STRIP, RUN = 512, 4096
+#: Columns that are done together where rows lie side by side.
+STRIP = 512
 #: Element operations of what is done with one element, for `launch`.
 COST = 12
 
@@ -41,125 +42,6 @@ def strip(unit: int, inner: int) -> Any:
     o = unit // count
     first = (unit - o * count) * STRIP
     return o, first, min(inner, first + STRIP)
-
-
-# --- a row in one piece ---------------------------------------------------------------------------------------------
-
-
-@device(fastmath=("contract", "reassoc"))
-def row_max(x: Any) -> Any:
-    """The largest element of a row that is not empty; NaN if there is one."""
-    largest = x[0]
-    for j in range(x.size):
-        largest = maximum(largest, x[j])
-    return largest
-
-
-@device(fastmath=("contract", "reassoc"))
-def _run_sum_exp(x, shift):  # type: ignore[no-untyped-def]
-    total = x.dtype.type(0)
-    for j in range(x.size):
-        total += exp(x[j] - shift)
-    return total
-
-
-@device
-def log_sum_exp(x: Any, shift: Any) -> Any:
-    """log of the sum of exp(x - shift) over a row, in float64."""
-    total = 0.0
-    for start in range(0, x.size, RUN):
-        total += _run_sum_exp(x[start : min(x.size, start + RUN)], shift)
-    return log(total)
-
-
-@device(fastmath=("contract", "reassoc"))
-def _run_exp(y, x, shift):  # type: ignore[no-untyped-def]
-    total = x.dtype.type(0)
-    for j in range(x.size):
-        e = exp(x[j] - shift)
-        y[j] = e
-        total += e
-    return total
-
-
-@device
-def _softmax_row(y, x):  # type: ignore[no-untyped-def]
-    shift, total = row_max(x), 0.0
-    for start in range(0, x.size, RUN):
-        stop = min(x.size, start + RUN)
-        total += _run_exp(y[start:stop], x[start:stop], shift)
-    factor = x.dtype.type(1.0 / total)
-    for j in range(y.size):
-        y[j] *= factor
-
-
-@device
-def _log_softmax_row(y, x):  # type: ignore[no-untyped-def]
-    shift = row_max(x)
-    rest = x.dtype.type(log_sum_exp(x, shift))
-    for j in range(y.size):
-        y[j] = (x[j] - shift) - rest
-
-
-@device(fastmath=("contract", "reassoc"))
-def _run_dot(a, b):  # type: ignore[no-untyped-def]
-    total = a.dtype.type(0)
-    for j in range(a.size):
-        total += a[j] * b[j]
-    return total
-
-
-@device(fastmath=("contract", "reassoc"))
-def _run_sum(a):  # type: ignore[no-untyped-def]
-    total = a.dtype.type(0)
-    for j in range(a.size):
-        total += a[j]
-    return total
-
-
-@device
-def _softmax_backward_row(out, grad, y):  # type: ignore[no-untyped-def]
-    total = 0.0
-    for start in range(0, y.size, RUN):
-        stop = min(y.size, start + RUN)
-        total += _run_dot(grad[start:stop], y[start:stop])
-    mean = y.dtype.type(total)
-    for j in range(y.size):
-        out[j] = y[j] * (grad[j] - mean)
-
-
-@device
-def _log_softmax_backward_row(out, grad, y):  # type: ignore[no-untyped-def]
-    total = 0.0
-    for start in range(0, y.size, RUN):
-        total += _run_sum(grad[start : min(y.size, start + RUN)])
-    mass = y.dtype.type(total)
-    for j in range(y.size):
-        out[j] = grad[j] - exp(y[j]) * mass
-
-
-@kernel
-def _softmax_rows(y, x):  # type: ignore[no-untyped-def]
-    for i in prange(y.shape[0]):
-        _softmax_row(y[i], x[i])
-
-
-@kernel
-def _log_softmax_rows(y, x):  # type: ignore[no-untyped-def]
-    for i in prange(y.shape[0]):
-        _log_softmax_row(y[i], x[i])
-
-
-@kernel
-def _softmax_backward_rows(out, grad, y):  # type: ignore[no-untyped-def]
-    for i in prange(y.shape[0]):
-        _softmax_backward_row(out[i], grad[i], y[i])
-
-
-@kernel
-def _log_softmax_backward_rows(out, grad, y):  # type: ignore[no-untyped-def]
-    for i in prange(y.shape[0]):
-        _log_softmax_backward_row(out[i], grad[i], y[i])
 
 
 # --- rows side by side ----------------------------------------------------------------------------------------------
@@ -297,7 +179,7 @@ def _run(in_rows: Kernel, in_columns: Kernel, dim: int, arrays: tuple[np.ndarray
 
 
 def _softmax_backward(grad: np.ndarray, result: np.ndarray, dim: int) -> np.ndarray:
-    return _run(_softmax_backward_rows, _softmax_backward_columns, dim, (grad, result), 1)
+    return _run(softmax_backward_rows, _softmax_backward_columns, dim, (grad, result), 1)
 
 
 def _softmax_backward_vjp(g: Tensor, grad: Tensor, result: Tensor, dim: int) -> tuple[Tensor, Tensor]:
@@ -307,7 +189,7 @@ def _softmax_backward_vjp(g: Tensor, grad: Tensor, result: Tensor, dim: int) -> 
 
 
 def _log_softmax_backward(grad: np.ndarray, result: np.ndarray, dim: int) -> np.ndarray:
-    return _run(_log_softmax_backward_rows, _log_softmax_backward_columns, dim, (grad, result), 1)
+    return _run(log_softmax_backward_rows, _log_softmax_backward_columns, dim, (grad, result), 1)
 
 
 def _log_softmax_backward_vjp(g: Tensor, grad: Tensor, result: Tensor, dim: int) -> tuple[Tensor, Tensor]:
@@ -319,9 +201,9 @@ def _log_softmax_backward_vjp(g: Tensor, grad: Tensor, result: Tensor, dim: int)
 _hidden: Any = {"public": False, "method": False}
 softmax_backward = op("softmax_backward", _softmax_backward, vjp=_softmax_backward_vjp, **_hidden)
 log_softmax_backward = op("log_softmax_backward", _log_softmax_backward, vjp=_log_softmax_backward_vjp, **_hidden)
-_softmax = op("_softmax", lambda input, dim: _run(_softmax_rows, _softmax_columns, dim, (input,), 2),
+_softmax = op("_softmax", lambda input, dim: _run(softmax_rows, _softmax_columns, dim, (input,), 2),
               vjp=(lambda g, y, dim: softmax_backward(g, y, dim),), **_hidden)  # fmt: skip
-_log_softmax = op("_log_softmax", lambda input, dim: _run(_log_softmax_rows, _log_softmax_columns, dim, (input,), 2),
+_log_softmax = op("_log_softmax", lambda input, dim: _run(log_softmax_rows, _log_softmax_columns, dim, (input,), 2),
                   vjp=(lambda g, y, dim: log_softmax_backward(g, y, dim),), **_hidden)  # fmt: skip
 
 

@@ -48,3 +48,10 @@ def test_shapes_and_dtypes() -> None:
     assert ops.embedding(ng.tensor([1], dtype=ng.int32), weight.to(ng.int64)).dtype == ng.int64
     with pytest.raises(IndexError, match="index out of range in self"):
         ops.embedding(ng.tensor([0, 3]), weight)
+
+
+@pytest.mark.parametrize("columns", [1, 8, 11, 33])
+def test_rows_of_any_length_are_copied(columns: int) -> None:
+    table, index = np.random.default_rng(0).normal(size=(5, columns)), np.arange(150) % 5
+    rows = ng.nn.functional.embedding(ng.tensor(index), ng.tensor(table)).numpy()
+    assert np.array_equal(rows, table[index])

@@ -35,6 +35,20 @@ def test_many_elements(shape: tuple[int, ...], dim: int) -> None:
     np.testing.assert_allclose(ng.tensor(x, dtype=ng.float32).log_softmax(dim).numpy(), np.log(expected), rtol=1e-5)
 
 
+@pytest.mark.parametrize("columns", [1, 9, 32])
+def test_short_rows_in_more_than_one_unit_of_work(columns: int) -> None:
+    x = np.random.default_rng(0).normal(size=(2 * (1024 // columns) + 1, columns))
+    g = np.random.default_rng(1).normal(size=x.shape)
+    e = np.exp(x)
+    expected = e / e.sum(1, keepdims=True)
+    np.testing.assert_allclose(ng.tensor(x).softmax(1).numpy(), expected, rtol=1e-13)
+    t = ng.tensor(x, requires_grad=True)
+    y = t.log_softmax(1)
+    np.testing.assert_allclose(y.detach().numpy(), np.log(expected), rtol=1e-13, atol=1e-15)
+    y.backward(ng.tensor(g))
+    np.testing.assert_allclose(t.grad.numpy(), g - expected * g.sum(1, keepdims=True), rtol=1e-12, atol=1e-13)
+
+
 def test_gradient_is_that_of_the_jacobian() -> None:
     x = ng.tensor([0.3, -1.0, 2.0], dtype=ng.float64, requires_grad=True)
     p = x.softmax(0)

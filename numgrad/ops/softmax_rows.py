@@ -1,0 +1,210 @@
+"""softmax and log_softmax of rows that lie in one piece: kernels, for long rows and for many short ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..jit import device, kernel, prange
+from ..jit.vmath import exp, log, maximum
+
+#: Elements of a row that one number of its dtype sums.
+RUN = 4096
+#: A row of at most so many elements is short, and done with others that together have so many.
+SHORT, UNIT = 32, 1024
+
+# --- a row in one piece ---------------------------------------------------------------------------------------------
+
+
+@device(fastmath=("contract", "reassoc"))
+def row_max(x: Any) -> Any:
+    """The largest element of a row that is not empty; NaN if there is one."""
+    largest = x[0]
+    for j in range(x.size):
+        largest = maximum(largest, x[j])
+    return largest
+
+
+@device(fastmath=("contract", "reassoc"))
+def _run_sum_exp(x, shift):  # type: ignore[no-untyped-def]
+    total = x.dtype.type(0)
+    for j in range(x.size):
+        total += exp(x[j] - shift)
+    return total
+
+
+@device
+def log_sum_exp(x: Any, shift: Any) -> Any:
+    """log of the sum of exp(x - shift) over a row, in float64."""
+    total = 0.0
+    for start in range(0, x.size, RUN):
+        total += _run_sum_exp(x[start : min(x.size, start + RUN)], shift)
+    return log(total)
+
+
+@device(fastmath=("contract", "reassoc"))
+def _run_exp(y, x, shift):  # type: ignore[no-untyped-def]
+    total = x.dtype.type(0)
+    for j in range(x.size):
+        e = exp(x[j] - shift)
+        y[j] = e
+        total += e
+    return total
+
+
+@device
+def _softmax_row(y, x):  # type: ignore[no-untyped-def]
+    shift, total = row_max(x), 0.0
+    for start in range(0, x.size, RUN):
+        stop = min(x.size, start + RUN)
+        total += _run_exp(y[start:stop], x[start:stop], shift)
+    factor = x.dtype.type(1.0 / total)
+    for j in range(y.size):
+        y[j] *= factor
+
+
+@device
+def _log_softmax_row(y, x):  # type: ignore[no-untyped-def]
+    shift = row_max(x)
+    rest = x.dtype.type(log_sum_exp(x, shift))
+    for j in range(y.size):
+        y[j] = (x[j] - shift) - rest
+
+
+@device(fastmath=("contract", "reassoc"))
+def _run_dot(a, b):  # type: ignore[no-untyped-def]
+    total = a.dtype.type(0)
+    for j in range(a.size):
+        total += a[j] * b[j]
+    return total
+
+
+@device(fastmath=("contract", "reassoc"))
+def _run_sum(a):  # type: ignore[no-untyped-def]
+    total = a.dtype.type(0)
+    for j in range(a.size):
+        total += a[j]
+    return total
+
+
+@device
+def _softmax_backward_row(out, grad, y):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for start in range(0, y.size, RUN):
+        stop = min(y.size, start + RUN)
+        total += _run_dot(grad[start:stop], y[start:stop])
+    mean = y.dtype.type(total)
+    for j in range(y.size):
+        out[j] = y[j] * (grad[j] - mean)
+
+
+@device
+def _log_softmax_backward_row(out, grad, y):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for start in range(0, y.size, RUN):
+        total += _run_sum(grad[start : min(y.size, start + RUN)])
+    mass = y.dtype.type(total)
+    for j in range(y.size):
+        out[j] = grad[j] - exp(y[j]) * mass
+
+
+# --- several short rows at a time -----------------------------------------------------------------------------------
+# A vector holds more numbers than such a row, so what takes long, exp, runs over all the rows of a unit as one.
+
+
+@device
+def _exp_all(y):  # type: ignore[no-untyped-def]
+    flat = y.reshape(y.size)
+    for j in range(flat.size):
+        flat[j] = exp(flat[j])
+
+
+@device
+def _exp_rows(y, x):  # type: ignore[no-untyped-def]
+    """y = exp(x - the largest of its row)."""
+    for i in range(y.shape[0]):
+        out, row = y[i], x[i]
+        shift = row_max(row)
+        for j in range(out.size):
+            out[j] = row[j] - shift
+    _exp_all(y)
+
+
+@device
+def _softmax_short(y, x):  # type: ignore[no-untyped-def]
+    _exp_rows(y, x)
+    for i in range(y.shape[0]):
+        out = y[i]
+        factor = x.dtype.type(1.0 / np.float64(_run_sum(out)))
+        for j in range(out.size):
+            out[j] *= factor
+
+
+@device
+def _log_softmax_short(y, x):  # type: ignore[no-untyped-def]
+    _exp_rows(y, x)
+    for i in range(y.shape[0]):
+        out, row = y[i], x[i]
+        shift, rest = row_max(row), x.dtype.type(log(np.float64(_run_sum(out))))
+        for j in range(out.size):
+            out[j] = (row[j] - shift) - rest
+
+
+@device
+def _log_softmax_backward_short(out, grad, y):  # type: ignore[no-untyped-def]
+    for i in range(out.shape[0]):
+        into, row = out[i], y[i]
+        for j in range(into.size):
+            into[j] = row[j]
+    _exp_all(out)
+    for i in range(out.shape[0]):
+        into, g = out[i], grad[i]
+        mass = _run_sum(g)
+        for j in range(into.size):
+            into[j] = g[j] - into[j] * mass
+
+
+@device
+def _together(n):  # type: ignore[no-untyped-def]
+    """How many rows of n elements are a unit of work."""
+    return UNIT // n if n <= SHORT else 1
+
+
+@kernel
+def softmax_rows(y, x):  # type: ignore[no-untyped-def]
+    count, some = y.shape[0], _together(y.shape[1])
+    for unit in prange((count + some - 1) // some):
+        first, last = unit * some, min(count, unit * some + some)
+        if some > 1:
+            _softmax_short(y[first:last], x[first:last])
+        else:
+            _softmax_row(y[first], x[first])
+
+
+@kernel
+def log_softmax_rows(y, x):  # type: ignore[no-untyped-def]
+    count, some = y.shape[0], _together(y.shape[1])
+    for unit in prange((count + some - 1) // some):
+        first, last = unit * some, min(count, unit * some + some)
+        if some > 1:
+            _log_softmax_short(y[first:last], x[first:last])
+        else:
+            _log_softmax_row(y[first], x[first])
+
+
+@kernel
+def softmax_backward_rows(out, grad, y):  # type: ignore[no-untyped-def]
+    for i in prange(y.shape[0]):
+        _softmax_backward_row(out[i], grad[i], y[i])
+
+
+@kernel
+def log_softmax_backward_rows(out, grad, y):  # type: ignore[no-untyped-def]
+    count, some = y.shape[0], _together(y.shape[1])
+    for unit in prange((count + some - 1) // some):
+        first, last = unit * some, min(count, unit * some + some)
+        if some > 1:
+            _log_softmax_backward_short(out[first:last], grad[first:last], y[first:last])
+        else:
+            _log_softmax_backward_row(out[first], grad[first], y[first])
