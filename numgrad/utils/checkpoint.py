@@ -1,83 +1,118 @@
-"""Less memory for more time: what a part of a model computes is not kept for backward, but computed again there."""
+"""Checkpoints: parts of a network whose intermediate results are computed again on the way back instead of being kept."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numgrad
-from numgrad import autograd
-from numgrad.function import Function
-from numgrad.ops.random import default_generator
-from numgrad.tensor import Tensor
+from .. import autograd
+from ..autograd import Edge, Node, edge_of, enable_grad, mode
+from ..ops.random import default_generator
+from ..tensor import Tensor
 
 __all__ = ["checkpoint", "checkpoint_sequential"]
 
 
-class _Checkpoint(Function):
-    """`forward` runs off the tape; `backward` runs the function again on it, and walks back through that.
-
-    The first argument requires grad, so that there is a node even where only parameters inside the function need gradients.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, anchor: Tensor, run: Callable[..., Any], state: Any, *args: Any) -> Any:
-        ctx.run, ctx.state = run, state
-        ctx.save_for_backward(*[a for a in args if isinstance(a, Tensor)])
-        ctx.args = [None if isinstance(a, Tensor) else a for a in args]
-        ctx.tensors = [isinstance(a, Tensor) for a in args]
-        return run(*args)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
-        saved = iter(ctx.saved_tensors)
-        args = [next(saved).detach() if is_tensor else a for a, is_tensor in zip(ctx.args, ctx.tensors)]
-        for a, needed in zip(args, ctx.needs_input_grad[3:]):
-            if needed:
-                a.requires_grad_()
-        now = default_generator.get_state()
-        if ctx.state is not None:
-            default_generator.set_state(ctx.state)
-        with numgrad.enable_grad():
-            result = ctx.run(*args)
-        if ctx.state is not None:
-            default_generator.set_state(now)
-        outputs = result if isinstance(result, (tuple, list)) else (result,)
-        pairs = [(o, g) for o, g in zip(outputs, grads) if isinstance(o, Tensor) and o.requires_grad]
-        if pairs:
-            autograd.backward([o for o, _ in pairs], [g for _, g in pairs])
-        found = [a.grad if isinstance(a, Tensor) and needed else None for a, needed in zip(args, ctx.needs_input_grad[3:])]
-        return (None, None, None, *found)
-
-
 def checkpoint(
-    function: Callable[..., Any], *args: Any, use_reentrant: bool | None = None, context_fn: Any = None, determinism_check: str = "default",
-    debug: bool = False, preserve_rng_state: bool = True, **kwargs: Any,
+    function: Callable[..., Any], *args: Any, use_reentrant: bool | None = None, preserve_rng_state: bool = True,
+    context_fn: Any = None, determinism_check: str = "default", debug: bool = False, **kwargs: Any,
 ) -> Any:  # fmt: skip
-    """`function(*args)`, computed again in backward instead of kept; random numbers are drawn the same again.
+    """`function(*args, **kwargs)`, without keeping what its gradient needs: backward calls the function once more.
 
-    Gradients reach the function's parameters through `.backward()`, not through `autograd.grad`.
+    With `preserve_rng_state` the second call draws the same random numbers, so that dropout drops the same. Gradients reach the
+    tensors among the arguments and every leaf that the function uses. `use_reentrant` is accepted: there is one way.
+    (Chen, Xu, Zhang, Guestrin, "Training deep nets with sublinear memory cost", 2016.)
     """
-    run = (lambda *a: function(*a, **kwargs)) if kwargs else function
-    if not numgrad.is_grad_enabled():
-        return run(*args)
+    if context_fn is not None or debug:
+        raise NotImplementedError("checkpoint(): context_fn and debug are not supported")
+    if not mode.enabled:
+        return function(*args, **kwargs)
     state = default_generator.get_state() if preserve_rng_state else None
-    return _Checkpoint.apply(numgrad.zeros((), requires_grad=True), run, state, *args)
+    result = function(*args, **kwargs)
+    several = isinstance(result, (tuple, list))
+    outputs = list(result) if several else [result]
+    live = [o for o in outputs if isinstance(o, Tensor) and o.requires_grad and o.grad_fn is not None]
+    if not live:
+        return result
+    given = [a for a in (*args, *kwargs.values()) if isinstance(a, Tensor) and a.requires_grad]
+    targets = given + _leaves(live, given)
+    node = _Checkpoint(lambda: function(*args, **kwargs), state, targets, live)
+    chosen = {id(o): node.adopt(o, n) for n, o in enumerate(live)}
+    found = [chosen.get(id(o), o) for o in outputs]
+    return type(result)(found) if several else found[0]  # type: ignore[call-arg]
+
+
+def _leaves(tensors: list[Tensor], given: list[Tensor]) -> list[Tensor]:
+    """The leaves that tensors were computed from, up to those that are given."""
+    ends = {id(edge_of(t).target) for t in given}
+    seen, found, waiting = set(ends), [], [edge_of(t).target for t in tensors]
+    while waiting:
+        target = waiting.pop()
+        if id(target) in seen:
+            continue
+        seen.add(id(target))
+        if isinstance(target, Node):
+            waiting += [e.target for e in target.edges if e is not None]
+        else:
+            found.append(target)
+    return found
+
+
+class _Checkpoint(Node):
+    """Where the results of a checkpointed function came from."""
+
+    def __init__(self, again: Callable[[], Any], state: Tensor | None, targets: list[Tensor], live: list[Tensor]):
+        edges: list[Edge | None] = [edge_of(t) for t in targets]
+        super().__init__(edges, [(t._data.shape, t._data.dtype) for t in live])
+        self.again: Any = again
+        self.state, self.targets = state, targets
+
+    def adopt(self, output: Tensor, index: int) -> Tensor:
+        """The output as this node's, without the graph that it had."""
+        result = output.detach()
+        result._node, result._index, result._requires_grad = self, index, True
+        return result
+
+    def gradients(self, grads: list[Any]) -> list[Any]:
+        if self.again is None:
+            raise RuntimeError("Trying to backward through the graph a second time: specify retain_graph=True the first time.")
+        higher, now = mode.enabled, default_generator.get_state()
+        if self.state is not None:
+            default_generator.set_state(self.state)
+        try:
+            with enable_grad():
+                result = self.again()
+        finally:
+            if self.state is not None:
+                default_generator.set_state(now)
+        outputs = result if isinstance(result, (tuple, list)) else [result]
+        live = [o for o in outputs if isinstance(o, Tensor) and o.requires_grad and o.grad_fn is not None]
+        if len(live) != len(self.outputs):
+            raise RuntimeError(f"checkpoint: the function gave {len(live)} differentiable results, but {len(self.outputs)} the first time")
+        wanted = [(o, g) for o, g in zip(live, grads, strict=True) if g is not None]
+        with autograd.set_grad_enabled(higher):
+            found = autograd.grad([o for o, _ in wanted], self.targets, [g for _, g in wanted], create_graph=higher, allow_unused=True)
+        return list(found)
+
+    def release(self) -> None:
+        self.again = None
 
 
 def checkpoint_sequential(functions: Any, segments: int, input: Any, use_reentrant: bool | None = None, **kwargs: Any) -> Any:
-    """A Sequential, or a list of functions, in `segments` parts, of which all but the last are checkpointed."""
-    parts: Sequence[Callable[..., Any]] = list(functions.children()) if hasattr(functions, "children") else list(functions)
-    size = len(parts) // segments
+    """A Sequential (or list of functions) in `segments` parts, all but the last checkpointed."""
+    steps: Sequence[Any] = list(functions.children()) if hasattr(functions, "children") else list(functions)
+    if not 0 < segments <= len(steps):
+        raise ValueError(f"checkpoint_sequential(): segments must be between 1 and {len(steps)}, but got {segments}")
+    size = len(steps) // segments
 
-    def chain(some: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
+    def part(first: int, last: int) -> Callable[[Any], Any]:
         def run(x: Any) -> Any:
-            for part in some:
-                x = part(x)
+            for step in steps[first:last]:
+                x = step(x)
             return x
 
         return run
 
-    for i in range(segments - 1):
-        input = checkpoint(chain(parts[i * size : (i + 1) * size]), input, use_reentrant=use_reentrant, **kwargs)
-    return chain(parts[size * (segments - 1) :])(input)
+    for n in range(segments - 1):
+        input = checkpoint(part(n * size, (n + 1) * size), input, use_reentrant=use_reentrant, **kwargs)
+    return part((segments - 1) * size, len(steps))(input)
