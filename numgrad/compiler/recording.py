@@ -158,6 +158,7 @@ class Recording:
                 if array is not None and number is not None and recorder.memories[number].kind == "state":
                     self.sites.setdefault(number, (site, array))
         self.constants = recorder.constants(set(self.sites))
+        self.watch.release({id(m.owner) for m in recorder.memories if m.kind == "state"})
 
     def _number(self, recorder: Recorder) -> None:
         """Number memories as steps first name them, so that recordings can be compared."""

@@ -99,7 +99,7 @@ class Variant(Replay):
         return (
             self.watch.changed() is None
             and [t.grad is None for t in tensors] == self.no_grads
-            and list(map(demands, tensors)) == self.require_grads
+            and [t._requires_grad if t._hooks is None is t._accumulate_hooks else demands(t) for t in tensors] == self.require_grads
             and self.sites.follow(self.program.addresses)
             and not any(id(owner_of(a)) in self.sites.owners for a in inputs)
             and not self.watch.settings_changed()

@@ -6,7 +6,9 @@ arguments; a `Watch` holds each together with the place it was found in, so that
 
 from __future__ import annotations
 
+import contextvars
 import functools
+import os
 import sys
 import types
 from collections import deque
@@ -28,6 +30,9 @@ _LIBRARIES = frozenset({"numgrad", "numpy", "numba"})
 _FIXED = frozenset(sys.stdlib_module_names) | _LIBRARIES
 _PACKAGE = str(Path(__file__).parent.parent)
 _LIMIT = 100_000
+#: Bytes up to which the content of an array is compared at each call.
+_SMALL = 1024
+_NUMBERS = "biufc"
 #: A module's own dictionaries: those whose entries count, and all.
 _MEMBERS = ("_parameters", "_buffers", "_modules", "_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 _INTERNAL = frozenset(k for k, v in Module().__dict__.items() if isinstance(v, (dict, set)))
@@ -58,6 +63,9 @@ class Watch:
             for get, key, value, name in self._others:
                 if get(key) is not value:
                     return name
+            for data, content, name in self._contents:
+                if bytes(data) != content:
+                    return name
             return None
         return self._culprit()
 
@@ -84,6 +92,10 @@ class Watch:
             optimizer.write_settings()
         return False
 
+    def release(self, owners: set[int]) -> None:
+        """Arrays that kernels read where they lie may change."""
+        self._contents[:] = [c for c in self._contents if id(c[0]) not in owners]
+
     def reached(self) -> Iterable[Any]:
         """All objects that were found, but for plain values."""
         return self._seen.values()
@@ -102,6 +114,7 @@ class Watch:
         self._lists: list[tuple[Any, list[Any], str]] = []
         self._others: list[tuple[Callable[[str], Any], str, Any, str]] = []  # attributes of classes, and in slots
         self._seen: dict[int, Any] = {}
+        self._contents: list[tuple[Any, bytes, str]] = []  # of small NumPy arrays, whose numbers Python may look at
         self._classes: set[int] = set()
         self._waiting: list[tuple[Any, str]] = [(root, "") for root in roots]
         while self._waiting and len(self._seen) < _LIMIT:
@@ -137,7 +150,12 @@ class Watch:
         elif isinstance(value, type):
             if not _is_fixed(value.__module__):
                 self._class(value, name)
-        elif not isinstance(value, np.ndarray):
+        elif isinstance(value, (np.ndarray, bytearray)):
+            if isinstance(value, bytearray) or (value.nbytes <= _SMALL and value.dtype.kind in _NUMBERS):
+                self._contents.append((value, bytes(value), name))
+        elif isinstance(value, contextvars.ContextVar):
+            self._other(functools.partial(_content_of_context, value), value.name, name)
+        else:
             self._instance(value, name)
 
     def _dictionary(self, where: dict[Any, Any], name: str, keys: Iterable[Any]) -> None:
@@ -219,6 +237,8 @@ class Watch:
             return
         names = {n for part in _codes(code) for n in part.co_names}
         self._words |= names
+        if names & {"environ", "getenv"}:
+            self._waiting.append((os.environ._data, "os.environ"))  # type: ignore[attr-defined]
         for cell_name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             value = _content(cell)
             self._cells.append((cell, value, cell_name))
@@ -236,6 +256,10 @@ def demands(tensor: Tensor) -> Any:
     if tensor._hooks is None and tensor._accumulate_hooks is None:
         return tensor._requires_grad
     return tensor._requires_grad, *(tuple(map(id, (hooks or {}).values())) for hooks in (tensor._hooks, tensor._accumulate_hooks))
+
+
+def _content_of_context(variable: Any, _: str) -> Any:
+    return variable.get(_ABSENT)
 
 
 def _attribute(value: Any, key: str) -> Any:

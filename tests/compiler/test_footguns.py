@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextvars
 import functools
+import os
 import random
 import time
 import types
@@ -140,6 +142,24 @@ def test_objects_as_arguments() -> None:
     run = steady(function, (things[0], make()), (things[1], make()))
     things[0].scale = 11.0
     same(run(things[0], make()), function(things[0], make()))
+
+
+def test_what_python_reads_from_arrays_and_from_its_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMGRAD_TEST_SCALE", "2")
+    array, raw, variable, members = np.array([2.0, 3.0]), bytearray(b"\x02"), contextvars.ContextVar("variable", default=2.0), {1}
+
+    def function(x: Any) -> Any:
+        return x * float(array[0]) * raw[0] * variable.get() * len(members) * float(os.environ["NUMGRAD_TEST_SCALE"])
+
+    run = steady(function, (make(),))
+    changes = (
+        lambda: array.__setitem__(0, 5.0), lambda: raw.__setitem__(0, 7), lambda: variable.set(3.0), lambda: members.add(2),
+        lambda: monkeypatch.setenv("NUMGRAD_TEST_SCALE", "9"),
+    )  # fmt: skip
+    for change in changes:
+        change()
+        same(run(make()), function(make()))
+        same(run(make()), function(make()))
 
 
 def test_functions_that_are_replaced() -> None:
