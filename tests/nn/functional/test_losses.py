@@ -294,7 +294,6 @@ def z(*shape):
     (lambda: F.multi_margin_loss(z(2, 3), numgrad.tensor([0, 1, 2])), RuntimeError),
     (lambda: F.multilabel_margin_loss(z(2, 3), numgrad.tensor([[0, 1, 3], [0, 0, 0]])), RuntimeError),
     (lambda: nn.TripletMarginLoss(margin=0), ValueError), (lambda: nn.MultiMarginLoss(p=3), ValueError),
-    (lambda: F.ctc_loss(z(1), z(1), z(1), z(1)), NotImplementedError),
 ])  # fmt: skip
 def test_bad_arguments_are_refused(call, error):
     with pytest.raises(error):
