@@ -46,12 +46,8 @@ def {name}(result, {operands}):
         tile(result, {operands}, t * {tile}, min(result.size, (t + 1) * {tile}))
 '''
 
-_STRIDED = '''"""{title}"""
-
-
-@device
-def tile(result, {operands}, shape, strides, cut, unit):
-    last = shape.size - 1
+#: How a unit of a strided kernel finds its rows: its place among planes, rows and columns, cut as `cut` says.
+ROWS = '''    last = shape.size - 1
     across, down = (shape[last] + cut[2] - 1) // cut[2], (shape[last - 1] + cut[1] - 1) // cut[1]
     block = unit // across
     first = (unit - block * across) * cut[2]
@@ -62,7 +58,17 @@ def tile(result, {operands}, shape, strides, cut, unit):
     for plane in range(group * cut[0], min(cut[3], (group + 1) * cut[0])):
         {starts}
         for r in range(rows):
-            {rows}
+'''
+
+_STRIDED = (
+    '''"""{title}"""
+
+
+@device
+def tile(result, {operands}, shape, strides, cut, unit):
+'''
+    + ROWS
+    + '''            {rows}
             for j in range(count):
                 {loads}
                 {store} = R({expression})
@@ -74,6 +80,7 @@ def {name}(result, {operands}, shape, strides, cut, units):
     for unit in prange(units):
         tile(result, {operands}, shape, strides, cut, unit)
 '''
+)
 
 
 @device

@@ -12,7 +12,7 @@ import llvmlite.binding as llvm
 import numpy as np
 
 from . import formula
-from .codegen import _ALONG, TILE, _filled, load
+from .codegen import _ALONG, ROWS, TILE, _filled, load
 from .kernel import Kernel
 
 # A loop over many arrays is vectorised if they are seen not to overlap when it starts; LLVM gives up at 8 comparisons.
@@ -50,23 +50,15 @@ def {name}({operands}):
         tile({operands}, t * {tile}, min({first}.size, (t + 1) * {tile}))
 '''
 
-_STRIDED = '''"""{title}"""
+_STRIDED = (
+    '''"""{title}"""
 
 
 @device
 def tile({operands}, shape, strides, cut, unit):
-    last = shape.size - 1
-    across, down = (shape[last] + cut[2] - 1) // cut[2], (shape[last - 1] + cut[1] - 1) // cut[1]
-    block = unit // across
-    first = (unit - block * across) * cut[2]
-    group = block // down
-    top = (block - group * down) * cut[1]
-    count, rows = min(shape[last] - first, cut[2]), min(shape[last - 1] - top, cut[1])
-    {steps}
-    for plane in range(group * cut[0], min(cut[3], (group + 1) * cut[0])):
-        {starts}
-        for r in range(rows):
-            {heads}
+'''
+    + ROWS
+    + '''            {heads}
             for j in range(count):
                 {loads}
                 {body}
@@ -79,6 +71,7 @@ def {name}({operands}, shape, strides, cut, units):
     for unit in prange(units):
         tile({operands}, shape, strides, cut, unit)
 '''
+)
 
 
 def fused(statements: Sequence[Statement], stores: Sequence[int], inputs: int, layouts: str) -> Kernel:
