@@ -36,8 +36,9 @@ def _transpose_region(scratch, at, x, at_x, g, chunk):  # type: ignore[no-untype
     height, width, lines, line, channels = g[SIZE + 1], g[SIZE + 2], g[REGION + 1], g[REGION + 2], g[CHANNELS]
     top, bottom, left = max(0, -y), min(lines, height - y), max(0, -x0)
     columns = min(line, width - x0) - left
-    for i in range(g[REGION_SIZE]):
-        scratch[at + i] = 0
+    region = scratch[at : at + g[REGION_SIZE]]
+    for i in range(region.size):
+        region[i] = 0
     for k in range(max(0, -z), min(g[REGION], g[SIZE] - z)):
         to, source = at + (k * lines * line + left) * channels, at_x + ((z + k) * height + y) * width + x0 + left
         if columns == width == line:  # whole lines follow one another

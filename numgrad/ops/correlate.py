@@ -92,8 +92,9 @@ def copy_region(scratch, at, x, at_x, g, chunk):  # type: ignore[no-untyped-def]
     height, width, lines, line = g[SIZE + 1], g[SIZE + 2], g[REGION + 1], g[REGION + 2]
     top, left = max(0, -y), max(0, -x0)
     rows, columns = min(lines, height - y) - top, min(line, width - x0) - left
-    for i in range(g[CHANNELS] * g[PLANE]):
-        scratch[at + i] = 0
+    region = scratch[at : at + g[CHANNELS] * g[PLANE]]
+    for i in range(region.size):
+        region[i] = 0
     for channel in range(g[CHANNELS]):
         for k in range(max(0, -z), min(g[REGION], g[SIZE] - z)):
             to = at + channel * g[PLANE] + (k * lines + top) * line + left
