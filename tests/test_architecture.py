@@ -35,6 +35,7 @@ OPTIONAL = {
     "safetensors",
     "mpmath",
     "mpi4py",
+    "tensorboard",
 }
 
 
@@ -119,6 +120,7 @@ ON_THE_HOST = (
     "testing/",
     "vision/",
     "utils/data/",
+    "utils/tensorboard/",
     "serialization",
     "printing.py",
     "metrics.py",
