@@ -35,7 +35,8 @@ GRAIN = 131_072
 
 # numpy error model: a division by zero gives inf or nan; the default model raises, and is 7x slower for the check.
 # contract: a * b + c may become one fused multiply-add. Nothing more by default: reordering is asked for where it is safe.
-_OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
+# No reference counting: kernels make no arrays, and every view of a row would cost two atomic additions, which threads share.
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False}
 _CONTRACT = frozenset({"contract"})
 
 
