@@ -7,12 +7,12 @@ no counting.
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Any
 
 from .grad_mode import (
     detect_anomaly,
@@ -26,6 +26,7 @@ from .grad_mode import (
     set_grad_enabled,
 )
 from .jit.memory import owns
+from .kinds import Kind, learn
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -38,22 +39,16 @@ __all__ = [
 _sequence = itertools.count(1).__next__
 
 
-class Edge(NamedTuple):
-    """Where the gradient of one input goes: a node's output, or a leaf; with the shape and dtype it must have there."""
-
-    target: Any
-    index: int  # type: ignore[assignment]
-    shape: tuple[int, ...]
-    dtype: Any
+#: Where the gradient of one input goes, a node's output or a leaf, and what it must be there: (target, index, kind), of which
+#: only the kind's shape and dtype count.
+Edge = tuple[Any, int, Kind]
 
 
 def edge(tensor: Tensor) -> Edge:
     """The edge to where a tensor that requires grad came from."""
-    data, node = tensor._data, tensor._node
-    return _new(Edge, (tensor if node is None else node, tensor._index, data.shape, data.dtype))
+    node = tensor._node
+    return tensor if node is None else node, tensor._index, tensor._kind or learn(tensor)
 
-
-_new = tuple.__new__  # Edge(...) without a Python frame of its own
 
 #: `outputs` of a node with one output, of which nothing is asked.
 SINGLE: Sequence[Any] = (None,)
@@ -83,7 +78,7 @@ class Node:
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """The nodes this one's gradients go to, as PyTorch lists them."""
-        return tuple((None, 0) if e is None else (_as_function(e.target), e.index) for e in self.edges)
+        return tuple((None, 0) if e is None else (_as_function(e[0]), e[1]) for e in self.edges)
 
     def gradients(self, grads: list[Any]) -> Sequence[Any]:
         """The gradient for each edge, given one for each output (None: zero)."""
@@ -125,43 +120,43 @@ class _Walk:
         self.wanted, self.allowed, self.create_graph = wanted, allowed, create_graph
         self.captured: dict[int, Any] = {}
 
-    def send(self, e: Edge, grad: Any) -> None:
-        """Add a gradient to what has arrived at a node's output or at a leaf."""
-        target, index, _, _ = e
-        if self.allowed is not None and id(target) not in self.allowed:
-            return
-        if isinstance(target, Node):
-            key = target.sequence
-            found = self.nodes.get(key)
-            if found is None:
-                found = self.nodes[key] = (target, [None] * len(target.outputs))
-                heapq.heappush(self.heap, -key)
-        else:
-            key = id(target)
-            found = self.leaves.get(key)
-            if found is None:
-                found = self.leaves[key] = (target, [None])
-        slots = found[1]
-        slots[index] = grad if slots[index] is None else slots[index] + grad
+    def send(self, edges: Sequence[Edge | None], received: Sequence[Any]) -> None:
+        """Add gradients to what has arrived at nodes' outputs and at leaves."""
+        nodes, leaves, allowed = self.nodes, self.leaves, self.allowed
+        for e, grad in zip(edges, received, strict=True):
+            if e is None or grad is None:
+                continue
+            target, index, _ = e
+            if allowed is not None and id(target) not in allowed:
+                continue
+            if isinstance(target, Node):
+                key = target.sequence
+                found = nodes.get(key)
+                if found is None:
+                    found = nodes[key] = (target, [None] * len(target.outputs))
+                    heappush(self.heap, -key)
+            else:
+                key = id(target)
+                found = leaves.get(key)
+                if found is None:
+                    found = leaves[key] = (target, [None])
+            slots = found[1]
+            slots[index] = grad if slots[index] is None else slots[index] + grad
 
     def run(self, retain_graph: bool) -> None:
-        heap, nodes, send, allowed = self.heap, self.nodes, self.send, self.allowed
+        heap, nodes, send, allowed, anomaly = self.heap, self.nodes, self.send, self.allowed, mode.anomaly
         while heap:
-            node, grads = nodes.pop(-heapq.heappop(heap))
+            node, grads = nodes.pop(-heappop(heap))
             if node.hooks is not None:
                 self._hooks(node.hooks, grads)
             if self.wanted is not None:
                 self._capture(node, grads)
-                if not any(e is not None and id(e.target) in allowed for e in node.edges):  # type: ignore[operator]
+                if not any(e is not None and id(e[0]) in allowed for e in node.edges):  # type: ignore[operator]
                     continue
-            received = _with_trace(node, grads) if mode.anomaly else node.gradients(grads)
-            for e, grad in zip(node.edges, received, strict=True):
-                if e is not None and grad is not None:
-                    send(e, grad)
+            send(node.edges, _with_trace(node, grads) if anomaly else node.gradients(grads))
             if not retain_graph:
                 node.release()
-            del grads, received
-            grad = None  # what a leaf gets must have no other owner
+            del grads  # what a leaf gets must have no other owner
         for leaf, grads in self.leaves.values():
             if leaf._hooks is not None:
                 self._hooks(leaf._hooks, grads)
@@ -212,7 +207,7 @@ def _accumulate(leaf: Tensor, grads: list[Any], create_graph: bool) -> None:
         if create_graph:
             leaf.grad = before + grad
         else:
-            before.add_(grad)
+            before += grad
     elif create_graph:
         leaf.grad = grad
     else:
@@ -234,11 +229,11 @@ def _reachable(roots: Iterable[Any], wanted: set[int]) -> set[int]:
             seen.add(id(target))
             order.append(target)
             if isinstance(target, Node):
-                waiting += [e.target for e in target.edges if e is not None]
+                waiting += [e[0] for e in target.edges if e is not None]
     useful = set(wanted)
     order.sort(key=lambda t: t.sequence if isinstance(t, Node) else 0)
     for target in order:
-        if isinstance(target, Node) and any(e is not None and id(e.target) in useful for e in target.edges):
+        if isinstance(target, Node) and any(e is not None and id(e[0]) in useful for e in target.edges):
             useful.add(id(target))
     return useful
 
@@ -262,13 +257,12 @@ def _run(tensors: Sequence[Tensor], grads: Sequence[Any], wanted: Any, retain_gr
         raise RuntimeError(f"got {len(tensors)} tensors and {len(grads)} gradients")
     first = [_first_gradient(t, g, what) for t, g in zip(tensors, grads, strict=True)]
     edges = [edge_of(t) for t in tensors]
-    allowed = None if wanted is None else _reachable([e.target for e in edges], {key for key, _ in wanted})
+    allowed = None if wanted is None else _reachable([e[0] for e in edges], {key for key, _ in wanted})
     walk = _Walk(wanted, allowed, create_graph)
     before, mode.enabled = mode.enabled, bool(create_graph)
     try:
-        first.reverse()
-        for e in edges:
-            walk.send(e, first.pop())
+        walk.send(edges, first)
+        del first
         walk.run(create_graph if retain_graph is None else retain_graph)
     finally:
         mode.enabled = before
@@ -316,7 +310,7 @@ def grad(
             raise RuntimeError("One of the differentiated Tensors does not require grad")
     edges = [edge_of(t) for t in inputs]
     first: dict[tuple[int, int], int] = {}
-    places = [first.setdefault((id(e.target), e.index), i) for i, e in enumerate(edges)]
+    places = [first.setdefault((id(e[0]), e[1]), i) for i, e in enumerate(edges)]
     captured = _run(outputs, grads, first, retain_graph, create_graph, "outputs").captured
     found = [captured.get(place) for place in places]
     for i, tensor in enumerate(inputs):

@@ -44,14 +44,14 @@ class _Leaves:
         """Whether some output also depends on a tensor that requires grad and is not one of these."""
         own = {id(t) for t in self.tensors} | {id(t.grad_fn) for t in self.tensors if t.grad_fn is not None}
         outside = any(t.grad_fn is not None for t in self.tensors)  # then they come from somewhere themselves
-        waiting, seen = [autograd.edge_of(o).target for o in outputs if o.requires_grad], set()
+        waiting, seen = [autograd.edge_of(o)[0] for o in outputs if o.requires_grad], set()
         while waiting and not outside:
             target = waiting.pop()
             if id(target) in seen or id(target) in own:
                 continue
             seen.add(id(target))
             if isinstance(target, Node):
-                waiting += [e.target for e in target.edges if e is not None]
+                waiting += [e[0] for e in target.edges if e is not None]
             outside = not isinstance(target, Node)
         return outside
 

@@ -11,7 +11,7 @@ import numpy as np
 from . import autograd
 from .autograd import Node, edge_of, mode
 from .ops.inplace import check_overwrite, settle
-from .ops.record import check_version
+from .ops.tape import check_version
 from .tensor import Tensor, wrap
 
 
@@ -99,8 +99,8 @@ class _FunctionNode(Node):
         if len(received) != len(self.edges):
             raise RuntimeError(f"function {self.name()} returned an incorrect number of gradients (expected {len(self.edges)}, got {len(received)})")
         for i, (grad, e) in enumerate(zip(received, self.edges, strict=True)):
-            if grad is not None and e is not None and tuple(grad.shape) != e.shape:
-                raise RuntimeError(f"Function {self.name()} returned an invalid gradient at index {i} - got {list(grad.shape)} but expected shape compatible with {list(e.shape)}")
+            if grad is not None and e is not None and tuple(grad.shape) != e[2].shape:
+                raise RuntimeError(f"Function {self.name()} returned an invalid gradient at index {i} - got {list(grad.shape)} but expected shape compatible with {list(e[2].shape)}")
         return list(received)
 
     def release(self) -> None:

@@ -108,7 +108,7 @@ def _new_tensor(self: Tensor, data: Any, dtype: Any = None, device: Any = None, 
 
 def _set_data(self: Tensor, source: Tensor) -> Tensor:
     """Make this tensor use the memory of another."""
-    self._data = source._data
+    self._data, self._kind = source._data, source._kind
     self.bump()
     return self
 
@@ -121,7 +121,7 @@ def _resize(self: Tensor, *size: Any) -> Tensor:
     kept = min(old.size, new.size)
     if kept:
         ops.elementwise.copy_into(new.reshape(-1)[:kept], old[:kept])
-    self._data = new
+    self._data, self._kind = new, None
     self.bump()
     return self
 

@@ -25,9 +25,10 @@ class Tensor(Attached):
     `Tensor(sizes...)` is uninitialised, `Tensor(data)` copies a list or array as the default dtype; prefer `numgrad.tensor`.
     """
 
-    _data: np.ndarray
+    _data: np.ndarray  # whoever sets it anew sets _kind with it
     # Rare fields are class attributes until set, so that a result costs one allocation and one store.
     grad: Any = None
+    _kind: Any = None  # see `numgrad.kinds`; None: not asked yet
     _requires_grad: bool = False
     _node: Any = None  # where on the tape it comes from, as output number _index
     _index: int = 0
@@ -47,7 +48,7 @@ class Tensor(Attached):
         from .ops import creation
 
         dtypes.check_device(device)
-        self._data = creation.legacy(args)
+        self._data, self._kind = creation.legacy(args), None
 
     # --- what it is ---
 
@@ -220,7 +221,7 @@ class Tensor(Attached):
     def data(self, value: Tensor) -> None:
         if not isinstance(value, Tensor):
             raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
-        self._data = value._data
+        self._data, self._kind = value._data, value._kind
 
     def retain_grad(self) -> None:
         """Keep `.grad` for a tensor that is not a leaf."""

@@ -268,3 +268,12 @@ def test_readme_names_what_exists() -> None:
         assert all(re.search(rf"^{e} = \[", declared, re.MULTILINE) for e in extra.split(",")), (
             f"README installs the extra {extra}"
         )
+
+
+def test_memory_changes_with_its_kind() -> None:
+    """A tensor that gets other memory must not keep the kind of what it had: plans would be run on memory they do not fit."""
+    fresh = r"(result|output)\._data\b"  # of a tensor made on the line before
+    for path in FILES:
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            if re.match(r"\s+[\w.]+\._data\b[^=()]* = ", line) and not re.search(fresh, line):
+                assert "_kind" in line, f"{name_of(path)}:{number} sets _data, but not _kind: {line.strip()}"

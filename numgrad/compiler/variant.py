@@ -229,7 +229,7 @@ class _Made:
 
     def settle(self) -> None:
         if not self.site.of_grad:
-            self.site.tensor._data = self.array
+            self.site.tensor._data, self.site.tensor._kind = self.array, None
         elif self.site.tensor.grad is not self.tensor:
             self.site.tensor.grad = self.tensor
 

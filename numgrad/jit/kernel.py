@@ -22,7 +22,8 @@ from .borrow import borrowing, is_safe, plain, span
 from .cache import DiskCache, fingerprint
 
 __all__ = [
-    "DISABLED", "Kernel", "Observer", "device", "empty", "kernel", "launch", "launch_flat", "observe", "observed", "prange", "read", "verify",
+    "DISABLED", "Kernel", "Observer", "device", "empty", "kernel", "launch", "launch_flat", "maker", "observe", "observed", "observers", "prange",
+    "read", "verify",
     "zeros",
 ]  # fmt: skip
 
@@ -178,7 +179,8 @@ class Observer:
         """A program has run: its steps, the lines of code they stand for, and the time (ns) before each and after the last."""
 
 
-_observers: list[Observer] = []
+#: Those who are told, see `observe`. Where nobody is, what is known ahead may go straight to an entry or to `maker`'s function.
+observers: list[Observer] = []
 
 
 def launch(kernel: Kernel, out: np.ndarray, *args: Any, work: int | None = None) -> None:
@@ -188,7 +190,7 @@ def launch(kernel: Kernel, out: np.ndarray, *args: Any, work: int | None = None)
     with one thread, in a forked child, and where another Python thread holds a pool that only one may use.
     """
     large = (out.size if work is None else work) >= GRAIN
-    if _observers:
+    if observers:
         _launch_observed(kernel, large, (out, *args))
         return
     if not large or not threads.acquire():
@@ -202,7 +204,7 @@ def launch(kernel: Kernel, out: np.ndarray, *args: Any, work: int | None = None)
 
 def _launch_observed(kernel: Kernel, large: bool, args: tuple[Any, ...], entry: Callable[..., None] | None = None) -> None:
     """`launch` with everybody told before and after; `entry` is called with the same, should it be given."""
-    for observer in _observers:
+    for observer in observers:
         observer.launched(kernel, large, args)
     if large and threads.acquire():
         try:
@@ -211,7 +213,7 @@ def _launch_observed(kernel: Kernel, large: bool, args: tuple[Any, ...], entry: 
             threads.release()
     else:
         (entry or kernel.serial)(*args)
-    for observer in _observers:
+    for observer in observers:
         observer.finished(kernel)
 
 
@@ -224,7 +226,7 @@ def launch_flat(
     `entry` is what `kernel.entry` gave, if it is known that the work is small: then the launch costs little more than the kernel.
     """
     large = work >= GRAIN
-    if _observers:
+    if observers:
         flat = [flatten(a) for a in arrays]
         _launch_observed(kernel, large, (*flat, *rest), lambda *_: kernel.entry(arrays, rest)(*arrays, *rest))
         return
@@ -242,21 +244,21 @@ def launch_flat(
 @contextlib.contextmanager
 def observe(observer: Observer) -> Iterator[Observer]:
     """Tell `observer` what happens inside the block, on any thread."""
-    _observers.append(observer)
+    observers.append(observer)
     try:
         yield observer
     finally:
-        _observers.remove(observer)
+        observers.remove(observer)
 
 
 def observed() -> bool:
     """Whether somebody is told of launches: then optional looks at values are better left out."""
-    return bool(_observers)
+    return bool(observers)
 
 
 def read(array: np.ndarray) -> np.ndarray:
     """The array, for Python to look at its values: the only way values leave kernels, so that a recorder knows."""
-    for observer in _observers:
+    for observer in observers:
         observer.was_read(array)
     return array
 
@@ -268,21 +270,26 @@ def verify(report: np.ndarray, refuse: Callable[..., None], *arrays: np.ndarray)
     """
     if report.item() != -1 if report.size == 1 else (report != -1).any():
         refuse(report, *arrays)
-    for observer in _observers:
+    for observer in observers:
         observer.verified(report, refuse, arrays)
 
 
 def empty(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
     """Uninitialised memory for a result: the only way results get memory."""
     array = memory.empty(shape, dtype)
-    for observer in _observers:
+    for observer in observers:
         observer.allocated(array, False)
     return array
+
+
+def maker(shape: tuple[int, ...], dtype: np.dtype) -> Callable[..., np.ndarray]:
+    """What `empty` calls for arrays of this size."""
+    return np.empty if memory.is_small(shape, dtype) else memory.empty
 
 
 def zeros(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
     """Zeroed memory for a result."""
     array = memory.zeros(shape, dtype)
-    for observer in _observers:
+    for observer in observers:
         observer.allocated(array, True)
     return array

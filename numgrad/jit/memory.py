@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["LARGE", "empty", "owns", "pool", "zeros"]
+__all__ = ["LARGE", "empty", "is_small", "owns", "pool", "zeros"]
 
 #: Bytes from which an array comes from the pool.
 LARGE = 1 << 18
@@ -128,6 +128,11 @@ def empty(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
     if count < _FEW or (length := count * np.dtype(dtype).itemsize) < LARGE:
         return np.empty(shape, dtype)
     return np.ndarray(shape, dtype, pool.block(length))
+
+
+def is_small(shape: tuple[int, ...], dtype: np.dtype) -> bool:
+    """Whether the C library makes arrays of this size."""
+    return math.prod(shape) * dtype.itemsize < LARGE
 
 
 def zeros(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:

@@ -20,7 +20,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
 from . import threads
-from .kernel import DISABLED, Kernel, _observers
+from .kernel import DISABLED, Kernel, observers
 
 __all__ = ["Call", "Fill", "Place", "Program", "Verify", "signature_of"]
 
@@ -92,7 +92,7 @@ class Program:
 
     def run(self) -> int:
         """Run all; the number of the step whose report stopped it, or -1."""
-        if _observers:
+        if observers:
             return self._run_observed()
         if DISABLED:
             return self._interpret()
@@ -121,7 +121,7 @@ class Program:
         finally:
             if pooled:
                 threads.release()
-        for observer in _observers:
+        for observer in observers:
             observer.replayed(self.steps, self.lines, times)
         return stopped
 

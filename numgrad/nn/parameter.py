@@ -42,7 +42,7 @@ def _take(tensor: Tensor, data: Tensor | None, requires_grad: bool) -> None:
         data = numgrad.empty(0)
     if not isinstance(data, Tensor):
         raise TypeError(f"{type(tensor).__name__}(): data must be a Tensor, got {type(data).__name__}")
-    tensor._data = data._data
+    tensor._data, tensor._kind = data._data, data._kind
     tensor._counter = data.version_counter()
     if requires_grad:
         tensor.requires_grad = True
@@ -60,7 +60,8 @@ class _Uninitialized:
 
     def materialize(self, shape: Any, device: Any = None, dtype: Any = None) -> None:
         """Get a shape and undefined values, and become an ordinary parameter or buffer."""
-        self._data = numgrad.empty(shape, device=device, dtype=self.dtype if dtype is None else dtype)._data
+        made = numgrad.empty(shape, device=device, dtype=self.dtype if dtype is None else dtype)
+        self._data, self._kind = made._data, made._kind
         self.__class__ = self._becomes
 
     def __repr__(self, **options: Any) -> str:

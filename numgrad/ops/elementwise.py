@@ -14,8 +14,9 @@ import numpy as np
 from .. import dtypes
 from ..autograd import mode
 from ..dtypes import BOOL, scalar_name
-from ..jit import GRAIN, Kernel, codegen, empty, formula, launch, launch_flat
+from ..jit import GRAIN, Kernel, codegen, empty, formula, launch, launch_flat, maker, observers
 from ..jit import span as span  # ops import it from here
+from ..kinds import kind_of, learn
 from ..tensor import Tensor, wrap
 from .record import MISSING, REGISTRY, Op, check_cast, register
 from .walk import LETTERS, in_place, lay_out, walk
@@ -37,11 +38,13 @@ _BYTE = np.dtype(np.uint8)
 class _Plan:
     """What a call of a formula needs: worked out once for each combination of dtypes, shapes and strides."""
 
-    __slots__ = ("compute", "differentiable", "entry", "geometry", "kernel", "numbers", "result", "shape", "work")
+    __slots__ = ("compute", "differentiable", "entry", "geometry", "kernel", "kind", "make", "numbers", "result", "shape", "work")
 
     def __init__(self, compute: np.dtype, result: np.dtype, shape: tuple[int, ...], kernel: Kernel, geometry: tuple[Any, ...]):
         self.compute, self.result, self.shape, self.kernel, self.geometry = compute, result, shape, kernel, geometry
-        self.entry: Any = None
+        self.entry: Any = None  # the serial form, where the work is small
+        self.kind: Any = None  # of a new result, once there was one
+        self.make = maker(shape, result)
         self.differentiable, self.numbers, self.work = False, False, 0
 
 
@@ -93,23 +96,31 @@ class Pointwise(Op):
         if kwargs or len(args) != self.arity:
             args = self.bind(args, kwargs)
         tracked, operands, key = False, [], []
-        for a in args:  # `unwrap` and `key_of` in one loop
+        for a in args:  # `unwrap` and the key of the plan in one loop
             if isinstance(a, Tensor):
                 if a._base is not None and a._epoch != a._base._epoch:
                     a.catch_up()
                 if a._requires_grad:
                     tracked = True
-                a = a._data
-                key += a.dtype, a.shape, a.strides
-            elif type(a) is np.ndarray:
-                key += a.dtype, a.shape, a.strides
+                key.append(a._kind or learn(a))
+                operands.append(a._data)
             else:
-                key.append(type(a))
-            operands.append(a)
+                key.append(kind_of(a) if type(a) is np.ndarray else type(a))
+                operands.append(a)
         plan = self.plans.get(tuple(key)) or self._plan(tuple(key), operands)
         result = object.__new__(Tensor)
-        result._data = y = empty(plan.shape, plan.result)
-        self._run(plan, y, operands)
+        if plan.entry is None or observers:
+            result._data = y = empty(plan.shape, plan.result)
+            self._run(plan, y, operands)
+        else:
+            if plan.numbers:
+                operands = [o if type(o) is np.ndarray else scalar(o, plan.compute) for o in operands]
+            result._data = y = plan.make(plan.shape, plan.result)
+            plan.entry(y, *operands, *plan.geometry)
+        if plan.kind is None:
+            plan.kind = learn(result)
+        else:
+            result._kind = plan.kind
         if tracked and plan.differentiable and mode.enabled:
             self.record(args, [result])
         return result
@@ -136,6 +147,31 @@ class Pointwise(Op):
     def into(self, out: np.ndarray, *rest: Any) -> None:  # type: ignore[override]
         """Compute with `out` as first operand and as result."""
         self.compute(out, *rest, out=out)
+
+    def overwrite(self, target: Tensor, args: tuple[Any, ...]) -> None:
+        """Compute into the memory of `target`, which is the first of `args`, too."""
+        out, key, operands = target._data, [target._kind or learn(target)], []
+        for a in args:
+            if isinstance(a, Tensor):
+                data = a._data
+                if data is out:
+                    key.append(True)
+                elif (data.base is None and out.base is None) or not np.may_share_memory(data, out):
+                    key.append(a._kind or learn(a))
+                else:
+                    data = _apart(data, out)
+                    key.append(kind_of(data))
+                operands.append(data)
+            else:
+                key.append(type(a))
+                operands.append(a)
+        plan = self.plans.get(tuple(key)) or self._plan(tuple(key), operands, out)
+        if plan.entry is None or observers:
+            self._run(plan, out, operands)
+            return
+        if plan.numbers:
+            operands = [o if type(o) is np.ndarray else scalar(o, plan.compute) for o in operands]
+        plan.entry(out, *operands, *plan.geometry)
 
     def _plan(self, key: tuple[Any, ...], operands: Sequence[Any], out: np.ndarray | None = None) -> _Plan:
         """The plan of a call; `key` has what matters of each operand: dtype, shape and strides, or the type of a number."""
@@ -262,7 +298,9 @@ def copy_into(out: np.ndarray, source: Any) -> None:
 
 def filled(shape: tuple[int, ...], dtype: np.dtype, value: Any) -> Tensor:
     """A new tensor with one value everywhere."""
-    return wrap(_copy.compute(value, out=empty(shape, dtype)))
+    result = wrap(empty(shape, dtype))
+    _copy.overwrite(result, (value,))
+    return result
 
 
 def copied(source: np.ndarray, dtype: np.dtype | None = None) -> np.ndarray:

@@ -11,9 +11,11 @@ import numpy as np
 from .. import autograd
 from ..autograd import mode
 from ..jit import zeros
+from ..kinds import learn
 from ..tensor import Tensor, wrap
 from .elementwise import copied, copy_into
-from .record import REGISTRY, Op, check_cast, unwrap
+from .record import REGISTRY, Op, check_cast
+from .tape import requires_grad
 
 
 class InPlace:
@@ -36,14 +38,14 @@ class InPlace:
         full = (target, *args)
         if kwargs or len(full) != of.arity:
             full = of.bind(full, kwargs)
-        arrays, tracked = unwrap(full)
-        tracked = tracked and mode.enabled
+        tracked = mode.enabled and requires_grad(full)
         check_writeable(target)
         if tracked:
             check_overwrite(target)
             result = self._record(target, full)
-        write(of, arrays, target._data)
-        target.bump()
+        of.overwrite(target, full)
+        counter = target._counter or target.version_counter()
+        counter[0] += 1
         if tracked and result._node is not None:
             result._node.keep_results([result])
             settle(target, result)
@@ -99,18 +101,6 @@ def replica(tensor: Tensor, data: np.ndarray) -> Tensor:
     return result
 
 
-def write(of: Op, arrays: list[Any], out: np.ndarray) -> None:
-    """Compute an op into existing memory."""
-    if of.into is not None:
-        of.into(out, *arrays[1:])
-        return
-    result = of.forward(*arrays)
-    if result.shape != out.shape:
-        raise RuntimeError(f"output with shape {list(out.shape)} doesn't match the broadcast shape {list(result.shape)}")
-    check_cast(result.dtype, out.dtype)
-    copy_into(out, result)
-
-
 def check_overwrite(target: Tensor) -> None:
     """Leaves that require grad, and views of them, may not be overwritten while recording."""
     if target._requires_grad and target._node is None:
@@ -122,13 +112,12 @@ def check_overwrite(target: Tensor) -> None:
 
 def check_writeable(target: Tensor) -> None:
     """RuntimeError where one element stands for several (an expanded view), or the memory is read-only."""
-    data = target._data
-    if 0 in data.strides and data.size and any(s == 0 and n > 1 for s, n in zip(data.strides, data.shape, strict=True)):
+    if (target._kind or learn(target)).repeats:
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
             "Please clone() the tensor before performing the operation."
         )
-    if not data.flags.writeable:
+    if not target._data.flags.writeable:
         raise RuntimeError("cannot write in place: the tensor shares the memory of a read-only NumPy array; use .clone() first")
 
 

@@ -6,7 +6,6 @@ tested by `tests/test_ops.py` and benchmarked by `perf`; there is no second list
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable, Sequence
 from types import MethodType
@@ -14,15 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import SINGLE, Edge, Node, edge, mode
+from ..autograd import mode
 from ..dtypes import scalar_name
-from ..jit import zeros
 from ..tensor import Tensor, wrap
-
-REGISTRY: dict[str, Op] = {}
-
-#: Stands for "no gradient was written": backward through the op raises and says so. `None` means there is none, on purpose.
-MISSING: Any = type("Missing", (), {"__repr__": lambda self: "<missing gradient>"})()
+from .tape import MISSING, REGISTRY, OpNode, Plan, unwrap
+from .tape import rule_arguments as rule_arguments  # tests import it from here
 
 
 class Op:
@@ -124,6 +119,18 @@ class Op:
                 if index:
                     output._index = index
 
+    def overwrite(self, target: Tensor, args: tuple[Any, ...]) -> None:
+        """Compute into the memory of `target`, which is the first of `args`, too."""
+        arrays, out = unwrap(args)[0], target._data
+        if self.into is not None:
+            self.into(out, *arrays[1:])
+            return
+        result = self.forward(*arrays)
+        if result.shape != out.shape:
+            raise RuntimeError(f"output with shape {list(out.shape)} doesn't match the broadcast shape {list(result.shape)}")
+        check_cast(result.dtype, out.dtype)
+        REGISTRY["copy"].into(out, result, False)
+
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else MethodType(self, instance)
 
@@ -156,211 +163,6 @@ def parameters_of(function: Callable[..., Any]) -> tuple[list[str], list[Any]]:
     bound = hasattr(function, "__self__")  # then the first is the object itself
     kept = [i for i, n in enumerate(names) if n != "out" and not (bound and i == 0)]
     return [names[i] for i in kept], [defaults[i] for i in kept]
-
-
-class Plan:
-    """What backward computes for one pattern of inputs, and what of a call must be kept for it.
-
-    A pattern tells of each argument whether it needs a gradient: None if it is no tensor, a tuple for a sequence of them.
-    `reads` and `shapes` are the parameters that rules ask for, themselves or their shapes, and `results` says if they ask for y.
-    """
-
-    def __init__(self, op: Op, pattern: tuple[Any, ...]):
-        self.op, self.pattern = op, pattern
-        self.needs = tuple(any(p) if type(p) is tuple else bool(p) for p in pattern)
-        #: edges a parameter: one for a tensor, several for a sequence of tensors
-        self.counts = [len(p) if type(p) is tuple else int(p is not None) for p in pattern]
-        self.whole = callable(op.vjp)  # one rule for all
-        rules = () if op.vjp is MISSING else (op.vjp,) if self.whole else op.rules(len(pattern))
-        wanted = (True,) if self.whole else self.needs
-        self.rules = [r if n else None for r, n in zip(rules, wanted, strict=False)]
-        asked = {name for rule in self.rules if rule is not None for name in rule_arguments(rule)}
-        for name in asked - {"g", "y", "needs", *op.parameters, *(p + "_shape" for p in op.parameters)}:
-            raise TypeError(f"the gradient of '{op.name}' asks for '{name}', which is not one of g, y, needs, {op.parameters}")
-        self.reads = tuple(i for i, p in enumerate(op.parameters) if p in asked)
-        self.shapes = tuple(i for i, p in enumerate(op.parameters) if p + "_shape" in asked and p + "_shape" not in op.parameters)
-        self.results = "y" in asked
-
-    @functools.cached_property
-    def apply(self) -> Callable[..., tuple[Any, ...]]:
-        """A function of g, y and what was kept that gives a gradient for each edge: the rules, called as Python would write it."""
-        op = self.op
-        if op.vjp is MISSING:
-            raise NotImplementedError(f"the gradient of '{op.name}' is not implemented in numgrad")
-        names = [op.parameters[i] for i in self.reads] + [op.parameters[i] + "_shape" for i in self.shapes]
-        source = {n: f"kept[{i}]" for i, n in enumerate(names)} | {"g": "g", "y": "y", "needs": "needs"}
-        calls = []
-        for i, rule in enumerate(self.rules):
-            given = "None" if rule is None else ", ".join(source[n] for n in rule_arguments(rule))
-            calls.append(given if rule is None or getattr(rule, "identity", False) else f"rules[{i}]({given})")
-        scope = {"rules": [getattr(r, "op", r) for r in self.rules], "needs": self.needs, "spread": self._spread}
-        plain = not self.whole and all(type(p) is not tuple for p in self.pattern)
-        parts = [c for c, p in zip(calls, self.pattern, strict=False) if p is not None] if plain else calls
-        body = f"({''.join(p + ', ' for p in parts)})"
-        return eval(f"lambda g, y, kept: {body if plain else f'spread{body}'}", scope)
-
-    def _spread(self, *received: Any) -> tuple[Any, ...]:
-        """What the rules gave, as one gradient an edge."""
-        if self.whole:
-            received = received[0] if isinstance(received[0], tuple) else received
-            received += (None,) * (len(self.counts) - len(received))
-        flat: list[Any] = []
-        for grad, count in zip(received, self.counts, strict=True):
-            flat += grad if isinstance(grad, (tuple, list)) else [grad] * count
-        return tuple(flat)
-
-
-def rule_arguments(rule: Any) -> Sequence[str]:
-    """The names a gradient rule asks for."""
-    if hasattr(rule, "arguments"):
-        return rule.arguments
-    return tuple(inspect.signature(rule).parameters)
-
-
-def unwrap(args: tuple[Any, ...]) -> tuple[list[Any], bool]:
-    """Arrays for tensors (also inside lists and tuples), and whether any tensor requires grad."""
-    arrays, tracked = [], False
-    for a in args:
-        if isinstance(a, Tensor):
-            if a._base is not None and a._epoch != a._base._epoch:
-                a.catch_up()
-            if a._requires_grad:
-                tracked = True
-            a = a._data
-        elif (type(a) is tuple or type(a) is list) and has_tensors(a):
-            inner, also = unwrap(a)
-            a, tracked = tuple(inner), tracked or also
-        arrays.append(a)
-    return arrays, tracked
-
-
-def has_tensors(value: Any) -> bool:
-    """Whether an argument is a sequence with tensors in it."""
-    if type(value) is tuple or type(value) is list:
-        for element in value:
-            if isinstance(element, Tensor):
-                return True
-    return False
-
-
-def check_version(expected: int, found: int, data: np.ndarray, who: str) -> None:
-    """RuntimeError if memory that backward needs was written to since it was saved."""
-    if expected != found:
-        raise RuntimeError(
-            "one of the variables needed for gradient computation has been modified by an inplace operation: "
-            f"[numgrad.{scalar_name(data.dtype)}Tensor {list(data.shape)}], needed by {who}, is at version {found}; "
-            f"expected version {expected} instead."
-        )
-
-
-def _shape_of(value: Any) -> Any:
-    """The shape of a tensor, the shapes of a sequence of them, () for a number, None for None."""
-    if isinstance(value, Tensor):
-        return value._data.shape
-    return tuple(_shape_of(v) for v in value) if isinstance(value, (tuple, list)) else None if value is None else ()
-
-
-class OpNode(Node):
-    """An op on the tape: what its gradient rules need, and no more, is kept until backward.
-
-    Tensors are kept with the versions they have now; outputs as arrays, for a tensor would point back here, a cycle.
-    """
-
-    def __init__(self, op: Op, args: tuple[Any, ...], outputs: list[Tensor], several: bool):
-        edges: list[Edge | None] = []
-        pattern: list[Any] = []
-        for a in args:
-            if isinstance(a, Tensor):
-                needed = a._requires_grad
-                edges.append(edge(a) if needed else None)
-                pattern.append(needed)
-            elif (type(a) is tuple or type(a) is list) and has_tensors(a):
-                found = [edge(e) if isinstance(e, Tensor) and e._requires_grad else None for e in a]
-                edges += found
-                pattern.append(tuple([e is not None for e in found]))
-            else:
-                pattern.append(None)
-        self.begin(edges, [(o._data.shape, o._data.dtype) for o in outputs] if several else SINGLE)
-        self.op, self.several = op, several
-        key = tuple(pattern)
-        self.plan = plan = op._plans.get(key) or op.plan(key)
-        kept = [args[i] for i in plan.reads] if plan.reads else []
-        self.versions = versions_of(kept) if kept else kept
-        self.values: Any = kept + [_shape_of(args[i]) for i in plan.shapes] if plan.shapes else kept
-        if plan.results:
-            self.keep_results(outputs)
-
-    def keep_results(self, outputs: list[Tensor]) -> None:
-        """Keep the outputs' arrays, with the versions they have now, if the rules ask for them."""
-        if self.plan.results:
-            self.outcome: Any = [(o._data, o.version_counter(), o._version) for o in outputs]
-
-    def name(self) -> str:
-        return "".join(part.capitalize() for part in self.op.name.split("_")) + "Backward0"
-
-    def gradients(self, grads: list[Any]) -> Sequence[Any]:
-        if self.values is None:
-            raise RuntimeError(
-                "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
-                "been freed). Specify retain_graph=True if you need to backward through the graph a second time."
-            )
-        for tensor, version in self.versions:
-            counter = tensor._counter
-            if counter is not None and counter[0] != version:
-                check_version(version, counter[0], tensor._data, self.op.name)
-        plan = self.plan
-        y = self._results() if plan.results else None
-        received = plan.apply(self._filled(grads) if self.several else grads[0], y, self.values)
-        fitted: Any = received
-        for i, e in enumerate(self.edges):
-            grad = received[i]
-            if grad is not None and e is not None:
-                data = grad._data
-                if data.shape != e.shape or data.dtype != e.dtype:
-                    if fitted is received:
-                        fitted = list(received)
-                    fitted[i] = fit(grad, e)
-        return fitted
-
-    def _results(self) -> Any:
-        outputs = []
-        for index, (data, counter, version) in enumerate(self.outcome):
-            check_version(version, counter[0], data, self.op.name)
-            output = wrap(data)
-            if data.dtype.kind == "f":
-                output._node, output._index, output._requires_grad = self, index, True
-            outputs.append(output)
-        return tuple(outputs) if self.several else outputs[0]
-
-    def _filled(self, grads: list[Any]) -> tuple[Any, ...]:
-        return tuple(
-            wrap(zeros(shape, dtype)) if grad is None and dtype.kind == "f" else grad
-            for grad, (shape, dtype) in zip(grads, self.outputs, strict=True)
-        )
-
-    def release(self) -> None:
-        self.values = self.versions = self.outcome = None
-
-
-def versions_of(values: Sequence[Any]) -> list[tuple[Tensor, int]]:
-    """The tensors among arguments, each with its version."""
-    found = []
-    for v in values:
-        if isinstance(v, Tensor):
-            found.append((v, 0 if v._counter is None else v._counter[0]))
-        elif has_tensors(v):
-            found += versions_of(v)
-    return found
-
-
-def fit(grad: Tensor, e: Edge) -> Tensor:
-    """A gradient in the shape and dtype of the input it belongs to."""
-    data = grad._data
-    if data.dtype != e.dtype:
-        grad = REGISTRY["to_dtype"](grad, e.dtype)
-    if data.shape != e.shape:
-        grad = REGISTRY["sum_to_size"](grad, e.shape)
-    return grad
 
 
 def op(name: str, forward: Callable[..., Any], **record: Any) -> Op:

@@ -22,13 +22,13 @@ def _method(name: str) -> Callable[..., Tensor]:
             check_overwrite(self)
         result = view(self, *args, **kwargs)
         if self._base is None:
-            self._data = result._data
+            self._data, self._kind = result._data, result._kind
             if tracked:
                 self._node, self._index = result._node, result._index
                 self._reshaped = self._epoch  # views taken before cannot be made again from it, see `catch_up`
                 self._epoch += 1
         else:
-            for field in ("_data", "_node", "_index", "_requires_grad", "_chain", "_epoch"):
+            for field in ("_data", "_kind", "_node", "_index", "_requires_grad", "_chain", "_epoch"):
                 setattr(self, field, getattr(result, field))
         self.bump()
         return self

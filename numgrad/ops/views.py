@@ -32,7 +32,7 @@ def share(output: Tensor, source: Tensor, op: Op, rest: tuple[Any, ...]) -> None
     base = source._base
     output._base = base = source if base is None else base
     output._chain = (*source._chain, (op, rest))
-    output._counter = source.version_counter() if source._counter is None else source._counter
+    output._counter = source._counter or source.version_counter()
     if base._epoch:
         output._epoch = base._epoch
 

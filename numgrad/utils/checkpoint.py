@@ -44,15 +44,15 @@ def checkpoint(
 
 def _leaves(tensors: list[Tensor], given: list[Tensor]) -> list[Tensor]:
     """The leaves that tensors were computed from, up to those that are given."""
-    ends = {id(edge_of(t).target) for t in given}
-    seen, found, waiting = set(ends), [], [edge_of(t).target for t in tensors]
+    ends = {id(edge_of(t)[0]) for t in given}
+    seen, found, waiting = set(ends), [], [edge_of(t)[0] for t in tensors]
     while waiting:
         target = waiting.pop()
         if id(target) in seen:
             continue
         seen.add(id(target))
         if isinstance(target, Node):
-            waiting += [e.target for e in target.edges if e is not None]
+            waiting += [e[0] for e in target.edges if e is not None]
         else:
             found.append(target)
     return found
