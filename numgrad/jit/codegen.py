@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import formula, simd, vmath
+from . import formula, search, simd, vmath
 from .cache import directory, write_atomically
 from .kernel import Kernel, device, kernel, prange
 
@@ -187,4 +187,4 @@ def load(name: str, text: str, constants: dict[str, Any]) -> Kernel:
 def _scope() -> dict[str, Any]:
     functions = {name: value for name, value in vars(vmath).items() if callable(value)}
     doors = {"kernel": kernel, "device": device, "prange": prange, "block_start": block_start, "unsigned": unsigned}
-    return functions | doors | {"np": np, "select": simd.select, "integer_power": simd.integer_power}
+    return functions | doors | {"np": np, "select": simd.select, "integer_power": simd.integer_power} | search.FUNCTIONS

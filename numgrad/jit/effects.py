@@ -13,7 +13,7 @@ from typing import Any
 from .kernel import Kernel
 
 #: Modules whose functions write nothing that is given to them, when called inside kernels.
-_PURE = ("numpy", "math", "numgrad.jit.vmath", "numgrad.jit.simd", "numgrad.jit.intrinsics")
+_PURE = ("numpy", "math", "numgrad.jit.vmath", "numgrad.jit.simd", "numgrad.jit.search", "numgrad.jit.intrinsics")
 
 
 @functools.cache

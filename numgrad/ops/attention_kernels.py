@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from ..jit import device, kernel, prange
+from ..jit.search import largest
 from ..jit.tile import transpose_rows
 from ..jit.vmath import exp, log, maximum
 from .gemm import multiply
-from .softmax_rows import row_max
 
 # Places in a plan. Strides are of the batch, the head and the row; of the mask also of the column.
 HEADS, QUERIES, KEYS, WIDTH, VALUE, CAUSAL, ROWS, COLUMNS, HIGH, HIGH_VALUE, PARTS, UNITS, WORKERS, LANES = range(14)
@@ -82,7 +82,7 @@ def _exponentials(row, shift):  # type: ignore[no-untyped-def]
 @device
 def _soften(row, out, top, total, r):  # type: ignore[no-untyped-def]
     """Scores become their exponentials over the largest so far; what was summed over a smaller one is scaled down."""
-    high = maximum(top[r], row_max(row))
+    high = maximum(top[r], largest(row))
     base = row.dtype.type(0) if high == -np.inf else high
     found, shrink = _exponentials(row, base), exp(top[r] - base)
     if shrink != 1:

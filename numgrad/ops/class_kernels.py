@@ -12,13 +12,14 @@ import numpy as np
 
 from ..dtypes import INT64
 from ..jit import device, empty, kernel, launch, prange, verify, zeros
+from ..jit.search import largest
 from ..jit.vmath import exp
 from ..tensor import Tensor, wrap
 from .elementwise import copied
 from .record import op
 from .shape import reshape
 from .softmax import COST, columns_log_sum_exp, columns_max, rows, softmax, softmax_backward, strip, units
-from .softmax_rows import log_sum_exp, row_max
+from .softmax_rows import log_sum_exp
 
 #: Targets of one unit of work, and elements of the rows of one.
 TARGETS, ELEMENTS = 4096, 16384
@@ -64,11 +65,20 @@ def _reduce(total, divisor, loss, weights, mean):  # type: ignore[no-untyped-def
 
 def _weights(target: np.ndarray, weight: np.ndarray | None, classes: int, ignore_index: int, dtype: np.dtype) -> np.ndarray:
     """The weight of each target; IndexError for one that is neither a class nor ignored."""
-    weights, bad = empty(target.size, dtype), empty(-(-target.size // TARGETS), INT64)
-    table = np.ones(1, dtype) if weight is None else copied(weight)
-    launch(_weigh, weights, bad, target, table, int(weight is not None), classes, ignore_index)
-    verify(bad, _refuse_target, target)
+    weights = empty(target.size, dtype)
+    _weigh_into(weights, target, weight, classes, ignore_index)
     return weights
+
+
+def _weigh_into(weights: np.ndarray, target: np.ndarray, weight: np.ndarray | None, classes: int, ignore_index: int) -> None:
+    bad = empty(-(-target.size // TARGETS), INT64)
+    launch(_weigh, weights, bad, target, *_table(weight, weights.dtype), classes, ignore_index)
+    verify(bad, _refuse_target, target)
+
+
+def _table(weight: np.ndarray | None, dtype: np.dtype) -> tuple[np.ndarray, int]:
+    """The weights of classes, and how far one class lies from the next: all may share one."""
+    return (np.ones(1, dtype), 0) if weight is None else (copied(weight), 1)
 
 
 def _refuse_target(bad: np.ndarray, target: np.ndarray) -> None:
@@ -147,7 +157,8 @@ nll = op("_nll_loss", _nll_forward, **_hidden,
           vjp=(lambda g, y, input_shape, target: _nll_backward(g[0], target, y[2], y[1], input_shape),))  # fmt: skip
 
 # --- cross entropy --------------------------------------------------------------------------------------------------
-# `stats` holds, for each row, its largest element and log(sum(exp(x - largest))): the two apart lose nothing to rounding.
+# `state` holds, for each row, the weight of its target, its largest element and log(sum(exp(x - largest))): the two apart lose
+# nothing to rounding.
 
 
 @device
@@ -165,30 +176,45 @@ def _mean_below(x, largest):  # type: ignore[no-untyped-def]
 
 
 @device
-def _entropy_tile(loss, stats, x, target, weights, smoothing, first, last):  # type: ignore[no-untyped-def]
-    for r in range(first, last):
+def _entropy_row(loss, state, x, target, table, step, ignored, smoothing, r):  # type: ignore[no-untyped-def]
+    """The loss of row r, and what its gradient needs; False where its target is neither a class nor ignored."""
+    t = target[r]
+    within = t >= 0 and t < x.shape[1] and t != ignored
+    w = table[t * step] if within else x.dtype.type(0)
+    state[0, r] = w
+    if w == 0:
         loss[r] = 0
-        stats[0, r] = 0
-        stats[1, r] = 0
-        if weights[r] != 0:
-            row = x[r]
-            largest = row_max(row)
-            rest = log_sum_exp(row, largest)
-            mean = _mean_below(row, largest) if smoothing > 0 else 0.0
-            loss[r] = weights[r] * _entropy(row[target[r]], largest, rest, mean, smoothing)
-            stats[0, r] = largest
-            stats[1, r] = rest
-
-
-@kernel
-def _entropy_rows(loss, stats, x, target, weights, smoothing, per):  # type: ignore[no-untyped-def]
-    for unit in prange((loss.size + per - 1) // per):
-        _entropy_tile(loss, stats, x, target, weights, smoothing, unit * per, min(loss.size, (unit + 1) * per))
+        state[1, r] = 0
+        state[2, r] = 0
+        return within or t == ignored
+    row = x[r]
+    top = largest(row)
+    rest = log_sum_exp(row, top)
+    mean = _mean_below(row, top) if smoothing > 0 else 0.0
+    loss[r] = w * _entropy(row[t], top, rest, mean, smoothing)
+    state[1, r] = top
+    state[2, r] = rest
+    return True
 
 
 @device
-def _entropy_strip(loss, stats, x, target, weights, smoothing, o, first, last):  # type: ignore[no-untyped-def]
-    out, largest, rest = loss[o, first:last], stats[0, o, first:last], stats[1, o, first:last]
+def _entropy_tile(loss, state, bad, x, target, table, step, ignored, smoothing, first, last, unit):  # type: ignore[no-untyped-def]
+    wrong = -1
+    for r in range(first, last):
+        if not _entropy_row(loss, state, x, target, table, step, ignored, smoothing, r) and wrong < 0:
+            wrong = r
+    bad[unit] = wrong
+
+
+@kernel
+def _entropy_rows(loss, state, bad, x, target, table, step, ignored, smoothing, per):  # type: ignore[no-untyped-def]
+    for unit in prange(bad.size):
+        _entropy_tile(loss, state, bad, x, target, table, step, ignored, smoothing, unit * per, min(loss.size, (unit + 1) * per), unit)
+
+
+@device
+def _entropy_strip(loss, state, x, target, smoothing, o, first, last):  # type: ignore[no-untyped-def]
+    out, largest, rest = loss[o, first:last], state[1, o, first:last], state[2, o, first:last]
     columns_max(largest, x, o, first, last)
     columns_log_sum_exp(rest, largest, x, o, first, last)
     for j in range(out.size):
@@ -199,7 +225,7 @@ def _entropy_strip(loss, stats, x, target, weights, smoothing, o, first, last): 
             for j in range(out.size):
                 out[j] += row[j] - largest[j]
     for j in range(out.size):
-        w = weights[o, first + j]
+        w = state[0, o, first + j]
         if w == 0:
             out[j] = 0
         else:
@@ -208,10 +234,10 @@ def _entropy_strip(loss, stats, x, target, weights, smoothing, o, first, last): 
 
 
 @kernel
-def _entropy_columns(loss, stats, x, target, weights, smoothing, units):  # type: ignore[no-untyped-def]
+def _entropy_columns(loss, state, x, target, smoothing, units):  # type: ignore[no-untyped-def]
     for unit in prange(units):
         o, first, last = strip(unit, x.shape[2])
-        _entropy_strip(loss, stats, x, target, weights, smoothing, o, first, last)
+        _entropy_strip(loss, state, x, target, smoothing, o, first, last)
 
 
 @kernel
@@ -223,31 +249,36 @@ def _factors(factor, weights, grad, step, divisor):  # type: ignore[no-untyped-d
 
 
 @device
-def _entropy_backward_tile(out, x, stats, factor, target, smoothing, first, last):  # type: ignore[no-untyped-def]
-    one = out.dtype.type(1)
-    share = out.dtype.type(smoothing / out.shape[1])
-    for r in range(first, last):
-        to, row, f, largest, rest = out[r], x[r], factor[r], stats[0, r], stats[1, r]
-        if f == 0:
-            for j in range(to.size):
-                to[j] = 0
-        else:
-            for j in range(to.size):
-                to[j] = f * (exp((row[j] - largest) - rest) - share)
-            to[target[r]] -= f * (one - out.dtype.type(smoothing))
-
-
-@kernel
-def _entropy_backward_rows(out, x, stats, factor, target, smoothing, per):  # type: ignore[no-untyped-def]
-    for unit in prange((factor.size + per - 1) // per):
-        _entropy_backward_tile(out, x, stats, factor, target, smoothing, unit * per, min(factor.size, (unit + 1) * per))
+def _entropy_backward_row(to, row, t, f, top, rest, share, one):  # type: ignore[no-untyped-def]
+    for j in range(to.size):
+        to[j] = f * (exp((row[j] - top) - rest) - share)
+    to[t] -= f * one
 
 
 @device
-def _entropy_backward_strip(out, x, stats, factor, target, smoothing, o, first, last):  # type: ignore[no-untyped-def]
+def _entropy_backward_tile(out, x, state, grad, step, divisor, target, smoothing, first, last):  # type: ignore[no-untyped-def]
+    one = out.dtype.type(1) - out.dtype.type(smoothing)
+    share = out.dtype.type(smoothing / out.shape[1])
+    for r in range(first, last):
+        w, to = state[0, r], out[r]
+        if w == 0:
+            for j in range(to.size):
+                to[j] = 0
+        else:
+            _entropy_backward_row(to, x[r], target[r], w * grad[r * step] / divisor[0], state[1, r], state[2, r], share, one)
+
+
+@kernel
+def _entropy_backward_rows(out, x, state, grad, step, divisor, target, smoothing, per):  # type: ignore[no-untyped-def]
+    for unit in prange((out.shape[0] + per - 1) // per):
+        _entropy_backward_tile(out, x, state, grad, step, divisor, target, smoothing, unit * per, min(out.shape[0], (unit + 1) * per))
+
+
+@device
+def _entropy_backward_strip(out, x, state, factor, target, smoothing, o, first, last):  # type: ignore[no-untyped-def]
     one = out.dtype.type(1)
     share = out.dtype.type(smoothing / out.shape[1])
-    largest, rest, f = stats[0, o, first:last], stats[1, o, first:last], factor[o, first:last]
+    largest, rest, f = state[1, o, first:last], state[2, o, first:last], factor[o, first:last]
     for k in range(out.shape[1]):
         to, row = out[o, k, first:last], x[o, k, first:last]
         for j in range(f.size):
@@ -258,10 +289,10 @@ def _entropy_backward_strip(out, x, stats, factor, target, smoothing, o, first, 
 
 
 @kernel
-def _entropy_backward_columns(out, x, stats, factor, target, smoothing, units):  # type: ignore[no-untyped-def]
+def _entropy_backward_columns(out, x, state, factor, target, smoothing, units):  # type: ignore[no-untyped-def]
     for unit in prange(units):
         o, first, last = strip(unit, x.shape[2])
-        _entropy_backward_strip(out, x, stats, factor, target, smoothing, o, first, last)
+        _entropy_backward_strip(out, x, state, factor, target, smoothing, o, first, last)
 
 
 def _per(classes: int) -> int:
@@ -272,51 +303,52 @@ def _per(classes: int) -> int:
 def _entropy_forward(input: Any, target: Any, weight: Any, ignore_index: int, reduction: str, smoothing: float) -> Any:
     x, t = rows(input, class_dim(input.shape)), _flat(target, INT64)
     outer, classes, inner = x.shape
-    weights = _weights(t, weight, classes, ignore_index, input.dtype)
-    loss, stats = empty(t.size, input.dtype), empty((2, t.size), input.dtype)
-    if x.size and inner == 1:
-        launch(_entropy_rows, loss, stats, x.reshape(outer, classes), t, weights, smoothing, _per(classes), work=COST * x.size)
-    elif x.size:
+    loss, state = empty(t.size, input.dtype), empty((3, t.size), input.dtype)
+    if inner == 1:
+        per = _per(classes)
+        bad = empty(-(-t.size // per), INT64)
+        launch(_entropy_rows, loss, state, bad, x.reshape(outer, classes), t, *_table(weight, input.dtype), ignore_index, smoothing, per,
+               work=COST * x.size)  # fmt: skip
+        verify(bad, _refuse_target, target)
+    else:
+        _weigh_into(state[0], t, weight, classes, ignore_index)
         whole = (outer, inner)
-        launch(_entropy_columns, loss.reshape(whole), stats.reshape(2, *whole), x, t.reshape(whole), weights.reshape(whole),
-               smoothing, units(x.shape), work=COST * x.size)  # fmt: skip
-    return *_reduced(loss, weights, target.shape if input.ndim > 1 else (), reduction), weights, stats
+        if x.size:
+            launch(_entropy_columns, loss.reshape(whole), state.reshape(3, *whole), x, t.reshape(whole), smoothing, units(x.shape),
+                   work=COST * x.size)  # fmt: skip
+    return *_reduced(loss, state[0], target.shape if input.ndim > 1 else (), reduction), state
 
 
-def _entropy_backward_forward(
-    grad: Any, input: Any, target: Any, divisor: Any, weights: Any, stats: Any, smoothing: float
-) -> np.ndarray:
-    out, factor = empty(input.shape, input.dtype), empty(target.size, input.dtype)
+def _entropy_backward_forward(grad: Any, input: Any, target: Any, divisor: Any, state: Any, smoothing: float) -> np.ndarray:
+    out = empty(input.shape, input.dtype)
     if not out.size:
         return out
-    launch(_factors, factor, weights, _flat(grad), int(grad.size > 1), divisor.reshape(1))
-    dim, t = class_dim(input.shape), _flat(target, INT64)
+    dim, t, g, step, divisor = class_dim(input.shape), _flat(target, INT64), _flat(grad), int(grad.size > 1), divisor.reshape(1)
     y, x = rows(out, dim), rows(input, dim)
     outer, classes, inner = x.shape
     if inner == 1:
         whole = (outer, classes)
-        launch(_entropy_backward_rows, y.reshape(whole), x.reshape(whole), stats, factor, t, smoothing, _per(classes),
+        launch(_entropy_backward_rows, y.reshape(whole), x.reshape(whole), state, g, step, divisor, t, smoothing, _per(classes),
                work=COST * x.size)  # fmt: skip
     else:
-        whole = (outer, inner)
-        launch(_entropy_backward_columns, y, x, stats.reshape(2, *whole), factor.reshape(whole), t.reshape(whole), smoothing,
+        whole, factor = (outer, inner), empty(t.size, input.dtype)
+        launch(_factors, factor, state[0], g, step, divisor)
+        launch(_entropy_backward_columns, y, x, state.reshape(3, *whole), factor.reshape(whole), t.reshape(whole), smoothing,
                units(x.shape), work=COST * x.size)  # fmt: skip
     return out
 
 
-def _entropy_backward_vjp(
-    g: Tensor, grad: Tensor, input: Tensor, target: Any, divisor: Any, weights: Any, stats: Any, smoothing: float
-) -> Any:
+def _entropy_backward_vjp(g: Tensor, grad: Tensor, input: Tensor, target: Any, divisor: Any, state: Any, smoothing: float) -> Any:
     """The op is f (softmax(x) - q) with f = grad * weights / divisor, and q does not depend on x."""
     shape = input._data.shape
     dim = class_dim(shape)
     one = wrap(np.ones((), input._data.dtype))
-    by_grad = (g * _entropy_backward(one, input, target, divisor, weights, stats, smoothing)).sum(dim)  # type: ignore[attr-defined]
+    by_grad = (g * _entropy_backward(one, input, target, divisor, state, smoothing)).sum(dim)  # type: ignore[attr-defined]
     row = (*shape[:dim], 1, *shape[dim + 1 :])
-    scale = reshape(grad, row if grad.dim() else ()) * reshape(weights, row) / divisor
+    scale = reshape(grad, row if grad.dim() else ()) * reshape(state[0], row) / divisor
     return reshape(by_grad, target.shape), softmax_backward(g * scale, softmax(input, dim), dim)  # type: ignore[operator]
 
 
 _entropy_backward = op("cross_entropy_backward", _entropy_backward_forward, vjp=_entropy_backward_vjp, **_hidden)
 cross_entropy_of_classes = op("cross_entropy_loss", _entropy_forward, **_hidden, vjp=(
-    lambda g, y, input, target, smoothing: _entropy_backward(g[0], input, target, y[1], y[2], y[3], smoothing),))  # fmt: skip
+    lambda g, y, input, target, smoothing: _entropy_backward(g[0], input, target, y[1], y[2], smoothing),))  # fmt: skip

@@ -31,8 +31,8 @@ def _highest(dtype: np.dtype) -> Any:
 
 
 _reductions = {
-    "max": Reduction("amax", "maximum(a, b)", _lowest),
-    "min": Reduction("amin", "minimum(a, b)", _highest),
+    "max": Reduction("amax", "maximum(a, b)", _lowest, of_run="largest"),
+    "min": Reduction("amin", "minimum(a, b)", _highest, of_run="smallest"),
 }
 
 
@@ -146,11 +146,11 @@ _PLACES = '''"""The {which}imum of each piece, and where it is: the first of equ
 
 
 @device
-def search_run(x, best):
-    place = 0
-    while not (x[place] == best or x[place] != x[place]):
-        place += 1
-    return place
+def of_integers(run):
+    best = run[0]
+    for j in range(run.size):
+        best = {which}(best, run[j])
+    return best
 
 
 @device
@@ -174,8 +174,11 @@ def fold_rows(values, places, x, origins, o, p, first):
 def search_piece(values, places, x, origins, i):
     o = i // values.shape[1]
     p = i - o * values.shape[1]
-    place = p * {run} + search_run(x[o, p * {run} : min(x.shape[1], (p + 1) * {run}), 0], values[o, p, 0])
-    places[o, p, 0] = origins[o, place, 0] if origins.size else place
+    run = x[o, p * {run} : min(x.shape[1], (p + 1) * {run})]
+    best = {of_run}(run)
+    place = p * {run} + find(run, best)
+    values[o, p] = best
+    places[o, p] = origins[o, place] if origins.size else place
 
 
 @kernel
@@ -195,12 +198,13 @@ def rows(places, values, x, origins):
 
 
 @functools.cache
-def _places_kernel(which: str, name: str) -> Kernel:
-    text = _PLACES.format(which=which, sign={"max": ">", "min": "<"}[which], run=RUN, rows=ROWS, columns=2048)
+def _places_kernel(which: str, name: str, floats: bool) -> Kernel:
+    sign, of_run = {"max": (">", "largest"), "min": ("<", "smallest")}[which]
+    text = _PLACES.format(which=which, sign=sign, of_run=of_run if floats else "of_integers", run=RUN, rows=ROWS, columns=2048)
     return codegen.load(name, text, {})
 
 
-_NO_ORIGINS = np.empty((0, 0, 0), INT64)
+_NO_ORIGINS = np.empty((0, 0), INT64)
 
 
 def places(x: np.ndarray, which: str, origins: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -208,13 +212,15 @@ def places(x: np.ndarray, which: str, origins: np.ndarray | None = None) -> tupl
     outer, n, inner = x.shape
     pieces = -(-n // (RUN if inner == 1 else ROWS))
     at = empty((outer, pieces, inner), INT64)
-    known = _NO_ORIGINS if origins is None else origins
+    values = empty((outer, pieces, inner), x.dtype)
+    floats = x.dtype.kind == "f"
     if inner == 1:
-        values = _reductions[which].pass_over(x, x.dtype)
-        launch(_places_kernel(which, "search"), at, values, x, known, work=x.size)
+        known = _NO_ORIGINS if origins is None else origins.reshape(outer, n)
+        arrays = (a.reshape(outer, -1) for a in (at, values, x))
+        launch(_places_kernel(which, "search", floats), *arrays, known, work=x.size)
     else:
-        values = empty((outer, pieces, inner), x.dtype)
-        launch(_places_kernel(which, "rows"), at, values, x, known, work=2 * x.size)
+        known = _NO_ORIGINS[None] if origins is None else origins
+        launch(_places_kernel(which, "rows", floats), at, values, x, known, work=2 * x.size)
     return (values, at) if pieces == 1 else places(values, which, at)
 
 

@@ -20,10 +20,7 @@ from .elementwise import copied
 #: Elements in a piece of a run, rows in a piece, and columns that are folded at a time.
 RUN, ROWS, COLUMNS = 8192, 64, 2048
 
-_RUNS = '''"""{title}: runs of {T} -> {R}"""
-
-
-@device(fastmath=("contract", "reassoc"))
+_FOLD = """@device(fastmath=("contract", "reassoc"))
 def fold_run(run{parameter}):
     total = A({identity})
     for j in range(run.size):
@@ -33,7 +30,12 @@ def fold_run(run{parameter}):
     return total
 
 
-@device
+"""
+
+_RUNS = '''"""{title}: runs of {T} -> {R}"""
+
+
+{fold}@device
 def fold_piece(y, x{operand}, i):
     o, p = np.int64(i), 0  # prange counts in uint64, which with int64 would become float64
     if y.shape[1] > 1:
@@ -120,10 +122,11 @@ class Reduction:
     """`element` is a formula of x and, where a center is given, m; `combine` is an associative one of a and b.
 
     `identity` is what an empty reduction gives: a number, or a function of the dtype. `wide`: runs accumulate in
-    float64.
+    float64. `of_run`: what kernels call instead for a run of floats that is not empty.
     """
 
-    def __init__(self, name: str, combine: str, identity: Any, element: str = "x", wide: bool = False):
+    def __init__(self, name: str, combine: str, identity: Any, element: str = "x", wide: bool = False, of_run: str = ""):
+        self.of_run = of_run
         self.name, self.combine, self.element, self.wide = name, formula.parse(combine), formula.parse(element), wide
         self.identity: Callable[[np.dtype], Any] = identity if callable(identity) else lambda dtype: identity
         self.cost = formula.cost(self.element)
@@ -136,7 +139,9 @@ class Reduction:
         centered, runs = "m" in formula.names(self.element), layout == "runs"
         accumulator = np.dtype(np.float64) if self.wide and runs and result.kind == "f" else result
         name = f"{self.name}_{layout}"
-        text = (_RUNS if runs else _ROWS).format(
+        direct = self.of_run and runs and given.kind == "f"
+        fold = f"fold_run = {self.of_run}\n\n\n" if direct else _FOLD
+        text = (_RUNS.replace("{fold}", fold) if runs else _ROWS).format(
             name=name,
             title=f"{ast_text(self.element)}, combined by {ast_text(self.combine)}",
             T=given,

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..jit import device, kernel, prange
-from ..jit.vmath import exp, log, maximum
+from ..jit.search import largest
+from ..jit.vmath import exp, log
 
 #: Elements of a row that one number of its dtype sums.
 RUN = 4096
@@ -15,15 +16,6 @@ RUN = 4096
 SHORT, UNIT = 32, 1024
 
 # --- a row in one piece ---------------------------------------------------------------------------------------------
-
-
-@device(fastmath=("contract", "reassoc"))
-def row_max(x: Any) -> Any:
-    """The largest element of a row that is not empty; NaN if there is one."""
-    largest = x[0]
-    for j in range(x.size):
-        largest = maximum(largest, x[j])
-    return largest
 
 
 @device(fastmath=("contract", "reassoc"))
@@ -55,7 +47,7 @@ def _run_exp(y, x, shift):  # type: ignore[no-untyped-def]
 
 @device
 def _softmax_row(y, x):  # type: ignore[no-untyped-def]
-    shift, total = row_max(x), 0.0
+    shift, total = largest(x), 0.0
     for start in range(0, x.size, RUN):
         stop = min(x.size, start + RUN)
         total += _run_exp(y[start:stop], x[start:stop], shift)
@@ -66,7 +58,7 @@ def _softmax_row(y, x):  # type: ignore[no-untyped-def]
 
 @device
 def _log_softmax_row(y, x):  # type: ignore[no-untyped-def]
-    shift = row_max(x)
+    shift = largest(x)
     rest = x.dtype.type(log_sum_exp(x, shift))
     for j in range(y.size):
         y[j] = (x[j] - shift) - rest
@@ -125,7 +117,7 @@ def _exp_rows(y, x):  # type: ignore[no-untyped-def]
     """y = exp(x - the largest of its row)."""
     for i in range(y.shape[0]):
         out, row = y[i], x[i]
-        shift = row_max(row)
+        shift = largest(row)
         for j in range(out.size):
             out[j] = row[j] - shift
     _exp_all(y)
@@ -146,7 +138,7 @@ def _log_softmax_short(y, x):  # type: ignore[no-untyped-def]
     _exp_rows(y, x)
     for i in range(y.shape[0]):
         out, row = y[i], x[i]
-        shift, rest = row_max(row), x.dtype.type(log(np.float64(_run_sum(out))))
+        shift, rest = largest(row), x.dtype.type(log(np.float64(_run_sum(out))))
         for j in range(out.size):
             out[j] = (row[j] - shift) - rest
 
