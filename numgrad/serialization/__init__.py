@@ -3,7 +3,7 @@
 `save` takes what training scripts keep: tensors and parameters in dicts, lists and tuples beside numbers and text.
 Tensors become the file's tensors, and the structure around them is JSON in the header's `__metadata__`, so that any
 program which reads safetensors reads the tensors. `save_safetensors` and `load_safetensors` exchange plain dicts of
-tensors with others.
+tensors with others. `load` reads PyTorch's files, too, and `save_torch` writes them.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from typing import Any
 
 import numgrad
 
+from .checkpoint import LEGACY, ZIP, load_checkpoint
 from .format import FileFormatError, array_of, opened, write
+from .pickled import RefusedError
 from .structure import Decoder, Encoder
+from .torch_writer import write_checkpoint
 
-__all__ = ["FileFormatError", "load", "load_safetensors", "save", "save_safetensors"]
+__all__ = ["FileFormatError", "RefusedError", "load", "load_safetensors", "save", "save_safetensors", "save_torch"]
 
 
 def save(obj: Any, f: Any, *_pickle_options: Any, **_more_pickle_options: Any) -> None:
@@ -38,13 +41,18 @@ def save(obj: Any, f: Any, *_pickle_options: Any, **_more_pickle_options: Any) -
 
 
 def load(f: Any, map_location: Any = None, pickle_module: Any = None, **_options: Any) -> Any:
-    """Read what `save` wrote to the path or binary file `f`.
+    """Read what `save`, or PyTorch's `torch.save`, wrote to the path or binary file `f`.
 
-    `map_location` may be anything that means the CPU. `weights_only`, `mmap` and options about pickling are accepted
-    and without effect: no code is ever loaded. Raises FileFormatError for a file that is damaged or of another format.
+    `map_location` may be anything that means the CPU, where all tensors go. `weights_only`, `mmap` and options about
+    pickling are accepted and without effect: no code is ever loaded. Of PyTorch's files weights are read: tensors,
+    parameters, numbers, text, and containers of these; float16 and bfloat16 become float32, with a warning. RefusedError
+    names what else a file asks for; FileFormatError tells of one that is damaged or of another format.
     """
     _check_location(map_location)
     with opened(f) as source:
+        start = source.start(len(LEGACY))
+        if start.startswith(ZIP) or start == LEGACY:
+            return load_checkpoint(source.file, start != LEGACY, source)
         arrays, metadata = source.read_all()
         if metadata.get("numgrad") != "1" or not {"structure", "views"} <= metadata.keys():
             raise source.error("these are tensors without numgrad's structure: read them with load_safetensors")
@@ -81,6 +89,14 @@ def load_safetensors(f: Any, *, widen: bool = False) -> dict[str, Any]:
     with opened(f) as source:
         arrays, _ = source.read_all(widen)
         return {name: source.tensor(name, array) for name, array in arrays.items()}
+
+
+def save_torch(obj: Any, f: Any) -> None:
+    """Write `obj` to the path or binary file `f` as `torch.save` would, for `torch.load(f, weights_only=True)`.
+
+    Takes what `save` takes, NumPy's arrays and numbers excepted. `load` reads it, too.
+    """
+    write_checkpoint(obj, f)
 
 
 def _check_location(location: Any) -> None:

@@ -56,7 +56,7 @@ def write(f: Any, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> No
     text += b" " * (-len(text) % 8)
     if len(text) > _LARGEST_HEADER:
         raise ValueError(f"what is beside the tensors takes {len(text)} bytes, more than a header may have")
-    with _destination(f) as file:
+    with destination(f) as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for name in order:
             little = np.ascontiguousarray(arrays[name], arrays[name].dtype.newbyteorder("<"))
@@ -64,7 +64,7 @@ def write(f: Any, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> No
 
 
 @contextlib.contextmanager
-def _destination(f: Any) -> Iterator[Any]:
+def destination(f: Any) -> Iterator[Any]:
     """What to write to; a path is written beside its place and moved there when complete."""
     if hasattr(f, "write"):
         yield f
@@ -109,11 +109,20 @@ class Source:
     """A file that is believed nothing: all that it says is checked before memory is spent on it."""
 
     def __init__(self, file: Any, name: str, size: int | None) -> None:
-        self._file, self._name, self._left = file, name, size
+        self.file, self.name, self._left = file, name, size
 
     def error(self, message: str) -> FileFormatError:
         """What is raised when the file is not what it should be; names the file."""
-        return FileFormatError(f"{self._name}: {message}")
+        return FileFormatError(f"{self.name}: {message}")
+
+    def start(self, count: int) -> bytes:
+        """The next bytes without taking them; none where a file cannot go back."""
+        if not (hasattr(self.file, "seekable") and self.file.seekable()):
+            return b""
+        here = self.file.tell()
+        found = self.file.read(count)
+        self.file.seek(here)
+        return found
 
     def read_all(self, widen: bool = False) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         """All arrays by name, and the text about them."""
@@ -161,7 +170,7 @@ class Source:
         prefix = self._take(8).tobytes()
         length = int.from_bytes(prefix, "little")
         if prefix.startswith(b"PK\x03\x04") or (prefix.startswith(b"\x80\x02") and length > _LARGEST_HEADER):
-            raise self.error("this is a pickled checkpoint, as torch.save writes them; convert it to safetensors first")
+            raise self.error("this is a checkpoint as torch.save writes them: numgrad.load reads it, from files that can seek")
         if length > _LARGEST_HEADER:
             raise self.error(f"it is not a safetensors file: its header would have {length} bytes")
         raw = self._take(length).tobytes()
@@ -206,7 +215,7 @@ class Source:
             raise self.error(f"it is cut short: {count} bytes should follow, but {self._left} do")
         parts, missing = [], count
         while missing:
-            part = self._file.read(min(missing, _CHUNK))
+            part = self.file.read(min(missing, _CHUNK))
             if not part:
                 raise self.error(f"it is cut short: {missing} bytes are missing")
             parts.append(part)

@@ -21,7 +21,7 @@ class Encoder:
 
     def __init__(self) -> None:
         self.arrays: dict[str, np.ndarray] = {}
-        self._names: dict[int, str] = {}
+        self.names: dict[int, str] = {}
         self._kept: list[Any] = []  # what `_names` knows by id has to stay alive
         self._within: set[int] = set()
 
@@ -68,7 +68,7 @@ class Encoder:
         return self.encode(key, (*path, key))
 
     def _name(self, value: Any, path: tuple) -> str:
-        if id(value) not in self._names:
+        if id(value) not in self.names:
             array = array_of(value, f"save: {_spell(path)}")
             stem = ".".join(map(str, path)).encode(errors="replace").decode() or "tensor"
             name, count = stem, 1
@@ -76,9 +76,9 @@ class Encoder:
                 count += 1
                 name = f"{stem}#{count}"
             self.arrays[name] = array
-            self._names[id(value)] = name
+            self.names[id(value)] = name
             self._kept.append(value)
-        return self._names[id(value)]
+        return self.names[id(value)]
 
     def regions(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """The arrays to write, and those that are views of one of them: [region, dtype, shape, strides, offset]."""
@@ -109,6 +109,16 @@ def _refusal(value: Any, path: tuple) -> str:
 
 def _spell(path: tuple) -> str:
     return "obj" + "".join(f"[{key!r}]" for key in path)
+
+
+def blocks(arrays: dict[str, np.ndarray]) -> Iterator[tuple[list[str], np.ndarray, list[int]]]:
+    """Contiguous memory that holds arrays: the names of those on each block, its bytes, and how far into it each begins."""
+    alone = dict(arrays)
+    for names, start, stop in _overlapping(arrays):
+        yield names, _bytes_between(arrays[names[0]], start, stop), [_address(alone.pop(name)) - start for name in names]
+    for name, array in alone.items():
+        start, stop = np.lib.array_utils.byte_bounds(array) if array.size else (0, 0)
+        yield [name], _bytes_between(array, start, stop), [0]
 
 
 def _address(array: np.ndarray) -> int:
