@@ -23,7 +23,7 @@ from .explain import kernels_of
 from .fuse import Fusion
 from .pair import Call as PairCall
 from .pair import Pair
-from .recorder import memories_of, owner_of
+from .recorder import address, memories_of, owner_of
 from .recording import Recording
 from .schedule import Layout
 from .simplify import drop_copies, drop_dead
@@ -82,7 +82,7 @@ class Compiled:
 
     def _call(self, kind: _Kind, args: Any, kwargs: Any, call: Arguments, leaves: list[Any], spec: Any) -> Any:
         for variant in kind.variants:
-            if variant.fits(call.inputs):
+            if variant.fits(call.owners):
                 result = variant.run_pair(call.inputs, call.tracked) if type(variant) is Pair else variant.run(call.inputs)
                 for position, count in variant.input_bumps:
                     call.bump(position, count)
@@ -213,7 +213,7 @@ class Arguments:
     `tracked` has for each input the tensor, if its gradient may be asked for outside.
     """
 
-    __slots__ = ("inputs", "key", "roots", "tensors", "tracked")
+    __slots__ = ("inputs", "key", "owners", "roots", "tensors", "tracked")
 
     def __init__(self, leaves: list[Any]):
         key: list[Any] = [mode.enabled, mode.inference, dtypes.default()]
@@ -243,9 +243,15 @@ class Arguments:
             else:
                 self.roots.append(leaf)
                 key.append(id(leaf))
-        if len(self.inputs) > 1:
-            key.append(_overlaps(self.inputs))
+        self.owners = [id(owner_of(array)) for array in self.inputs]
+        if len(set(self.owners)) < len(self.owners):
+            key.append(self._overlaps())
         self.key = tuple(key)
+
+    def _overlaps(self) -> tuple[tuple[int, int, int], ...]:
+        """Which arguments lie in the same memory, and how far from one another."""
+        places = [(self.owners.index(owner), n) for n, owner in enumerate(self.owners)]
+        return tuple([(first, n, address(self.inputs[n]) - address(self.inputs[first])) for first, n in places if first != n])
 
     def versions(self) -> list[int]:
         """How often each argument has been changed in place."""
@@ -264,19 +270,6 @@ class Arguments:
 
 
 _VALUES = (bool, int, float, complex, str, bytes, type(None), np.generic, type(Ellipsis))
-
-
-def _overlaps(inputs: list[np.ndarray]) -> Any:
-    """Which arguments share memory, and how they lie in it."""
-    owners: dict[int, int] = {}
-    if len({id(owner_of(array)) for array in inputs}) == len(inputs):
-        return ()
-    shared = []
-    for n, array in enumerate(inputs):
-        first = owners.setdefault(id(owner_of(array)), n)
-        if first != n:
-            shared.append((first, n, array.__array_interface__["data"][0] - inputs[first].__array_interface__["data"][0]))
-    return tuple(shared)
 
 
 _off = threading.local()

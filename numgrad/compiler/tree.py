@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
+from ..nn.parameter import Parameter
+from ..tensor import Tensor
+
 _NESTS = (list, tuple, dict)
+#: Types that hold nothing, for most leaves have one of them.
+_LEAVES = frozenset({Tensor, Parameter, np.ndarray, int, float, bool, str, type(None)})
 
 
 def flatten(value: Any) -> tuple[list[Any], Any]:
@@ -18,11 +26,16 @@ def flatten(value: Any) -> tuple[list[Any], Any]:
 def _flatten(value: Any, leaves: list[Any]) -> Any:
     kind = type(value)
     if kind is list or kind is tuple or (isinstance(value, tuple) and hasattr(value, "_fields")):
-        return (kind, None, tuple([_flatten(v, leaves) for v in value]))
+        return kind, None, _parts(value, leaves)
     if isinstance(value, dict):
-        return (kind, tuple(value), tuple([_flatten(v, leaves) for v in value.values()]))
+        return kind, tuple(value), _parts(value.values(), leaves) if value else ()
     leaves.append(value)
     return None
+
+
+def _parts(values: Iterable[Any], leaves: list[Any]) -> tuple[Any, ...]:
+    # append() returns None, which is what describes a leaf
+    return tuple([leaves.append(v) if type(v) in _LEAVES else _flatten(v, leaves) for v in values])  # type: ignore[func-returns-value]
 
 
 def unflatten(leaves: list[Any], spec: Any) -> Any:

@@ -93,16 +93,24 @@ class Variant(Replay):
         self._counters = [(tensor.version_counter(), count) for tensor, count in recording.bumps]
         self._made = [_Made(site, place) for site, place in recording.made]
 
-    def fits(self, inputs: list[np.ndarray]) -> bool:
-        """Whether what the function reaches is as it was when it was recorded, and no argument is a part of it."""
+    def fits(self, owners: list[int]) -> bool:
+        """Whether what the function reaches is as it was when it was recorded, and no argument (of these owners) is a part of it."""
+        watch, quiet = self.watch, self.watch.quiet
+        if quiet.holds(watch):
+            fits = (not quiet.tensors or self._tensors_fit()) and (not quiet.settings or not watch.settings_changed())
+        else:
+            fits = watch.changed() is None and self._tensors_fit() and not watch.settings_changed()
+            if fits:
+                quiet.renew(watch)
+        return fits and self.sites.owners.isdisjoint(owners)
+
+    def _tensors_fit(self) -> bool:
+        """Whether tensors ask for the gradients, and hold arrays of the form, that were recorded."""
         tensors = self.watch.tensors
         return (
-            self.watch.changed() is None
-            and [t.grad is None for t in tensors] == self.no_grads
+            [t.grad is None for t in tensors] == self.no_grads
             and [t._requires_grad if t._hooks is None is t._accumulate_hooks else demands(t) for t in tensors] == self.require_grads
             and self.sites.follow(self.program.addresses)
-            and not any(id(owner_of(a)) in self.sites.owners for a in inputs)
-            and not self.watch.settings_changed()
         )
 
     def run(self, inputs: list[np.ndarray]) -> Any:

@@ -22,6 +22,7 @@ import numpy as np
 from ..nn.modules.module import Module
 from ..optim.optimizer import Optimizer
 from ..tensor import Tensor
+from .quiet import Quiet
 
 _ABSENT: Any = object()
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
@@ -46,40 +47,50 @@ class Watch:
         self._words: set[str] = set()  # names that the user's code mentions
         self._walk(roots)  # once for the names, for attributes are chosen by them
         self._walk(roots)
-        self._sizes = list(map(len, self._sized))
+        self._sizes = list(map(len, self.sized))
         self._settings = _hyperparameters(self.optimizers)
+        self.quiet = Quiet()
 
     # --- checking ---
 
     def changed(self) -> str | None:
         """The name of something that is not what it was, or None."""
-        if all(map(is_, map(dict.get, self._maps, self._keys), self._values)) and list(map(len, self._sized)) == self._sizes:
+        if all(map(is_, map(dict.get, self.maps, self.keys), self.values)) and list(map(len, self.sized)) == self._sizes:
             for cell, value, name in self._cells:
                 if _content(cell) is not value:
                     return name
-            for now, before, name in self._lists:
-                if len(now) != len(before) or not all(map(is_, now, before)):
-                    return name
-            for get, key, value, name in self._others:
-                if get(key) is not value:
-                    return name
-            for data, content, name in self._contents:
-                if bytes(data) != content:
-                    return name
-            return None
+            return _different(self._lists) or self.rest_changed()
         return self._culprit()
+
+    def rest_changed(self) -> str | None:
+        """The same of what a quiet watch does not see."""
+        for get, key, value, name in self._others:
+            if get(key) is not value:
+                return name
+        for data, content, name in self._contents:
+            if bytes(data) != content:
+                return name
+        return _different(self._bags) if self._bags else None
+
+    def lists(self) -> list[list[Any]]:
+        """The lists whose items must stay."""
+        return [items for items, _, _ in self._lists]
+
+    def cells(self) -> list[Any]:
+        """The variables of closures."""
+        return [cell for cell, _, _ in self._cells]
 
     def _culprit(self) -> str | None:
         """The slow way: values that are equal though not the same are taken over."""
-        for i, (where, key, value) in enumerate(zip(self._maps, self._keys, self._values, strict=True)):
+        for i, (where, key, value) in enumerate(zip(self.maps, self.keys, self.values, strict=True)):
             now = where.get(key, _ABSENT)
             if now is not value:
                 if not _same(now, value):
                     return self._names[i]
-                self._values[i] = now
-        if list(map(len, self._sized)) != self._sizes:
+                self.values[i] = now
+        if list(map(len, self.sized)) != self._sizes:
             return "the members of a module or container"
-        return self.changed() if all(map(is_, map(dict.get, self._maps, self._keys), self._values)) else "a value"
+        return self.changed() if all(map(is_, map(dict.get, self.maps, self.keys), self.values)) else "a value"
 
     def settings_changed(self) -> bool:
         """Let kernels see what the optimizers' hyperparameters are now; True if they ask for other kernels."""
@@ -105,13 +116,14 @@ class Watch:
     def _walk(self, roots: list[Any]) -> None:
         self.tensors: list[Tensor] = []
         self.optimizers: list[Optimizer] = []
-        self._maps: list[dict[Any, Any]] = []  # entries of dictionaries: where, under which key, what, and its name
-        self._keys: list[Any] = []
-        self._values: list[Any] = []
+        self.maps: list[dict[Any, Any]] = []  # entries of dictionaries: where, under which key, what, and its name
+        self.keys: list[Any] = []
+        self.values: list[Any] = []
         self._names: list[str] = []
         self._cells: list[tuple[Any, Any, str]] = []
-        self._sized: list[Any] = []  # containers whose size must stay
+        self.sized: list[Any] = []  # containers whose size must stay
         self._lists: list[tuple[Any, list[Any], str]] = []
+        self._bags: list[tuple[Any, list[Any], str]] = []  # sets and deques
         self._others: list[tuple[Callable[[str], Any], str, Any, str]] = []  # attributes of classes, and in slots
         self._seen: dict[int, Any] = {}
         self._contents: list[tuple[Any, bytes, str]] = []  # of small NumPy arrays, whose numbers Python may look at
@@ -139,11 +151,11 @@ class Watch:
             self._waiting += [(value.func, name), (value.args, name), (value.keywords, name)]
         elif isinstance(value, (list, tuple, set, deque)):
             if not isinstance(value, tuple):
-                self._lists.append((value, list(value), name))
+                (self._lists if isinstance(value, list) else self._bags).append((value, list(value), name))
             self._waiting += [(v, f"{name}[{i}]") for i, v in enumerate(value)]
         elif isinstance(value, dict):
             self._dictionary(value, name, list(value))
-            self._sized.append(value)
+            self.sized.append(value)
         elif isinstance(value, types.ModuleType):
             if not _is_fixed(value.__name__):
                 self._dictionary(value.__dict__, name, [k for k in self._words if k in value.__dict__])
@@ -164,9 +176,9 @@ class Watch:
             self._waiting.append((where[key], self._names[-1]))
 
     def _entry(self, where: dict[Any, Any], key: Any, name: str) -> None:
-        self._maps.append(where)
-        self._keys.append(key)
-        self._values.append(where[key])
+        self.maps.append(where)
+        self.keys.append(key)
+        self.values.append(where[key])
         self._names.append(f"{name}.{key}" if name else str(key))
 
     def _tensor_attributes(self, tensor: Tensor, name: str) -> None:
@@ -178,18 +190,18 @@ class Watch:
         self._dictionary(members, name, [k for k, v in members.items() if k not in _INTERNAL])
         for kind in _MEMBERS:
             self._dictionary(members[kind], name, members[kind])
-            self._sized.append(members[kind])
+            self.sized.append(members[kind])
         self._class(type(module), name)
 
     def _optimizer(self, optimizer: Optimizer, name: str) -> None:
         self.optimizers.append(optimizer)
-        self._sized += [optimizer.param_groups, optimizer.state]
+        self.sized += [optimizer.param_groups, optimizer.state]
         for key in ("param_groups", "state", "_optimizer_step_pre_hooks", "_optimizer_step_post_hooks"):
             self._entry(optimizer.__dict__, key, name)
-        self._sized += [optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks]
+        self.sized += [optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks]
         for group in optimizer.param_groups:
             self._dictionary(group, f"{name}.group", [k for k, v in group.items() if not _is_number(v)])
-            self._sized.append(group)
+            self.sized.append(group)
         for key, entry in optimizer.state.items():
             self._dictionary(optimizer.state, f"{name}.state", [key])
             if isinstance(entry, dict):
@@ -249,6 +261,14 @@ class Watch:
         self._dictionary(function.__dict__, name, [k for k in function.__dict__ if k in names])
         scope = function.__globals__
         self._dictionary(scope, "", [n for n in names if n in scope and _matters(scope[n])])
+
+
+def _different(containers: list[tuple[Any, list[Any], str]]) -> str | None:
+    """The name of a container that does not hold what it held."""
+    for now, before, name in containers:
+        if len(now) != len(before) or not all(map(is_, now, before)):
+            return name
+    return None
 
 
 def demands(tensor: Tensor) -> Any:

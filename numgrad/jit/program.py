@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import llvmlite.ir as ir
@@ -22,7 +22,7 @@ from numba.core.registry import cpu_target
 from . import threads
 from .kernel import DISABLED, Kernel, observers
 
-__all__ = ["Call", "Fill", "Place", "Program", "Verify", "signature_of"]
+__all__ = ["Call", "Fill", "Place", "Program", "Verify", "native", "signature_of"]
 
 _WORD, _STATUS, _BYTES = ir.IntType(64), ir.IntType(32), ir.IntType(8).as_pointer()
 _WORDS = _WORD.as_pointer()
@@ -203,12 +203,16 @@ def _entries(forms: set[str]) -> dict[str, int]:
         return {form: _made[form] for form in forms}
 
 
-def _walker() -> Any:
+def native(name: str, make: Callable[[ir.Module, str], None]) -> int:
+    """The address of a function of our own that `make(module, name)` writes as IR, compiled once."""
     with _making:
-        if "walk" not in _made:
-            _made.update(_compile({"walk": _walk_ir}))
-    prototype = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
-    return prototype(_made["walk"])
+        if name not in _made:
+            _made.update(_compile({name: lambda module, name, _: make(module, name)}))
+        return _made[name]
+
+
+def _walker() -> Any:
+    return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)(native("walk", _walk_ir))
 
 
 def _compile(makers: dict[str, Any]) -> dict[str, int]:
@@ -288,7 +292,7 @@ def _verify_ir(builder: Any, function: Any, report: Any, count: Any) -> None:
     builder.ret(_STATUS(0))
 
 
-def _walk_ir(module: ir.Module, name: str, form: str) -> None:
+def _walk_ir(module: ir.Module, name: str) -> None:
     """walk(table, count, memories): call entry(function, block) for each row of the table; the first that stops, or -1."""
     function = ir.Function(module, ir.FunctionType(_WORD, [_WORDS, _WORD, _WORDS]), name)
     table, count, memories = function.args
