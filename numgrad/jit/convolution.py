@@ -5,8 +5,7 @@ are two orientations of a product, and one of its gradient:
 
 - `pixels`: vectors of neighbouring pixels, one broadcast weight for each row (output channel) of the tile;
 - `channels`: vectors of output channels, one broadcast pixel for each row of the tile; rows come in runs of `run` pixels, `step` apart;
-- `sums`: for the weight's gradient, vectors of (kernel column, channel), summed over pixels;
-- `dots`: the same for one channel alone, vectors of neighbouring pixels, a sum for each tap.
+- `sums`: for the weight's gradient, vectors of (kernel column, channel), summed over pixels.
 
 A function is compiled for each size of tile that a plan asks for, kept in the disk cache, and called by its address.
 """
@@ -144,19 +143,6 @@ def _sums(e: _Emitter, module: ir.Module, name: str, rows: int, vectors: int) ->
     builder.ret_void()
 
 
-def _dots(e: _Emitter, module: ir.Module, name: str, taps: int) -> None:
-    y, g, x, offsets, pieces, count = e.begin(module, name, "y g x", "offsets pieces", "count")
-    shifts = [e.entry(offsets, i) for i in range(taps)]
-
-    def body(pointers: list[Any], sums: list[Any]) -> list[Any]:
-        base, place, mask = e.at(x, e.entry(pointers[0], 0)), e.entry(pointers[0], 1), e.mask(e.entry(pointers[0], 2))
-        left = e.load(e.at(g, place), mask)
-        return [e.multiply_add(left, e.load(e.at(base, shift), mask), total) for shift, total in zip(shifts, sums, strict=True)]
-
-    tile._store_sums(e, e.loop(count, [pieces], [e.index(3)], taps, body), y, e.index(0), 1, taps, e.index(1))
-    e.builder.ret_void()
-
-
 def _transpose(e: _Emitter, module: ir.Module, name: str) -> None:
     """y[j * step_y + i] = x[i * step_x + j] in square blocks; halves of a block's rows are interleaved until it is transposed."""
     y, x, m, n, step_y, step_x = e.begin(module, name, "y x", "", "m n step_y step_x")
@@ -199,7 +185,7 @@ def _copy(e: _Emitter, module: ir.Module, name: str) -> None:
     builder.ret_void()
 
 
-_WRITERS: dict[str, Any] = {"pixels": _pixels, "channels": _channels, "sums": _sums, "dots": _dots, "transpose": _transpose, "copy": _copy}
+_WRITERS: dict[str, Any] = {"pixels": _pixels, "channels": _channels, "sums": _sums, "transpose": _transpose, "copy": _copy}
 
 
 @functools.cache
@@ -243,11 +229,6 @@ if DISABLED:
             row = y[at_y + i * step_y :][:width]
             row[...] = row + total[i] if adding else total[i]
 
-    def dots_tile(code: int, taps: int, y: Any, at_y: int, g: Any, at_g: int, x: Any, at_x: int, plan: Any, offsets: int, pieces: int, count: int) -> None:
-        """y[i] += sum over pieces (base, place, lanes) and their lanes of g[place + lane] * x[base + offsets[i] + lane]."""
-        for base, place, lanes in plan[pieces : pieces + 3 * count].reshape(count, 3):
-            y[at_y : at_y + taps] += x[at_x + base + plan[offsets : offsets + taps, None] + np.arange(lanes)] @ g[at_g + place :][:lanes]
-
     def transpose(code: int, y: Any, at_y: int, x: Any, at_x: int, m: int, n: int, step_y: int, step_x: int) -> None:
         """y[j * step_y + i] = x[i * step_x + j] for i < m, j < n."""
         i, j = np.arange(m), np.arange(n)[:, None]
@@ -275,11 +256,6 @@ else:
     def sums_tile(code, rows, width, y, at_y, g, at_g, x, at_x, plan, offsets, depth, step_y, step_g, adding):  # type: ignore[no-untyped-def]
         """y[i * step_y + j] = (or +=) sum over p of g[p * step_g + i] * x[offsets[p] + j]."""
         _call(code, y, at_y, g, at_g, x, at_x, plan, offsets, depth, step_y, step_g, adding)
-
-    @device
-    def dots_tile(code, taps, y, at_y, g, at_g, x, at_x, plan, offsets, pieces, count):  # type: ignore[no-untyped-def]
-        """y[i] += sum over pieces (base, place, lanes) and their lanes of g[place + lane] * x[base + offsets[i] + lane]."""
-        _call(code, y, at_y, g, at_g, x, at_x, plan, offsets, plan, pieces, count)
 
     @device
     def transpose(code, y, at_y, x, at_x, m, n, step_y, step_x):  # type: ignore[no-untyped-def]

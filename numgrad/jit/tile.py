@@ -115,8 +115,8 @@ class _Emitter:
     def shuffle(self, a: Any, b: Any, lanes: list[int]) -> Any:
         return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_I32, len(lanes)), lanes))
 
-    def loop(self, count: Any, starts: list[Any], steps: list[Any], sums: int, body: Any) -> list[Any]:
-        """Run body(pointers, sums) -> sums `count` times, each pointer moving on by its step; the sums start at 0."""
+    def loop(self, count: Any, starts: list[Any], steps: list[Any], sums: int, body: Any, initial: list[Any] | None = None) -> list[Any]:
+        """Run body(pointers, sums) -> sums `count` times, each pointer moving on by its step; the sums start at `initial`, else 0."""
         builder = self.builder
         before = builder.block
         head, inside, after = (builder.append_basic_block(n) for n in ("head", "depth", "after"))
@@ -128,7 +128,7 @@ class _Emitter:
         builder.position_at_end(inside)
         new = body(pointers, totals)
         moved = [builder.gep(p, [s]) for p, s in zip(pointers, steps, strict=True)]
-        firsts, thens = [self.index(0), *starts, *[self.zero] * sums], [builder.add(counter, self.index(1)), *moved, *new]
+        firsts, thens = [self.index(0), *starts, *(initial or [self.zero] * sums)], [builder.add(counter, self.index(1)), *moved, *new]
         for phi, first, then in zip([counter, *pointers, *totals], firsts, thens, strict=True):
             phi.add_incoming(first, before)
             phi.add_incoming(then, builder.block)  # the body may have made blocks of its own

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..jit import empty
-from . import conv_depthwise, conv_plan, conv_weight
-from .correlate import correlate
+from . import conv_depthwise, conv_plan, conv_weight, correlate
 from .elementwise import copied
 from .gemm import memory
 
@@ -38,12 +37,20 @@ def _correlation(x: tuple[int, ...], w: tuple[int, ...], stride: Any, padding: A
     """The shape of the output, and the plan of the convolution, or that of the gradient of its input."""
     out = tuple(map(output_size, x[2:], w[2:], stride, padding, dilation))
     make_axis = conv_plan.gradient_axis if gradient else conv_plan.forward_axis
-    axes = [make_axis(*axis) for axis in _axes(x[2:], out, w[2:], stride, padding, dilation)]
+    axes = conv_plan.merged([make_axis(*axis) for axis in _axes(x[2:], out, w[2:], stride, padding, dilation)])
     channels, features, positions = w[1], w[0] // groups, math.prod(w[2:])
+    shape = out if gradient else (x[0], w[0], *out)
+    if conv_depthwise.suits(axes, groups, *((features, channels) if gradient else (channels, features)), dtype):
+        return shape, conv_depthwise.make(axes, x[0], groups, features, dtype)
     whole, of_feature = features * channels * positions, channels * positions
     if gradient:
-        return out, conv_plan.make(axes, x[0], groups, features, channels, whole, positions, of_feature, dtype)
-    return (x[0], w[0], *out), conv_plan.make(axes, x[0], groups, channels, features, whole, of_feature, positions, dtype)
+        return shape, conv_plan.make(axes, x[0], groups, features, channels, whole, positions, of_feature, dtype)
+    return shape, conv_plan.make(axes, x[0], groups, channels, features, whole, of_feature, positions, dtype)
+
+
+def _run(y: np.ndarray, x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, plan: Any) -> None:
+    module = conv_depthwise if isinstance(plan, conv_depthwise.Plan) else correlate
+    module.correlate(y.reshape(-1), _flat(x), _flat(w), np.empty(0, y.dtype) if bias is None else _flat(bias), plan)
 
 
 def forward(x, w, bias, stride, padding, dilation, groups):  # type: ignore[no-untyped-def]
@@ -51,7 +58,7 @@ def forward(x, w, bias, stride, padding, dilation, groups):  # type: ignore[no-u
     shape, plan = _correlation(x.shape, w.shape, stride, padding, dilation, groups, x.dtype, False)
     y = empty(shape, x.dtype)
     if y.size:
-        correlate(y.reshape(-1), _flat(x), _flat(w), np.empty(0, x.dtype) if bias is None else _flat(bias), plan)
+        _run(y, x, w, bias, plan)
     return y
 
 
@@ -60,7 +67,7 @@ def input_gradient(y, w, shape, stride, padding, dilation, groups):  # type: ign
     _, plan = _correlation(shape, w.shape, stride, padding, dilation, groups, y.dtype, True)
     x = empty(shape, y.dtype)
     if x.size:
-        correlate(x.reshape(-1), _flat(y), _flat(w), np.empty(0, y.dtype), plan)
+        _run(x, y, w, None, plan)
     return x
 
 
@@ -68,9 +75,9 @@ def weight_gradient(y, x, shape, stride, padding, dilation, groups):  # type: ig
     """The gradient of a weight of a shape, given the gradient y of the output."""
     axes = _axes(x.shape[2:], y.shape[2:], shape[2:], stride, padding, dilation)
     w = empty(shape, x.dtype)
-    if w.size and shape[0] == groups and shape[1] == 1:
+    if w.size and shape[1] == 1:
         _, plan = _correlation(x.shape, shape, stride, padding, dilation, groups, x.dtype, False)
-        if conv_depthwise.suits(plan, groups):
+        if isinstance(plan, conv_depthwise.Plan):
             conv_depthwise.weight_gradient(w.reshape(-1), _flat(y), _flat(x), plan)
             return w
     if w.size:

@@ -46,16 +46,17 @@ def test_many_tiles_and_tasks(size, kernel, stride, padding, dilation, groups) -
     assert (g * convolve.forward(x, other_w, None, *numbers)).sum() == (grad_w * other_w).sum()
 
 
-@pytest.mark.parametrize(("kernel", "padding", "stride"), [(3, 1, 1), (7, 3, 1), (3, 0, 1), (3, 1, 2)])
-def test_depthwise(kernel: int, padding: int, stride: int) -> None:
+@pytest.mark.parametrize(("kernel", "padding", "stride", "side"), [(3, 1, 1, 21), (3, 1, 1, 40), (7, 3, 1, 21), (3, 0, 1, 21), (3, 1, 2, 40)])
+def test_depthwise(kernel: int, padding: int, stride: int, side: int) -> None:
     rng = np.random.default_rng(0)
-    x, w = (rng.integers(-3, 4, shape).astype(np.float32) for shape in ((2, 5, 9, 21), (5, 1, kernel, kernel)))
+    x, w = (rng.integers(-3, 4, shape).astype(np.float32) for shape in ((2, 5, 9, side), (5, 1, kernel, kernel)))
     numbers = ((stride,) * 2, ((padding, padding),) * 2, (1, 1), 5)
     y = convolve.forward(x, w, None, *numbers)
     assert np.array_equal(y, ng.ops.conv2d.reference(x, w, None, stride, padding, 1, 5))
-    g, other = rng.integers(-3, 4, y.shape).astype(np.float32), rng.integers(-3, 4, w.shape).astype(np.float32)
-    grad = convolve.weight_gradient(g, x, w.shape, *numbers)
+    g, other, other_x = (rng.integers(-3, 4, like.shape).astype(np.float32) for like in (y, w, x))
+    grad, grad_x = convolve.weight_gradient(g, x, w.shape, *numbers), convolve.input_gradient(g, w, x.shape, *numbers)
     assert (g * convolve.forward(x, other, None, *numbers)).sum() == (grad * other).sum()
+    assert (g * convolve.forward(other_x, w, None, *numbers)).sum() == (grad_x * other_x).sum()
 
 
 def test_infinity_stays_where_it_is_seen() -> None:
