@@ -155,7 +155,7 @@ class _Watcher(Observer):
         self.events: list[Event] = []
         self._open = threading.local()
 
-    def launched(self, kernel: Kernel, parallel: bool, args: tuple[Any, ...]) -> None:
+    def launched(self, kernel: Kernel, work: int, args: tuple[Any, ...]) -> None:
         shapes = tuple(a.shape for a in args if hasattr(a, "shape") and a.ndim) if self.shapes else ()
         self._open.launch = (_op_of(sys._getframe(1)) or _plain(kernel.name), user_line(), shapes, time.perf_counter_ns())
 

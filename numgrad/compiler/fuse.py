@@ -16,7 +16,6 @@ import numpy as np
 
 from ..jit import formula
 from ..jit.fusion import Statement, fused
-from ..jit.kernel import GRAIN
 from ..jit.program import Call, Place, signature_of
 from ..ops.elementwise import collapse, contiguous_strides
 from ..ops.walk import LETTERS, walk
@@ -230,7 +229,7 @@ class Fusion:
         cost = sum(formula.cost(m.call.kernel.form.tree) for m in group.members) * group.members[0].elements
         kernel, args = self._kernel(statements, [value for value, _ in stored], refined, group.members[0].elements)
         self.notes.append(f"{kernel.name}: " + ", ".join(m.call.kernel.name.removesuffix("_kernel") for m in group.members))
-        return Call(kernel, cost >= GRAIN, signature_of(kernel, _examples(args)), args)
+        return Call(kernel, cost, signature_of(kernel, _examples(args)), args)
 
     def _is_needed(self, memory: int) -> bool:
         return self.memories[memory].kind != "temporary" or len(self._needed[memory]) > 1

@@ -65,12 +65,12 @@ class Recorder(Observer):
 
     # --- what the doors tell ---
 
-    def launched(self, kernel: Kernel, parallel: bool, args: tuple[Any, ...]) -> None:
+    def launched(self, kernel: Kernel, work: int, args: tuple[Any, ...]) -> None:
         if threading.get_ident() != self.thread or self.reason:
             return
         try:
             signature = signature_of(kernel, args)
-            self.steps.append(Call(kernel, parallel, signature, tuple([self._argument(a) for a in args])))
+            self.steps.append(Call(kernel, work, signature, tuple([self._argument(a) for a in args])))
             self.lines.append(user_line())
         except Unrecordable as why:
             self.refuse(str(why))

@@ -237,7 +237,7 @@ def moved(step: Any, move: Callable[[Place], Place]) -> Any:
 def _form(step: Any) -> Any:
     """A step as far as two recordings must agree on it."""
     if type(step) is Call:
-        return step.kernel, step.parallel, step.signature, repr(step.args)
+        return step.kernel, step.work, step.signature, repr(step.args)
     return step if type(step) is Fill else (step.report, step.arrays)
 
 

@@ -160,7 +160,7 @@ def _flags(fastmath: tuple[str, ...]) -> frozenset[str]:
 class Observer:
     """Who is told of every launch, allocation and look at a value, while `observe` lasts: recorders and profilers."""
 
-    def launched(self, kernel: Kernel, parallel: bool, args: tuple[Any, ...]) -> None:
+    def launched(self, kernel: Kernel, work: int, args: tuple[Any, ...]) -> None:
         """A kernel is about to run, in its parallel or its serial form; `args` begin with its output."""
 
     def allocated(self, array: np.ndarray, zeroed: bool) -> None:
@@ -189,11 +189,11 @@ def launch(kernel: Kernel, out: np.ndarray, *args: Any, work: int | None = None)
     `work` is the number of element operations (default `out.size`); under GRAIN the serial twin runs, and so it does
     with one thread, in a forked child, and where another Python thread holds a pool that only one may use.
     """
-    large = (out.size if work is None else work) >= GRAIN
+    work = out.size if work is None else work
     if observers:
-        _launch_observed(kernel, large, (out, *args))
+        _launch_observed(kernel, work, (out, *args))
         return
-    if not large or not threads.acquire():
+    if work < GRAIN or not threads.acquire():
         kernel.serial(out, *args)
         return
     try:
@@ -202,11 +202,11 @@ def launch(kernel: Kernel, out: np.ndarray, *args: Any, work: int | None = None)
         threads.release()
 
 
-def _launch_observed(kernel: Kernel, large: bool, args: tuple[Any, ...], entry: Callable[..., None] | None = None) -> None:
+def _launch_observed(kernel: Kernel, work: int, args: tuple[Any, ...], entry: Callable[..., None] | None = None) -> None:
     """`launch` with everybody told before and after; `entry` is called with the same, should it be given."""
     for observer in observers:
-        observer.launched(kernel, large, args)
-    if large and threads.acquire():
+        observer.launched(kernel, work, args)
+    if work >= GRAIN and threads.acquire():
         try:
             kernel.parallel(*args)
         finally:
@@ -225,13 +225,12 @@ def launch_flat(
 
     `entry` is what `kernel.entry` gave, if it is known that the work is small: then the launch costs little more than the kernel.
     """
-    large = work >= GRAIN
     if observers:
         flat = [flatten(a) for a in arrays]
-        _launch_observed(kernel, large, (*flat, *rest), lambda *_: kernel.entry(arrays, rest)(*arrays, *rest))
+        _launch_observed(kernel, work, (*flat, *rest), lambda *_: kernel.entry(arrays, rest)(*arrays, *rest))
         return
     if entry is None:
-        if large and threads.acquire():
+        if work >= GRAIN and threads.acquire():
             try:
                 kernel.parallel(*[flatten(a) for a in arrays], *rest)
             finally:

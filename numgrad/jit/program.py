@@ -20,7 +20,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
 from . import threads
-from .kernel import DISABLED, Kernel, observers
+from .kernel import DISABLED, GRAIN, Kernel, observers
 
 __all__ = ["Call", "Fill", "Place", "Program", "Verify", "native", "signature_of"]
 
@@ -39,10 +39,11 @@ class Place(NamedTuple):
 
 
 class Call(NamedTuple):
-    """A kernel and its arguments: places and numbers. `signature` is the form it was compiled in (None without the JIT)."""
+    """A kernel and its arguments: places and numbers. `work` is what `launch` was told of its size, `signature` the form it was
+    compiled in (None without the JIT)."""
 
     kernel: Kernel
-    parallel: bool
+    work: int
     signature: Any
     args: tuple[Any, ...]
 
@@ -73,11 +74,11 @@ class Program:
         self.steps = list(steps)
         self.lines = [""] * len(self.steps)  # of the code that each step stands for
         self.addresses = np.zeros(max(memories, 1), np.int64)
-        self._large = any(type(s) is Call and s.parallel for s in steps)
+        self._parallel = _parallel(self.steps)
         self._assembled: dict[bool, tuple[Any, ...]] = {}  # with the parallel twins of kernels where they pay, and without
 
     def _assemble(self, parallel: bool) -> tuple[Any, ...]:
-        blocks = [_block(step, parallel) for step in self.steps]
+        blocks = [_block(step, parallel and own) for step, own in zip(self.steps, self._parallel, strict=True)]
         entries = _entries({form for form, _, _ in blocks})
         words = np.array([word for _, _, block in blocks for word in block] or [0], np.int64)
         table, at = [], words.ctypes.data
@@ -96,7 +97,7 @@ class Program:
             return self._run_observed()
         if DISABLED:
             return self._interpret()
-        pooled = self._large and threads.acquire()
+        pooled = True in self._parallel and threads.acquire()
         try:
             walk, table, count, memories, *_ = self._assembled.get(pooled) or self._assemble(pooled)
             return walk(table, count, memories)
@@ -106,7 +107,7 @@ class Program:
 
     def _run_observed(self) -> int:
         """Step by step, with a look at the clock after each."""
-        pooled = self._large and threads.acquire()
+        pooled = True in self._parallel and threads.acquire()
         times, stopped = [time.perf_counter_ns()], -1
         try:
             for number in range(len(self.steps)):
@@ -145,6 +146,33 @@ class Program:
         return np.ndarray(place.shape, place.dtype, raw, 0, place.strides)
 
 
+# --- threads --------------------------------------------------------------------------------------------------------
+# In element operations, `launch`'s measure of work, of which a core does about four in a nanosecond.
+
+_LAUNCH = 8_192  # to start threads that are awake and wait for the next launch
+_WAKE = 131_072  # and threads that sleep; they fall asleep after
+_WAITING = 200_000
+
+
+def _parallel(steps: Sequence[Any]) -> list[bool]:
+    """Which steps run on all threads: those that do by themselves, and where threads are kept awake by one launch soon after
+    the other, those too for which it pays then."""
+    work = [s.work if type(s) is Call else 0 for s in steps]
+    found, run, idle = [w >= GRAIN for w in work], [], 0
+    for n, w in enumerate([*work, _WAITING + 1]):
+        if idle > _WAITING or n == len(work):  # the threads sleep: was it worth while to wake them?
+            if sum(work[k] // 2 - _LAUNCH for k in run) > _WAKE:
+                for k in run:
+                    found[k] = True
+            run, idle = [], 0
+        if w >= 4 * _LAUNCH:
+            run.append(n)
+            idle = 0
+        else:
+            idle += w
+    return found
+
+
 # --- blocks ---------------------------------------------------------------------------------------------------------
 # The form of a block has a letter for each argument of the native function: p a pointer into a memory (two words), i an
 # integer, f a float, d a double; and two forms of their own: "fill" and "verify".
@@ -156,7 +184,7 @@ def _block(step: Any, parallel: bool) -> tuple[str, int, list[int]]:
         return "fill", 0, [step.place.memory, step.place.offset, _bytes(step.place)]
     if type(step) is Verify:
         return "verify", 0, [step.report.memory, step.report.offset, step.report.shape[0]]
-    compiled = step.kernel.native(step.signature, step.parallel and parallel)
+    compiled = step.kernel.native(step.signature, parallel)
     form, words = "", []
     for a, kind in zip(step.args, step.signature, strict=True):
         letters, values = _unpacked(a, kind)

@@ -136,7 +136,7 @@ class Written(Observer):
         self.faults: set[str] = set()
         self.kernels: set[Any] = set()
 
-    def launched(self, kernel: Any, parallel: bool, args: tuple[Any, ...]) -> None:
+    def launched(self, kernel: Any, work: int, args: tuple[Any, ...]) -> None:
         self.look()
         self.before = kernel, [(n, a, a.tobytes()) for n, arg in enumerate(args) for a in arrays_in(arg)]
         self.kernels.add(kernel)

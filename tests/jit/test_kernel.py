@@ -137,8 +137,8 @@ class Notes(Observer):
     def __init__(self) -> None:
         self.launches: list[Any] = []
 
-    def launched(self, kernel: Any, parallel: bool, args: tuple[Any, ...]) -> None:
-        self.launches.append((kernel, parallel, args))
+    def launched(self, kernel: Any, work: int, args: tuple[Any, ...]) -> None:
+        self.launches.append((kernel, work, args))
 
 
 def test_observers_see_every_launch_from_any_thread() -> None:
@@ -149,7 +149,7 @@ def test_observers_see_every_launch_from_any_thread() -> None:
         other.start()
         other.join()
     launch(found, out, 3)  # type: ignore[arg-type]
-    assert [(k, p, a[0] is out, a[1]) for k, p, a in notes.launches] == [(found, False, True, 1), (found, False, True, 2)]
+    assert [(k, p, a[0] is out, a[1]) for k, p, a in notes.launches] == [(found, 4, True, 1), (found, 4, True, 2)]
 
 
 def test_an_observer_leaves_also_after_an_exception() -> None:

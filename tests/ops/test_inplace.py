@@ -16,7 +16,7 @@ class Doors(Observer):
     def allocated(self, array, zeroed):
         self.allocations += 1
 
-    def launched(self, kernel, parallel, args):
+    def launched(self, kernel, work, args):
         self.outputs.append(args[0].ctypes.data)
 
 
