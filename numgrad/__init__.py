@@ -44,9 +44,9 @@ methods.attach()
 autograd.Function, autograd.Variable = function.Function, function.Variable
 
 # Every public op under its name, as `numgrad.relu`; then the names that Python has too, which are spelled here only.
-_public = {name: op for name, op in ops.REGISTRY.items() if op.public}
+_public = {name: op.function or op for name, op in ops.REGISTRY.items() if op.public}
 # In-place forms that are functions too: of one argument, as `numgrad.exp_`.
-_public |= {f"{name}_": getattr(Tensor, f"{name}_") for name, op in _public.items() if op.inplace and op.arity == 1}
+_public |= {f"{name}_": getattr(Tensor, f"{name}_") for name, op in ops.REGISTRY.items() if op.public and op.inplace and op.arity == 1}
 _public |= ops.creation.FUNCTIONS | ops.random.FUNCTIONS | _variates.FUNCTIONS | methods.LEGACY_TYPES
 globals().update(_public)
 half, cfloat, cdouble = float16, complex64, complex128

@@ -36,7 +36,8 @@ __all__ = [
     "inference_mode", "is_grad_enabled", "is_inference_mode_enabled", "mode", "no_grad", "set_detect_anomaly", "set_grad_enabled",
 ]  # fmt: skip
 
-_sequence = itertools.count(1).__next__
+#: The number of a node: those made later have larger ones.
+next_number = itertools.count(1).__next__
 
 
 #: Where the gradient of one input goes, a node's output or a leaf, and what it must be there: (target, index, kind), of which
@@ -67,9 +68,13 @@ class Node:
 
     def begin(self, edges: Sequence[Edge | None], outputs: Sequence[Any]) -> None:
         """Take the next number on the tape."""
-        self.edges, self.outputs, self.sequence = edges, outputs, _sequence()
+        self.edges, self.outputs, self.sequence = edges, outputs, next_number()
         if mode.anomaly:
-            self.trace = traceback.format_stack()[:-2]
+            self.note_place()
+
+    def note_place(self) -> None:
+        """Keep where in the program it was called."""
+        self.trace = traceback.format_stack()[:-3]
 
     def name(self) -> str:
         """The operation's name, as shown in a tensor's repr."""

@@ -180,7 +180,7 @@ def _op_of(frame: Any) -> str | None:
     """The outermost op of numgrad's that a launch belongs to, and whether it runs backward."""
     found = None
     while frame is not None and (frame.f_code.co_filename.startswith(_PACKAGE) or "__name__" not in frame.f_globals):
-        owner = frame.f_locals.get("self")
+        owner = frame.f_locals.get("self", frame.f_locals.get("op"))
         if isinstance(owner, Op):
             found = owner.name
         elif isinstance(owner, Node) and hasattr(owner, "op"):

@@ -34,7 +34,7 @@ class Tensor(Attached):
     _index: int = 0
     _counter: Any = None  # [number of in-place changes], shared by all views of one memory
     _base: Any = None  # for a view: the tensor that owns the memory, and how to get from there to here
-    _chain: tuple[Any, ...] = ()
+    _chain: Any = None
     _epoch: int = 0  # how often the base's place on the tape has changed
     _hooks: Any = None
     _accumulate_hooks: Any = None

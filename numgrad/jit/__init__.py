@@ -18,6 +18,7 @@ from .kernel import (
     prange,
     read,
     verify,
+    whole,
     zeros,
 )
 from .script import (
@@ -76,6 +77,7 @@ __all__ = [
     "trace_module",
     "unused",
     "verify",
+    "whole",
     "zeros",
 ]
 

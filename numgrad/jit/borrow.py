@@ -25,15 +25,15 @@ _NEVER = -(1 << 62)
 
 
 class Borrowed(types.Array):
-    """A one-dimensional contiguous array in kernels; outside, an array of any shape that the caller keeps alive."""
+    """A contiguous array in kernels; outside, one that the caller keeps alive, of any shape where there it has one dimension."""
 
-    def __init__(self, dtype: Any):
-        super().__init__(dtype, 1, "C", name=f"lent({dtype})")
+    def __init__(self, dtype: Any, ndim: int = 1):
+        super().__init__(dtype, ndim, "C", name=f"lent({dtype})" if ndim == 1 else f"lent({dtype}, {ndim}d)")
 
     @property
     def key(self) -> Any:
         """What tells types apart."""
-        return "borrowed", self.dtype
+        return "borrowed", self.dtype, self.ndim
 
     def __repr__(self) -> str:
         return self.name  # what the disk cache tells signatures apart by
@@ -41,7 +41,7 @@ class Borrowed(types.Array):
     @property
     def mangling_args(self) -> Any:
         """What tells compiled functions apart by name."""
-        return "borrowed", [self.dtype]
+        return "borrowed", [self.dtype] if self.ndim == 1 else [self.dtype, self.ndim]
 
 
 register_model(Borrowed)(models.ArrayModel)
@@ -59,6 +59,12 @@ def _unbox(typ: Any, obj: Any, c: Any) -> NativeValue:
 
     data, sizes, strides = field(0), *(builder.inttoptr(field(i), word.as_pointer()) for i in (2, 3))
     itemsize = c.context.get_abi_sizeof(c.context.get_data_type(typ.dtype))
+    array = c.context.make_array(typ)(c.context, builder)
+    pointer = builder.inttoptr(data, array.data.type)
+    if typ.ndim > 1:
+        shape, steps = ([builder.load(builder.gep(of, [ir.Constant(word, d)])) for d in range(typ.ndim)] for of in (sizes, strides))
+        populate_array(array, data=pointer, shape=shape, strides=steps, itemsize=itemsize, meminfo=None)
+        return NativeValue(array._getvalue())
     length = cgutils.alloca_once_value(builder, ir.Constant(word, itemsize))
     with cgutils.for_range(builder, builder.and_(field(1), ir.Constant(word, 0x7FFFFFFF))) as loop:
         steps = builder.sub(builder.load(builder.gep(sizes, [loop.index])), ir.Constant(word, 1))
@@ -66,11 +72,9 @@ def _unbox(typ: Any, obj: Any, c: Any) -> NativeValue:
         builder.store(builder.add(builder.load(length), reach), length)
         with builder.if_then(builder.icmp_signed("<", steps, ir.Constant(word, 0)), likely=False):
             builder.store(ir.Constant(word, _NEVER), length)
-    array = c.context.make_array(typ)(c.context, builder)
     found = builder.load(length)
     none = builder.icmp_signed("<", found, ir.Constant(word, 0))
     count = builder.select(none, ir.Constant(word, 0), builder.sdiv(found, ir.Constant(word, itemsize)))
-    pointer = builder.inttoptr(data, array.data.type)
     populate_array(array, data=pointer, shape=[count], strides=[ir.Constant(word, itemsize)], itemsize=itemsize, meminfo=None)
     return NativeValue(array._getvalue())
 
@@ -92,16 +96,17 @@ def address(array: np.ndarray) -> int:
     return array.__array_interface__["data"][0]
 
 
-def borrowing(dispatcher: Any, arrays: Sequence[np.ndarray], rest: Sequence[Any]) -> Callable[..., None]:
+def borrowing(dispatcher: Any, arrays: Sequence[np.ndarray], rest: Sequence[Any], flat: bool = True) -> Callable[..., None]:
     """The compiled function for arrays like these, which it borrows, and for further arguments as they are."""
-    signature = (*[Borrowed(numba.from_dtype(a.dtype)) for a in arrays], *[numba.typeof(r) for r in rest])
+    lent = [Borrowed(numba.from_dtype(a.dtype), 1 if flat else a.ndim) for a in arrays]
+    signature = (*lent, *[numba.typeof(r) for r in rest])
     dispatcher.compile(signature)
     return dispatcher.overloads[signature].entry_point
 
 
 def plain(signature: Sequence[Any]) -> tuple[Any, ...]:
     """A signature with ordinary arrays for borrowed ones: native code takes both in the same form."""
-    return tuple([types.Array(t.dtype, 1, "C") if isinstance(t, Borrowed) else t for t in signature])
+    return tuple([types.Array(t.dtype, t.ndim, "C") if isinstance(t, Borrowed) else t for t in signature])
 
 
 def span(x: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ from .cache import DiskCache, fingerprint
 
 __all__ = [
     "DISABLED", "Kernel", "Observer", "device", "empty", "kernel", "launch", "launch_flat", "maker", "observe", "observed", "observers", "prange",
-    "read", "verify",
+    "read", "verify", "whole",
     "zeros",
 ]  # fmt: skip
 
@@ -53,13 +53,19 @@ class Kernel:
         self._parallel: Callable[..., None] | None = None
         self._entries: dict[Any, Callable[..., None]] = {}
 
-    def entry(self, arrays: Sequence[np.ndarray], rest: Sequence[Any]) -> Callable[..., None]:
-        """The serial form for arrays of these dtypes, which may have any shape: the kernel sees their memory as one dimension."""
-        key = tuple([a.dtype for a in arrays])
+    def entry(self, arrays: Sequence[np.ndarray], rest: Sequence[Any], flat: bool = True) -> Callable[..., None]:
+        """The serial form for arrays of these dtypes, which are borrowed.
+
+        `flat`: they may have any shape, and the kernel sees their memory as one dimension. Else it sees them as they are, contiguous.
+        """
+        key = flat, *[a.dtype if flat else (a.dtype, a.ndim) for a in arrays]
         found = self._entries.get(key)
         if found is None:
-            spanning = DISABLED or not is_safe()
-            found = self._entries[key] = self._spanning(len(arrays)) if spanning else borrowing(self._lender, arrays, rest)
+            if DISABLED or not is_safe():
+                found = self._spanning(len(arrays)) if flat else self.serial
+            else:
+                found = borrowing(self._lender, arrays, rest, flat)
+            self._entries[key] = found
         return found
 
     def native(self, signature: Any, parallel: bool) -> Any:
@@ -217,17 +223,22 @@ def _launch_observed(kernel: Kernel, work: int, args: tuple[Any, ...], entry: Ca
         observer.finished(kernel)
 
 
+def whole(x: np.ndarray) -> np.ndarray:
+    """For `launch_flat`: the array as it is."""
+    return x
+
+
 def launch_flat(
     kernel: Kernel, entry: Callable[..., None] | None, arrays: Sequence[np.ndarray], rest: Sequence[Any], work: int,
     flatten: Callable[[np.ndarray], np.ndarray] = span,
 ) -> None:  # fmt: skip
-    """`launch` for a kernel that sees its first arguments as memory of one dimension, whatever their shape.
+    """`launch` for a kernel that sees its first arguments as memory of one dimension, whatever their shape, or as they are (`whole`).
 
     `entry` is what `kernel.entry` gave, if it is known that the work is small: then the launch costs little more than the kernel.
     """
     if observers:
         flat = [flatten(a) for a in arrays]
-        _launch_observed(kernel, work, (*flat, *rest), lambda *_: kernel.entry(arrays, rest)(*arrays, *rest))
+        _launch_observed(kernel, work, (*flat, *rest), lambda *_: kernel.entry(arrays, rest, flatten is not whole)(*arrays, *rest))
         return
     if entry is None:
         if work >= GRAIN and threads.acquire():
@@ -236,7 +247,7 @@ def launch_flat(
             finally:
                 threads.release()
             return
-        entry = kernel.entry(arrays, rest)
+        entry = kernel.entry(arrays, rest, flatten is not whole)
     entry(*arrays, *rest)
 
 

@@ -17,7 +17,7 @@ FAMILIES = ("pointwise", "compare", "creation", "convert", "shape", "parts", "ra
 def attach(made: Op) -> None:
     """Give Tensor an op as a method, as an in-place method and as operators, where its record says so."""
     if made.method:
-        setattr(Tensor, made.name, made)
+        setattr(Tensor, made.name, made.function or made)
     if made.inplace:
         form = InPlace(made) if made.inplace is True else made.inplace
         form.__doc__ = form.__doc__ or f"In-place `{made.name}`."

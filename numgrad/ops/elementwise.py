@@ -6,7 +6,7 @@ import ast
 import functools
 import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,8 @@ from ..jit import GRAIN, Kernel, codegen, empty, formula, launch, launch_flat, m
 from ..jit import span as span  # ops import it from here
 from ..kinds import kind_of, learn
 from ..tensor import Tensor, wrap
-from .record import MISSING, REGISTRY, Op, check_cast, register
+from .record import MISSING, REGISTRY, Op, check_cast, named, register
+from .tape import attach
 from .walk import LETTERS, in_place, lay_out, walk
 from .walk import collapse as collapse  # ops import these from here
 from .walk import contiguous_strides as contiguous_strides
@@ -38,13 +39,14 @@ _BYTE = np.dtype(np.uint8)
 class _Plan:
     """What a call of a formula needs: worked out once for each combination of dtypes, shapes and strides."""
 
-    __slots__ = ("compute", "differentiable", "entry", "geometry", "kernel", "kind", "make", "numbers", "result", "shape", "work")
+    __slots__ = ("compute", "differentiable", "entry", "geometry", "kernel", "kind", "make", "numbers", "result", "shape", "ways", "work")
 
     def __init__(self, compute: np.dtype, result: np.dtype, shape: tuple[int, ...], kernel: Kernel, geometry: tuple[Any, ...]):
         self.compute, self.result, self.shape, self.kernel, self.geometry = compute, result, shape, kernel, geometry
         self.entry: Any = None  # the serial form, where the work is small
         self.kind: Any = None  # of a new result, once there was one
         self.make = maker(shape, result)
+        self.ways: dict[Any, Any] = {}
         self.differentiable, self.numbers, self.work = False, False, 0
 
 
@@ -68,6 +70,7 @@ class Pointwise(Op):
         self.__doc__ = doc or f"{text}, element by element."
         self.plans: dict[Any, _Plan] = {}
         dtypes.default_dependent.append(self.plans)
+        self.function = self._caller()
 
     @functools.cached_property
     def cost(self) -> int:
@@ -92,38 +95,44 @@ class Pointwise(Op):
 
     # --- computing ---
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
-        if kwargs or len(args) != self.arity:
-            args = self.bind(args, kwargs)
-        tracked, operands, key = False, [], []
-        for a in args:  # `unwrap` and the key of the plan in one loop
-            if isinstance(a, Tensor):
-                if a._base is not None and a._epoch != a._base._epoch:
-                    a.catch_up()
-                if a._requires_grad:
-                    tracked = True
-                key.append(a._kind or learn(a))
-                operands.append(a._data)
+    def _caller(self) -> Callable[..., Any]:
+        """What calling the op does, as a plain function: it is found, and becomes a method, faster than an object."""
+        op, plans, arity = self, self.plans, self.arity
+
+        def function(*args: Any, **kwargs: Any) -> Tensor:
+            if kwargs or len(args) != arity:
+                args = op.bind(args, kwargs)
+            tracked, operands, key = False, [], []
+            for a in args:  # `unwrap` and the key of the plan in one loop
+                if isinstance(a, Tensor):
+                    if a._base is not None and a._epoch != a._base._epoch:
+                        a.catch_up()
+                    if a._requires_grad:
+                        tracked = True
+                    key.append(a._kind or learn(a))
+                    operands.append(a._data)
+                else:
+                    key.append(kind_of(a) if type(a) is np.ndarray else type(a))
+                    operands.append(a)
+            plan = plans.get(tuple(key)) or op._plan(tuple(key), operands)
+            result = object.__new__(Tensor)
+            if plan.entry is None or observers:
+                result._data = y = empty(plan.shape, plan.result)
+                op._run(plan, y, operands)
             else:
-                key.append(kind_of(a) if type(a) is np.ndarray else type(a))
-                operands.append(a)
-        plan = self.plans.get(tuple(key)) or self._plan(tuple(key), operands)
-        result = object.__new__(Tensor)
-        if plan.entry is None or observers:
-            result._data = y = empty(plan.shape, plan.result)
-            self._run(plan, y, operands)
-        else:
-            if plan.numbers:
-                operands = [o if type(o) is np.ndarray else scalar(o, plan.compute) for o in operands]
-            result._data = y = plan.make(plan.shape, plan.result)
-            plan.entry(y, *operands, *plan.geometry)
-        if plan.kind is None:
-            plan.kind = learn(result)
-        else:
-            result._kind = plan.kind
-        if tracked and plan.differentiable and mode.enabled:
-            self.record(args, [result])
-        return result
+                if plan.numbers:
+                    operands = [o if type(o) is np.ndarray else scalar(o, plan.compute) for o in operands]
+                result._data = y = plan.make(plan.shape, plan.result)
+                plan.entry(y, *operands, *plan.geometry)
+            if plan.kind is None:
+                plan.kind = learn(result)
+            else:
+                result._kind = plan.kind
+            if tracked and plan.differentiable and mode.enabled:
+                attach(result, op, plan.ways, args)
+            return result
+
+        return named(function, op)
 
     def compute(self, *operands: Any, out: np.ndarray | None = None) -> np.ndarray:
         """Run the formula on arrays and Python numbers, into `out` or a new array."""

@@ -15,6 +15,7 @@ from .elementwise import copy_into
 from .index import basic_view, index_at, put_at
 from .inplace import InPlace, check_writeable
 from .masks import fill_value, masked_fill_, number_as, positions
+from .planned import front
 from .record import REGISTRY, composite
 from .shape import _can_view, reshape
 
@@ -178,18 +179,18 @@ def _without_masks(x: Tensor, advanced: list[Any], to_write: bool) -> tuple[Tens
     return x, tuple(indices)
 
 
-def _getitem(input: Tensor, key: Any) -> Tensor:
+def _getitem_arguments(input: Tensor, key: Any) -> Any:
     """The part that a key names: a view for ints, slices, None and ...; a copy where masks or index tensors are among them."""
     if input._data.ndim and type(key) is int:
         n = input._data.shape[0]
         if not -n <= key < n:
             raise IndexError(f"index {key} is out of bounds for dimension 0 with size {n}")
-        return basic_view(input, (key, Ellipsis))
+        return input, (key, Ellipsis)
     if isinstance(key, Tensor) and key._data.dtype == INT64 and key._data.ndim and input._data.ndim:
         return index_at(input, (key,), "index")
     plan, advanced = _parse(key, input._data.shape)
     if all(a is None for a in advanced):
-        return basic_view(input, plan)
+        return input, plan
     x = input if _trivial(plan) else basic_view(input, plan)
     x, indices = _without_masks(x, advanced, False)
     return index_at(x, indices, "index")
@@ -321,7 +322,7 @@ _key_errors: Any = [((np.ones((2, 3)), 2), IndexError, "out of bounds for dimens
                     ((np.ones(2), 0.5), IndexError, "only integers"), ((np.ones(2), np.array([2])), IndexError, "out of bounds"),
                     ((np.ones(2), np.array([0.0])), IndexError, "must be long"), ((np.ones(2), np.ones(3, bool)), IndexError, "mask"),
                     ((np.ones((2, 2)), (np.zeros(2, int), np.zeros(3, int))), IndexError, "broadcast")]  # fmt: skip
-getitem = composite("getitem", _getitem, public=False, method=False, sample=lambda draw: (_key_sample(draw), {}), errors=_key_errors,
+getitem = front("getitem", basic_view, _getitem_arguments, public=False, method=False, sample=lambda draw: (_key_sample(draw), {}), errors=_key_errors,
                     reference=lambda x, key: x[key])  # fmt: skip
 
 

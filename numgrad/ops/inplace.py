@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from types import MethodType
 from typing import Any
 
@@ -14,6 +13,7 @@ from ..jit import zeros
 from ..kinds import learn
 from ..tensor import Tensor, wrap
 from .elementwise import copied, copy_into
+from .planned import links
 from .record import REGISTRY, Op, check_cast
 from .tape import requires_grad
 
@@ -135,23 +135,23 @@ def settle(target: Tensor, result: Tensor) -> None:
     target.catch_up()
 
 
-def through(tensor: Any, chain: Sequence[Any]) -> Any:
+def through(tensor: Any, chain: Any) -> Any:
     """A view made again, from its base and its recipe."""
-    for view, rest in chain:
+    for view, rest in links(chain):
         tensor = view(tensor, *rest)
     return tensor
 
 
-def _scatter_forward(base: np.ndarray, part: np.ndarray, chain: Sequence[Any]) -> np.ndarray:
+def _scatter_forward(base: np.ndarray, part: np.ndarray, chain: Any) -> np.ndarray:
     result = copied(base)
     target = result
-    for view, rest in chain:
+    for view, rest in links(chain):
         target = view.forward(target, *rest)
     copy_into(target, part)
     return result
 
 
-def _scatter_base(g: Tensor, part_shape: tuple[int, ...], chain: Sequence[Any]) -> Tensor:
+def _scatter_base(g: Tensor, part_shape: tuple[int, ...], chain: Any) -> Tensor:
     return VIEW_SCATTER(g, wrap(zeros(part_shape, g._data.dtype)), chain)
 
 

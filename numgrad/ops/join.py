@@ -224,7 +224,7 @@ class Parts(Op):
     def finish(self, args: tuple[Any, ...], result: Any, tracked: bool) -> Any:
         outputs = super().finish(args, result, tracked)
         for output, plan in zip(outputs, self.plans(*args), strict=True):
-            share(output, args[0], basic_view, (plan,))
+            share(output, args[0], (basic_view, (plan,)))
         return outputs
 
     @staticmethod

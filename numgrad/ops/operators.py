@@ -24,7 +24,7 @@ _OPERANDS = (Tensor, int, float, np.ndarray, np.generic)
 
 
 def _binary(apply: Callable[..., Any]) -> Callable[..., Any]:
-    apply = apply.__call__  # type: ignore[operator] # the method itself: calling an object looks it up each time
+    apply = getattr(apply, "function", None) or apply.__call__  # type: ignore[operator] # calling an object looks this up each time
 
     def operate(self: Tensor, other: Any) -> Any:
         return apply(self, other) if isinstance(other, _OPERANDS) else NotImplemented
@@ -33,7 +33,7 @@ def _binary(apply: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _reflected(apply: Callable[..., Any]) -> Callable[..., Any]:
-    apply = apply.__call__  # type: ignore[operator]
+    apply = getattr(apply, "function", None) or apply.__call__  # type: ignore[operator]
 
     def operate(self: Tensor, other: Any) -> Any:
         return apply(other, self) if isinstance(other, _OPERANDS) else NotImplemented
@@ -54,9 +54,9 @@ def attach() -> None:
     for operator in _COMPARISONS:
         setattr(Tensor, f"__{operator}__", _binary(REGISTRY[operator]))
     for operator, name in _UNARY.items():
-        setattr(Tensor, f"__{operator}__", REGISTRY[name])
+        setattr(Tensor, f"__{operator}__", REGISTRY[name].function or REGISTRY[name])
     from .getitem import getitem, setitem
     from .masks import where_method
 
-    Tensor.__getitem__, Tensor.__setitem__, Tensor.where = getitem, setitem, where_method  # type: ignore[attr-defined]
+    Tensor.__getitem__, Tensor.__setitem__, Tensor.where = getitem.function, setitem, where_method  # type: ignore[attr-defined]
     Tensor.__hash__ = object.__hash__  # type: ignore[method-assign]

@@ -55,22 +55,31 @@ class Op:
     #: `into(out, *rest)` computes with `out` as first operand and as result; None where only `forward` can.
     into: Any = None
 
+    #: What a call does, as a plain function, where the op has one: it is found, and becomes a method, faster than an object.
+    function: Any = None
+
     # --- calling ---
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.function is not None:
+            return self.function(*args, **kwargs)
         if self.composite:
-            if "axis" in kwargs or "keepdims" in kwargs:  # NumPy's names, which PyTorch takes as well
-                kwargs = {{"axis": "dim", "keepdims": "keepdim"}.get(k, k): v for k, v in kwargs.items()}
-            try:
-                return self.forward(*args, **kwargs)
-            except AttributeError:
-                if args and self.parameters[:1] == ["input"] and not isinstance(args[0], Tensor):
-                    raise TypeError(f"{self.name}(): argument 'input' (position 1) must be Tensor, not {type(args[0]).__name__}") from None
-                raise
+            return self.as_composite(self.forward, args, kwargs)
         if kwargs or len(args) != self.arity:
             args = self.bind(args, kwargs)
         arrays, tracked = unwrap(args)
         return self.finish(args, self.forward(*arrays), tracked and mode.enabled)
+
+    def as_composite(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call a function of tensors with this op's arguments."""
+        if "axis" in kwargs or "keepdims" in kwargs:  # NumPy's names, which PyTorch takes as well
+            kwargs = {{"axis": "dim", "keepdims": "keepdim"}.get(k, k): v for k, v in kwargs.items()}
+        try:
+            return function(*args, **kwargs)
+        except AttributeError:
+            if args and self.parameters[:1] == ["input"] and not isinstance(args[0], Tensor):
+                raise TypeError(f"{self.name}(): argument 'input' (position 1) must be Tensor, not {type(args[0]).__name__}") from None
+            raise
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         """Positional arguments in full; TypeError as Python words it where they do not fit."""
@@ -150,6 +159,13 @@ class Op:
         if found is None:
             found = self._plans[pattern] = Plan(self, pattern)
         return found
+
+
+def named(function: Callable[..., Any], made: Op) -> Callable[..., Any]:
+    """A function under an op's name, with its documentation and signature."""
+    function.__name__ = function.__qualname__ = made.name
+    function.__doc__, function.__wrapped__ = made.__doc__, made  # type: ignore[attr-defined]
+    return function
 
 
 def parameters_of(function: Callable[..., Any]) -> tuple[list[str], list[Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
+from operator import methodcaller
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..dtypes import dtype
 from ..tensor import Tensor, wrap
 from .convert import contiguous
 from .elementwise import broadcast_shape
+from .planned import front
 from .record import REGISTRY, composite
 from .views import view_op
 
@@ -81,7 +83,7 @@ def _view_forward(input: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 _view = view_op("reshape_view", _view_forward,
-           vjp=(lambda g, input_shape: reshape(g, input_shape),))  # fmt: skip
+           vjp=(lambda g, input_shape: reshape(g, input_shape),), prepare=lambda input, shape: methodcaller("reshape", shape))  # fmt: skip
 
 
 def _can_view(data: np.ndarray, shape: tuple[int, ...]) -> bool:
@@ -94,7 +96,7 @@ def _can_view(data: np.ndarray, shape: tuple[int, ...]) -> bool:
     return True
 
 
-def _view_function(input: Tensor, *shape: Any) -> Tensor:
+def _view_arguments(input: Tensor, *shape: Any) -> Any:
     """The same memory in another shape (one size may be -1), or `view(dtype)`: the same bits as another dtype of the same width."""
     if len(shape) == 1 and isinstance(shape[0], dtype):
         return _bits(input, shape[0])
@@ -104,7 +106,7 @@ def _view_function(input: Tensor, *shape: Any) -> Tensor:
             "view size is not compatible with input tensor's size and stride (at least one dimension spans across two "
             "contiguous subspaces). Use .reshape(...) instead."
         )
-    return _view(input, wanted)
+    return input, wanted
 
 
 def _bits(input: Tensor, wanted: dtype) -> Tensor:
@@ -119,27 +121,25 @@ def _reshape_sample(draw: Any) -> Any:
     return (draw.array(shape), draw.choice([(size,), (1, size), (-1,), (*shape, 1), tuple(reversed(shape))])), {}
 
 
-def _reshape_function(input: Tensor, *shape: Any) -> Tensor:
+def _reshape_arguments(input: Tensor, *shape: Any) -> Any:
     """Another shape (one size may be -1): a view where memory allows, else a copy."""
     wanted = _fill_in(sizes(shape), input.numel())
-    return _view(input if _can_view(input._data, wanted) else contiguous(input), wanted)
+    return input if _can_view(input._data, wanted) else contiguous(input), wanted
 
 
 _bad_shapes: Any = [((np.ones(6), (4, 2)), RuntimeError, "invalid"), ((np.ones(6), (-1, -1)), RuntimeError, "inferred")]
-view = composite("view", _view_function, reference=np.reshape, sample=_reshape_sample, public=False, errors=_bad_shapes)
-reshape = composite("reshape", _reshape_function, reference=np.reshape, sample=_reshape_sample, errors=_bad_shapes)
+view = front("view", _view, _view_arguments, reference=np.reshape, sample=_reshape_sample, public=False, errors=_bad_shapes)
+reshape = front("reshape", _view, _reshape_arguments, reference=np.reshape, sample=_reshape_sample, errors=_bad_shapes)
 
 
-def _flatten_function(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+def _flatten_arguments(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Any:
     """Dimensions start_dim to end_dim as one."""
     ndim = input.dim()
     first, last = dimension(start_dim, ndim), dimension(end_dim, ndim)
     if first > last:
         raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
-    if ndim == 0:
-        return input.reshape(1)
     shape = input._data.shape
-    return reshape(input, (*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :]))
+    return _reshape_arguments(input, (*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :]))
 
 
 def _flatten_reference(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
@@ -154,7 +154,7 @@ def _flatten_sample(draw: Any) -> Any:
     return (x, first, draw.integer(first, n - 1) - draw.choice([0, n])), {}
 
 
-flatten = composite("flatten", _flatten_function, reference=_flatten_reference, sample=_flatten_sample,
+flatten = front("flatten", _view, _flatten_arguments, reference=_flatten_reference, sample=_flatten_sample,
                     errors=[((np.ones((2, 3)), 1, 0), RuntimeError, "start_dim")])  # fmt: skip
 
 
@@ -184,15 +184,15 @@ def _inverse(order: Sequence[int]) -> tuple[int, ...]:
 
 
 _permute = view_op("permute_view", lambda input, order: input.transpose(order),
-              vjp=(lambda g, order: _permute(g, _inverse(order)),))  # fmt: skip
+              vjp=(lambda g, order: _permute(g, _inverse(order)),), prepare=lambda input, order: methodcaller("transpose", order))  # fmt: skip
 
 
-def _permute_function(input: Tensor, *dims: Any) -> Tensor:
+def _permute_arguments(input: Tensor, *dims: Any) -> Any:
     """A view with dimensions in the given order."""
     dims = sizes(dims)
     if len(dims) != input.dim():
         raise RuntimeError(f"permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired ordering of dimensions i.e. input.dim() = {input.dim()} is not equal to len(dims) = {len(dims)}")
-    return _permute(input, dimensions(dims, input.dim()))
+    return input, dimensions(dims, input.dim())
 
 
 def _permute_sample(draw: Any) -> Any:
@@ -200,18 +200,18 @@ def _permute_sample(draw: Any) -> Any:
     return (x, tuple(int(d) for d in draw.generator().permutation(x.ndim))), {}
 
 
-permute = composite("permute", _permute_function, reference=np.transpose, sample=_permute_sample,
+permute = front("permute", _permute, _permute_arguments, reference=np.transpose, sample=_permute_sample,
                     errors=[((np.ones((2, 3)), (0,)), RuntimeError, "dimensions"), ((np.ones((2, 3)), (0, 0)), RuntimeError, "multiple")])  # fmt: skip
 
 
-def _transpose_function(input: Tensor, dim0: int, dim1: int) -> Tensor:
+def _transpose_arguments(input: Tensor, dim0: int, dim1: int) -> Any:
     """A view with two dimensions exchanged."""
     n = input.dim()
     a, b = dimension(dim0, n), dimension(dim1, n)
     order = list(range(n))
     if n:
         order[a], order[b] = b, a
-    return _permute(input, tuple(order))
+    return input, tuple(order)
 
 
 def _transpose_sample(draw: Any) -> Any:
@@ -221,19 +221,19 @@ def _transpose_sample(draw: Any) -> Any:
 
 _transpose_record: Any = {"reference": np.swapaxes, "sample": _transpose_sample,
                           "errors": [((np.ones((2, 3)), 0, 2), IndexError, "range")]}  # fmt: skip
-transpose = composite("transpose", _transpose_function, **_transpose_record)
+transpose = front("transpose", _permute, _transpose_arguments, **_transpose_record)
 for _alias in ("swapaxes", "swapdims"):
-    composite(_alias, _transpose_function, **_transpose_record)
+    front(_alias, _permute, _transpose_arguments, **_transpose_record)
 
 
-def _t_function(input: Tensor) -> Tensor:
+def _t_arguments(input: Tensor) -> Any:
     """The transpose of a matrix; tensors of fewer dimensions as they are."""
     if input.dim() > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.dim()}D")
-    return _permute(input, tuple(range(input.dim() - 1, -1, -1)))
+    return input, tuple(range(input.dim() - 1, -1, -1))
 
 
-t = composite("t", _t_function, reference=np.transpose, sample=lambda draw: ((_shaped(draw, max_dims=2),), {}),
+t = front("t", _permute, _t_arguments, reference=np.transpose, sample=lambda draw: ((_shaped(draw, max_dims=2),), {}),
               errors=[((np.ones((1, 2, 3)),), RuntimeError, "2 dimensions")])  # fmt: skip
 
 
@@ -260,11 +260,11 @@ moveaxis = composite("moveaxis", _movedim_function, reference=np.moveaxis, sampl
 # --- size 1 ---------------------------------------------------------------------------------------------------------
 
 
-def _squeeze_function(input: Tensor, dim: Any = None) -> Tensor:
+def _squeeze_arguments(input: Tensor, dim: Any = None) -> Any:
     """A view without dimensions of size 1: all, or those in `dim` that have it."""
     shape = input._data.shape
     dims = range(len(shape)) if dim is None else dimensions(dim, len(shape))
-    return _view(input, tuple(n for d, n in enumerate(shape) if n != 1 or d not in dims))
+    return input, tuple([n for d, n in enumerate(shape) if n != 1 or d not in dims])
 
 
 def _squeeze_reference(x: Any, dim: Any = None) -> Any:
@@ -277,15 +277,15 @@ def _squeeze_sample(draw: Any) -> Any:
     return (x, draw.choice([None, draw.dim(x.ndim), draw.dims(x.ndim)])), {}
 
 
-squeeze = composite("squeeze", _squeeze_function, reference=_squeeze_reference, sample=_squeeze_sample,
+squeeze = front("squeeze", _view, _squeeze_arguments, reference=_squeeze_reference, sample=_squeeze_sample,
                     errors=[((np.ones(1), 1), IndexError, "range")])  # fmt: skip
 
 
-def _unsqueeze_function(input: Tensor, dim: int) -> Tensor:
+def _unsqueeze_arguments(input: Tensor, dim: int) -> Any:
     """A view with a new dimension of size 1 at `dim`."""
     shape = input._data.shape
     d = dimension(dim, len(shape) + 1)
-    return _view(input, (*shape[:d], 1, *shape[d:]))
+    return input, (*shape[:d], 1, *shape[d:])
 
 
 def _unsqueeze_sample(draw: Any) -> Any:
@@ -293,7 +293,7 @@ def _unsqueeze_sample(draw: Any) -> Any:
     return (x, draw.dim(x.ndim + 1)), {}
 
 
-unsqueeze = composite("unsqueeze", _unsqueeze_function, reference=np.expand_dims, sample=_unsqueeze_sample,
+unsqueeze = front("unsqueeze", _view, _unsqueeze_arguments, reference=np.expand_dims, sample=_unsqueeze_sample,
                       errors=[((np.ones(2), 2), IndexError, "range")])  # fmt: skip
 
 # --- repetition without memory --------------------------------------------------------------------------------------
@@ -313,7 +313,7 @@ _expand = view_op("expand_view", _expand_forward,
              vjp=(lambda g, input_shape: REGISTRY["sum_to_size"](g, input_shape),))  # fmt: skip
 
 
-def _expand_function(input: Tensor, *size: Any, implicit: bool = False) -> Tensor:
+def _expand_arguments(input: Tensor, *size: Any, implicit: bool = False) -> Any:
     """A view that repeats dimensions of size 1; -1 leaves a size as it is."""
     wanted, shape = list(sizes(size)), input._data.shape
     extra = len(wanted) - len(shape)
@@ -327,7 +327,7 @@ def _expand_function(input: Tensor, *size: Any, implicit: bool = False) -> Tenso
             wanted[d] = have
         elif have not in (None, 1, n):
             raise RuntimeError(f"The expanded size of the tensor ({n}) must match the existing size ({have}) at non-singleton dimension {d}.  Target sizes: {wanted}.  Tensor sizes: {list(shape)}")
-    return _expand(input, tuple(wanted))
+    return input, tuple(wanted)
 
 
 def _expand_sample(draw: Any) -> Any:
@@ -336,7 +336,7 @@ def _expand_sample(draw: Any) -> Any:
 
 
 _expand_errors: Any = [((np.ones(3), (4,)), RuntimeError, "match"), ((np.ones((2, 3)), (3,)), RuntimeError, "number of sizes")]
-expand = composite("expand", _expand_function, reference=np.broadcast_to, sample=_expand_sample, public=False, errors=_expand_errors)
+expand = front("expand", _expand, _expand_arguments, reference=np.broadcast_to, sample=_expand_sample, public=False, errors=_expand_errors)
 broadcast_to = composite("broadcast_to", lambda input, size: expand(input, size), doc="A view that repeats dimensions of size 1, as `expand`.", reference=np.broadcast_to, sample=_expand_sample, errors=_expand_errors)
 expand_as = composite("expand_as", lambda input, other: expand(input, other.shape), doc="`expand` to the shape of another tensor.", public=False,
                       reference=lambda x, other: np.broadcast_to(x, other.shape),

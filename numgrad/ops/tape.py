@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..autograd import SINGLE, Edge, Node, edge
+from ..autograd import SINGLE, Edge, Node, edge, mode, next_number
 from ..dtypes import scalar_name
 from ..jit import zeros
 from ..kinds import Kind, learn
@@ -28,7 +28,8 @@ class Plan:
     """What backward computes for one pattern of inputs, and what of a call must be kept for it.
 
     A pattern tells of each argument whether it needs a gradient: None if it is no tensor, a tuple for a sequence of them.
-    `reads` and `shapes` are the parameters that rules ask for, themselves or their shapes, and `results` says if they ask for y.
+    `reads` and `shapes` are the parameters that rules ask for, themselves or their shapes, `tensors` those that are tensors, and
+    `results` says if they ask for y.
     """
 
     def __init__(self, op: Op, pattern: tuple[Any, ...]):
@@ -46,6 +47,7 @@ class Plan:
         self.reads = tuple(i for i, p in enumerate(op.parameters) if p in asked)
         self.shapes = tuple(i for i, p in enumerate(op.parameters) if p + "_shape" in asked and p + "_shape" not in op.parameters)
         self.results = "y" in asked
+        self.tensors = tuple([i for i in self.reads if pattern[i] is not None])  # of which the versions are kept
 
     @functools.cached_property
     def apply(self) -> Callable[..., tuple[Any, ...]]:
@@ -145,37 +147,21 @@ class OpNode(Node):
     Tensors are kept with the versions they have now; outputs as arrays, for a tensor would point back here, a cycle.
     """
 
-    def __init__(self, op: Op, args: tuple[Any, ...], outputs: list[Tensor], several: bool):
-        edges: list[Edge | None] = []
-        pattern: list[Any] = []
-        for a in args:
-            if isinstance(a, Tensor):
-                if a._requires_grad:
-                    node = a._node
-                    edges.append((a if node is None else node, a._index, a._kind or learn(a)))
-                    pattern.append(True)
-                else:
-                    edges.append(None)
-                    pattern.append(False)
-            elif (type(a) is tuple or type(a) is list) and has_tensors(a):
-                found = [edge(e) if isinstance(e, Tensor) and e._requires_grad else None for e in a]
-                edges += found
-                pattern.append(tuple([e is not None for e in found]))
-            else:
-                pattern.append(None)
-        self.begin(edges, [(o._data.shape, o._data.dtype) for o in outputs] if several else SINGLE)
-        self.op, self.several = op, several
-        key = tuple(pattern)
-        self.plan = plan = op._plans.get(key) or op.plan(key)
-        self.values: Any = [args[i] for i in plan.reads]
-        values = self.values
-        self.versions: Any = versions_of(values) if values else ()
-        for i in plan.shapes:
-            values.append(args[i]._data.shape if isinstance(args[i], Tensor) else _shape_of(args[i]))
+    outputs, several, values, versions = SINGLE, False, (), ()  # until set
+
+    def __init__(self, op: Op, args: Sequence[Any], outputs: Sequence[Tensor], several: bool = False):
+        self.edges, pattern = edges_of(args)
+        self.sequence, self.op = next_number(), op
+        if several:
+            self.several, self.outputs = True, [(o._data.shape, o._data.dtype) for o in outputs]
+        if mode.anomaly:
+            self.note_place()
+        self.plan = plan = op._plans.get(pattern) or op.plan(pattern)
+        self.values, self.versions = kept(plan, args)
         if plan.results:
             self.keep_results(outputs)
 
-    def keep_results(self, outputs: list[Tensor]) -> None:
+    def keep_results(self, outputs: Sequence[Tensor]) -> None:
         """Keep the outputs' arrays, with the versions they have now, if the rules ask for them."""
         if self.plan.results:
             self.outcome: Any = [(o._data, c := o._counter or o.version_counter(), c[0]) for o in outputs]
@@ -225,6 +211,62 @@ class OpNode(Node):
 
     def release(self) -> None:
         self.values = self.versions = self.outcome = None
+
+
+def edges_of(args: Sequence[Any]) -> tuple[list[Edge | None], tuple[Any, ...]]:
+    """An edge for each tensor, None for one that needs no gradient; and the pattern of all arguments."""
+    edges: list[Edge | None] = []
+    pattern: list[Any] = []
+    for a in args:
+        if isinstance(a, Tensor):
+            if a._requires_grad:
+                node = a._node
+                edges.append((a if node is None else node, a._index, a._kind or learn(a)))
+                pattern.append(True)
+            else:
+                edges.append(None)
+                pattern.append(False)
+        elif (type(a) is tuple or type(a) is list) and has_tensors(a):
+            found = [edge(e) if isinstance(e, Tensor) and e._requires_grad else None for e in a]
+            edges += found
+            pattern.append(tuple([e is not None for e in found]))
+        else:
+            pattern.append(None)
+    return edges, tuple(pattern)
+
+
+def kept(plan: Plan, args: Sequence[Any]) -> tuple[Any, Any]:
+    """What a plan's rules read, and the versions that tensors have now."""
+    if not plan.reads and not plan.shapes:
+        return (), ()
+    values = [args[i] for i in plan.reads] + [_shape_of(args[i]) for i in plan.shapes]
+    return values, versions_of([args[i] for i in plan.tensors]) if plan.tensors else ()
+
+
+def attach(output: Tensor, op: Op, ways: dict[Any, Any], tensors: Sequence[Any], rest: tuple[Any, ...] = ()) -> None:
+    """Put a call with one result on the tape.
+
+    `ways` remembers, for each pattern of what requires grad, the plan and, where all calls keep the same, what they keep: calls
+    that share it have tensors of the same kinds, and the same `rest`. (Among `tensors` there may be numbers; they may differ.)
+    """
+    node = object.__new__(OpNode)
+    node.edges, pattern = edges_of(tensors)
+    node.sequence, node.op = next_number(), op
+    way = ways.get(pattern)
+    if way is None:
+        plan = op.plan((*pattern, *[None] * len(rest)))
+        fixed = all(i >= len(tensors) for i in plan.reads)
+        way = ways[pattern] = plan, kept(plan, (*tensors, *rest))[0] if fixed else None, plan.results
+    node.plan, values, results = way
+    if values is None:
+        node.values, node.versions = kept(node.plan, (*tensors, *rest))
+    else:
+        node.values = values
+    if results:
+        node.keep_results((output,))
+    if mode.anomaly:
+        node.note_place()
+    output._node, output._requires_grad = node, True
 
 
 def versions_of(values: Sequence[Any]) -> list[tuple[Tensor, int]]:

@@ -1,0 +1,235 @@
+"""Calls that are worked out once: for tensors of the same kinds and the same further arguments, the rest is known ahead.
+
+The first call of its sort checks arguments, finds the result's shape and the kernel; it leaves a `Call` behind. Every further
+one looks that up, makes the result's memory and launches.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..autograd import mode
+from ..jit import GRAIN, Kernel, empty, launch_flat, maker, observers, whole
+from ..kinds import Kind, learn
+from ..tensor import Tensor, wrap
+from .record import Op, named, register
+from .tape import attach, has_tensors, unwrap
+
+#: Calls that an op remembers: shapes that never come back must not pile up.
+_MOST = 2000
+
+
+class Launch:
+    """One launch of a kernel into a new array. `views`: the shapes in which the kernel sees the array and its operands, contiguous all."""
+
+    __slots__ = ("dtype", "entry", "kernel", "make", "rest", "shape", "views", "work")
+
+    def __init__(
+        self, kernel: Kernel, shape: tuple[int, ...], dtype: np.dtype, views: Sequence[tuple[int, ...]], operands: Sequence[np.ndarray],
+        rest: tuple[Any, ...] = (), work: int = 0,
+    ):  # fmt: skip
+        self.kernel, self.shape, self.dtype, self.views, self.rest, self.work = kernel, shape, dtype, tuple(views), rest, work
+        self.make, self.entry = maker(shape, dtype), None
+        if work < GRAIN:
+            seen = [np.empty((0,) * len(v), d) for v, d in zip(views, [dtype, *(o.dtype for o in operands)], strict=True)]
+            self.entry = kernel.entry(seen, rest, False)
+
+    def __call__(self, *operands: np.ndarray) -> np.ndarray:
+        entry = None if observers else self.entry
+        y = empty(self.shape, self.dtype) if entry is None else self.make(self.shape, self.dtype)
+        seen = [a.reshape(v) for a, v in zip((y, *operands), self.views)]
+        if entry is None:
+            launch_flat(self.kernel, None, seen, self.rest, self.work, whole)
+        else:
+            entry(*seen, *self.rest)
+        return y
+
+
+class Call:
+    """What is known ahead: the op and its arguments after the tensors, what computes the result from arrays, and its kind."""
+
+    __slots__ = ("count", "kind", "link", "op", "recorded", "rest", "run", "shares", "ways")
+
+    def __init__(self, op: Planned, count: int, rest: tuple[Any, ...], run: Callable[..., np.ndarray]):
+        self.op, self.count, self.rest, self.run = op, count, rest, run
+        self.shares, self.link = op.shares, (op, rest)
+        self.recorded = False
+        self.ways: dict[Any, Any] = {}
+        self.kind: Kind | None = None
+
+
+class Planned(Op):
+    """An op of one result whose first arguments are tensors, or one sequence of them, and whose others are plain data.
+
+    `prepare(*arguments)` with arrays for tensors gives a function of the arrays alone; without it, or where it gives None, it is
+    `forward` that is called. What it gives may depend on the arrays' dtypes, shapes and strides, not on their memory.
+    """
+
+    shares = False  # whether the result is a view of the first argument
+
+    def __init__(self, name: str, forward: Callable[..., Any], *, prepare: Callable[..., Any] | None = None, **record: Any):
+        super().__init__(name, forward, **record)
+        self.prepare, self.inner = prepare, self
+        self.calls: dict[Any, Call] = {}
+        self.function = self._caller()
+
+    def _caller(self) -> Callable[..., Any]:
+        """What calling the op does, as a plain function: it is found, and becomes a method, faster than an object."""
+        op, calls = self, self.calls
+
+        def function(*args: Any, **kwargs: Any) -> Any:
+            tracked, terms, arrays = False, [], []
+            for a in args:
+                if isinstance(a, Tensor):
+                    if a._base is not None and a._epoch != a._base._epoch:
+                        a.catch_up()
+                    if a._requires_grad:
+                        tracked = True
+                    terms.append(a._kind or learn(a))
+                    arrays.append(a._data)
+                elif type(a) is tuple or type(a) is list or type(a) is slice:
+                    if has_tensors(a):
+                        inner, also = unwrap((a,))
+                        arrays += inner
+                        tracked = tracked or also
+                    terms.append(_term(a))
+                else:
+                    terms.append(a if type(a) is int or a is None else (type(a), a))  # True is no 1
+            if kwargs:
+                terms += kwargs.items()
+            key = tuple(terms)
+            try:
+                found = calls.get(key)
+            except TypeError:  # what cannot be looked up
+                found, key = None, None
+            if found is None:
+                return op._anew(args, kwargs, key)
+            output = object.__new__(Tensor)
+            output._data = found.run(*arrays)
+            output._kind = found.kind
+            if found.shares:
+                share(output, args[0], found.link)
+            if tracked and mode.enabled and found.recorded:
+                attach(output, found.op, found.ways, args[: found.count], found.rest)
+            return output
+
+        return named(function, op)
+
+    def resolve(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The arguments of `inner`, all of them; or at once the result, where another op gives it."""
+        return self.bind(args, kwargs) if kwargs or len(args) != self.arity else args
+
+    def _anew(self, args: tuple[Any, ...], kwargs: dict[str, Any], key: Any) -> Any:
+        """A call that was not seen before."""
+        full = self.resolve(args, kwargs)
+        if type(full) is not tuple:
+            return full
+        op = self.inner
+        count = sum(isinstance(a, Tensor) or has_tensors(a) for a in full)
+        arrays, tracked = unwrap(full)
+        run = op.prepare(*arrays) if op.prepare else None
+        call = Call(op, count, full[count:], run or _Forward(op.forward, full[count:]))
+        output = wrap(call.run(*arrays[:count]))
+        call.kind = learn(output)
+        call.recorded = op.vjp is not None and call.kind.floating
+        if key is not None and _same(args, full, count) and not any(isinstance(v, Tensor) for v in kwargs.values()):
+            if len(self.calls) >= _MOST:
+                self.calls.clear()
+            self.calls[key] = call
+        if op.shares:
+            share(output, full[0], call.link)
+        if tracked and mode.enabled and call.recorded:
+            op.record(full, [output])
+        return output
+
+
+class _Forward:
+    """`forward` with its plain arguments."""
+
+    __slots__ = ("forward", "rest")
+
+    def __init__(self, forward: Callable[..., Any], rest: tuple[Any, ...]):
+        self.forward, self.rest = forward, rest
+
+    def __call__(self, *arrays: Any) -> Any:
+        return self.forward(*arrays, *self.rest)
+
+
+class Front(Planned):
+    """A public function that only works out the arguments of an op: `arguments(*its own)` gives them as a tuple.
+
+    Where that needs other ops it gives the result itself, and is asked at each call.
+    """
+
+    def __init__(self, name: str, inner: Planned, arguments: Callable[..., Any], **record: Any):
+        super().__init__(name, arguments, composite=True, **record)
+        self.inner, self.arguments, self.forward = inner, arguments, self._compose
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(self.arguments)
+
+    def _compose(self, *args: Any, **kwargs: Any) -> Any:
+        full = self.arguments(*args, **kwargs)
+        return self.inner(*full) if type(full) is tuple else full
+
+    def resolve(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What `arguments` gives, also for the names that NumPy has for some."""
+        return self.as_composite(self.arguments, args, kwargs)
+
+
+def _term(value: Any) -> Any:
+    """What stands for an argument that is a sequence or a slice in a key."""
+    if isinstance(value, Tensor):
+        return value._kind or learn(value)
+    if type(value) is slice:
+        return slice, value.start, value.stop, value.step
+    if type(value) is tuple or type(value) is list:
+        return tuple([_term(v) for v in value])
+    return value if type(value) is int or value is None else (type(value), value)
+
+
+def _same(args: tuple[Any, ...], full: tuple[Any, ...], count: int) -> bool:
+    """Whether the tensors among `args` are the first `count` of `full`, and no others are in either."""
+
+    def tensors(values: tuple[Any, ...]) -> list[Any]:
+        return [t for v in values for t in (v if isinstance(v, (tuple, list)) else (v,)) if isinstance(t, Tensor)]
+
+    first, all_of_them = tensors(args[:count]), tensors(full)
+    return len(tensors(args)) == len(first) == len(all_of_them) and all(a is b for a, b in zip(first, all_of_them, strict=True))
+
+
+def share(output: Tensor, source: Tensor, link: tuple[Op, tuple[Any, ...]]) -> None:
+    """Make `output` a view of `source`: same memory, same version counter, and a recipe to make it again from the base.
+
+    The recipe is a chain: what makes the source, None if it is the base, and the op and arguments that make this of it.
+    """
+    base = source._base
+    output._base = base = source if base is None else base
+    output._chain = source._chain, link
+    output._counter = source._counter or source.version_counter()
+    if base._epoch:
+        output._epoch = base._epoch
+
+
+def links(chain: Any) -> list[tuple[Op, tuple[Any, ...]]]:
+    """The steps of a recipe, from the base on."""
+    found = []
+    while chain is not None:
+        chain, link = chain
+        found.append(link)
+    return found[::-1]
+
+
+def planned(name: str, forward: Callable[..., Any], **record: Any) -> Any:
+    """Register an op whose calls are planned; it is called by others only."""
+    return register(Planned(name, forward, public=False, method=False, **record))
+
+
+def front(name: str, inner: Any, arguments: Callable[..., Any], **record: Any) -> Any:
+    """Register a function that works out the arguments of an op; see `Front`."""
+    return register(Front(name, inner, arguments, **record))
