@@ -24,10 +24,8 @@ INSTEAD = {
     "stft": "use `numpy.fft` on `tensor.numpy()`",
     "istft": "use `numpy.fft` on `tensor.numpy()`",
     "fft": "complex tensors are needed for it; use `numpy.fft` on `tensor.numpy()`",
-    "as_strided": "use `unfold`, `diagonal`, or slices",
     "from_file": "use `numpy.memmap` and `from_numpy`",
     "special": "the functions are at the top level: `numgrad.erf`, `numgrad.digamma`, `numgrad.lgamma`, ...",
-    "nextafter": "use `numpy.nextafter` on `tensor.numpy()`",
 }
 
 

@@ -50,13 +50,14 @@ DERIVATIVES: dict[str, tuple[str, ...]] = {
     "minimum": ("where(a == b, 0.5, where(a > b, 0, 1))", "where(a == b, 0.5, where(b > a, 0, 1))"),
     "fmod": ("1", "-trunc(a / b)"),
     "pow": ("where(b == 0, 0, b * pow(a, b - 1))", "where((a == 0) & (b >= 0), 0, y * log(a))"),
+    "nextafter": ("1", "0"),
     "copysign": ("where(a == 0, 0, sign(a) * copysign(1, b))", "0"),
 }
 
 #: functions that are constant almost everywhere
 STEPS = frozenset({"sign", "floor", "ceil", "trunc", "round", "isnan", "isinf", "isfinite", "heaviside"})
 
-_CHEAP = STEPS | {"abs", "maximum", "minimum", "sqrt", "where", "copysign"}
+_CHEAP = STEPS | {"abs", "maximum", "minimum", "sqrt", "where", "copysign", "nextafter"}
 _ZERO, _ONE = ast.Constant(0), ast.Constant(1)
 
 

@@ -133,6 +133,8 @@ fmax = pointwise("fmax", "where(z != z, x, where(x >= z, x, z))", grad=("where((
 fmin = pointwise("fmin", "where(z != z, x, where(x <= z, x, z))", grad=("where((x <= z) | (z != z), g, 0)", "where((x <= z) | (z != z), 0, g)"),
                  kind="arithmetic", reference=np.fmin, sample=_apart)  # fmt: skip
 copysign = pointwise("copysign", "copysign(x, z)", kind="float", inplace=True, avoid=(0,), reference=np.copysign)
+nextafter = pointwise("nextafter", "nextafter(x, z)", kind="floating", inplace=True, doc="The float next to `input` on the way to `other`.",
+                      reference=lambda x, z: np.nextafter(x, x.dtype.type(z)))  # fmt: skip
 heaviside = pointwise("heaviside", "where(x == 0, values, where(x > 0, 1, 0))", variables=("x", "values"), vjp=None,
                       kind="arithmetic", inplace=True, avoid=(0,), reference=np.heaviside)  # fmt: skip
 

@@ -91,7 +91,7 @@ SINGLE = {
     "rsqrt": (lambda x: 1 / mp.sqrt(x), (0, 4), (0, 4)),
 }
 ANGULAR = [SINGLE[name][0] for name in ("sin", "cos", "tan")]
-PAIRS = {"pow", "atan2", "fmod", "remainder", "copysign", "maximum", "minimum"}
+PAIRS = {"nextafter", "pow", "atan2", "fmod", "remainder", "copysign", "maximum", "minimum"}
 ROUNDING = {"floor": np.floor, "ceil": np.ceil, "trunc": np.trunc, "round": np.rint, "fabs": np.abs}
 
 #: values where branches meet, and the ends of the formats
@@ -298,7 +298,7 @@ def test_overflow_and_underflow_are_where_they_belong(kind):
 
 
 @pytest.mark.parametrize("kind", FLOATS)
-@pytest.mark.parametrize("name", ["pow", "atan2", "fmod", "copysign", "maximum", "minimum"])
+@pytest.mark.parametrize("name", ["pow", "atan2", "fmod", "copysign", "maximum", "minimum", "nextafter"])
 def test_ends_of_pairs(name, kind):
     values = [*ENDS, 2.0, -2.0, 3.0, -3.0, 0.5, -0.5, 1.5, 1e30, -1e30, 2.0**24 - 1, -(2.0**24 - 1), 5e-324, 1e-40]
     values = np.array(values).astype(kind)

@@ -20,6 +20,7 @@ from .rounding import (
     isnan,
     maximum,
     minimum,
+    nextafter,
     remainder,
     round,
     sign,
@@ -31,6 +32,6 @@ from .trigonometric import cos, sin, tan
 __all__ = [
     "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "ceil", "copysign", "cos", "cosh", "digamma", "erf",
     "erfc", "erfinv", "exp", "exp2", "expm1", "fabs", "floor", "fmod", "isfinite", "isinf", "isnan", "lgamma", "log",
-    "log1p", "log2", "log10", "logsigmoid", "maximum", "minimum", "pow", "remainder", "round", "rsqrt", "sigmoid",
+    "log1p", "log2", "log10", "logsigmoid", "maximum", "minimum", "nextafter", "pow", "remainder", "round", "rsqrt", "sigmoid",
     "sign", "sin", "sinh", "softplus", "sqrt", "tan", "tanh", "trunc",
 ]  # fmt: skip

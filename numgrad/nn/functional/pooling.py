@@ -144,3 +144,33 @@ def _lp_pool(dims: int, input: Tensor, norm_type: float, kernel_size: Any, strid
     count = math.prod(kernel_size) if isinstance(kernel_size, (tuple, list)) else kernel_size**dims
     mean = pool(input.pow(norm_type), kernel_size, stride, 0, ceil_mode)
     return (mean.sign() * ops.relu(mean.abs()) * count).pow(1.0 / norm_type)
+
+
+def fractional_max_pool2d_with_indices(input: Tensor, kernel_size: Any, output_size: Any = None, output_ratio: Any = None,
+                                       return_indices: bool = False,
+                                       _random_samples: Any = None) -> tuple[Tensor, Tensor]:
+    """:func:`fractional_max_pool2d` with its indices."""
+    return ops.fractional_max_pool2d_with_indices(input, kernel_size, output_size, output_ratio, _random_samples)
+
+
+def fractional_max_pool3d_with_indices(input: Tensor, kernel_size: Any, output_size: Any = None, output_ratio: Any = None,
+                                       return_indices: bool = False,
+                                       _random_samples: Any = None) -> tuple[Tensor, Tensor]:
+    """:func:`fractional_max_pool3d` with its indices."""
+    return ops.fractional_max_pool3d_with_indices(input, kernel_size, output_size, output_ratio, _random_samples)
+
+
+def fractional_max_pool2d(input: Tensor, kernel_size: Any, output_size: Any = None, output_ratio: Any = None,
+                          return_indices: bool = False, _random_samples: Any = None) -> Any:
+    """The largest of windows of (N, C, H, W) or (C, H, W) at random places, as many as ``output_size`` says, or
+    ``output_ratio`` of the input (Graham 2014). ``_random_samples``, (N, C, 2) from 0 to 1, makes them repeatable."""
+    found = fractional_max_pool2d_with_indices(input, kernel_size, output_size, output_ratio, True, _random_samples)
+    return found if return_indices else found[0]
+
+
+def fractional_max_pool3d(input: Tensor, kernel_size: Any, output_size: Any = None, output_ratio: Any = None,
+                          return_indices: bool = False, _random_samples: Any = None) -> Any:
+    """The largest of windows of (N, C, D, H, W) or (C, D, H, W) at random places, as many as ``output_size`` says, or
+    ``output_ratio`` of the input (Graham 2014). ``_random_samples``, (N, C, 3) from 0 to 1, makes them repeatable."""
+    found = fractional_max_pool3d_with_indices(input, kernel_size, output_size, output_ratio, True, _random_samples)
+    return found if return_indices else found[0]

@@ -186,3 +186,36 @@ class AdaptiveMaxPool3d(_AdaptiveMaxPoolNd):
 
     def forward(self, input: Tensor) -> Any:
         return F.adaptive_max_pool3d(input, self.output_size, self.return_indices)
+
+
+class _FractionalMaxPoolNd(Module):
+    def __init__(self, kernel_size: Any, output_size: Any = None, output_ratio: Any = None,
+                 return_indices: bool = False, _random_samples: Any = None) -> None:
+        super().__init__()
+        if (output_size is None) == (output_ratio is None):
+            found = "neither" if output_size is None else "both"
+            raise ValueError(f"{self._get_name()} requires one of output_size and output_ratio, but got {found}")
+        ratios = output_ratio if isinstance(output_ratio, (tuple, list)) else () if output_ratio is None else (output_ratio,)
+        if not all(0 < ratio < 1 for ratio in ratios):
+            raise ValueError(f"output_ratio must be between 0 and 1 (got {output_ratio})")
+        self.kernel_size = kernel_size
+        self.output_size, self.output_ratio = output_size, output_ratio
+        self.return_indices = return_indices
+        self.register_buffer("_random_samples", _random_samples)
+
+    def _settings(self) -> tuple:
+        return self.kernel_size, self.output_size, self.output_ratio, self.return_indices, self._random_samples
+
+
+class FractionalMaxPool2d(_FractionalMaxPoolNd):
+    """The largest of windows of (N, C, H, W) or (C, H, W) at random places (Graham 2014)."""
+
+    def forward(self, input: Tensor) -> Any:
+        return F.fractional_max_pool2d(input, *self._settings())
+
+
+class FractionalMaxPool3d(_FractionalMaxPoolNd):
+    """The largest of windows of (N, C, D, H, W) or (C, D, H, W) at random places (Graham 2014)."""
+
+    def forward(self, input: Tensor) -> Any:
+        return F.fractional_max_pool3d(input, *self._settings())

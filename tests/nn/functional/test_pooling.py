@@ -139,3 +139,17 @@ def test_three_dimensions():
     np.testing.assert_allclose(nn.LPPool3d(2, 2)(t).numpy(), np.sqrt((blocks**2).sum((-1, -2, -3))))
     values, indices = F.max_pool3d(t, 2, return_indices=True)
     assert (t.flatten(2).gather(2, indices.flatten(2)).reshape(values.shape) == values).all()
+
+
+def test_fractional_windows_are_where_the_samples_say() -> None:
+    x = numgrad.arange(25.0).reshape(1, 5, 5)
+    samples = numgrad.tensor([[[0.0, 0.9]]])  # of the width, then of the height: alpha is (5 - 2) / (3 - 1) = 1.5
+    values, places = F.fractional_max_pool2d(x, 2, 3, return_indices=True, _random_samples=samples)
+    # Columns begin at 0, floor(1.5) = 1 and 3; rows at 0, floor(1.9 * 1.5) - floor(0.9 * 1.5) = 1 and 3.
+    assert values.tolist() == [[[6, 7, 9], [11, 12, 14], [21, 22, 24]]] and places.tolist() == values.tolist()
+    layer = nn.FractionalMaxPool2d(2, output_ratio=(0.6, 0.4), return_indices=True)
+    assert [tuple(t.shape) for t in layer(numgrad.rand(2, 3, 5, 5))] == [(2, 3, 3, 2)] * 2
+    assert nn.FractionalMaxPool3d((1, 2, 2), (2, 3, 1))(numgrad.rand(4, 3, 6, 6)).shape == (4, 2, 3, 1)
+    for settings in ({}, {"output_size": 2, "output_ratio": 0.5}, {"output_ratio": 1.5}):
+        with pytest.raises(ValueError):
+            nn.FractionalMaxPool2d(2, **settings)

@@ -18,6 +18,10 @@ CASES = [
     (lambda: nn.LazyConvTranspose2d(4, 3), nn.ConvTranspose2d, (1, 2, 4, 4), {"weight": (2, 4, 3, 3), "bias": (4,)}),
     (lambda: nn.LazyBatchNorm1d(), nn.BatchNorm1d, (4, 3), {
         "weight": (3,), "bias": (3,), "running_mean": (3,), "running_var": (3,), "num_batches_tracked": ()}),
+    (lambda: nn.LazyInstanceNorm1d(affine=True, track_running_stats=True), nn.InstanceNorm1d, (3, 5), {
+        "weight": (3,), "bias": (3,), "running_mean": (3,), "running_var": (3,), "num_batches_tracked": ()}),
+    (lambda: nn.LazyInstanceNorm2d(affine=True), nn.InstanceNorm2d, (4, 3, 2, 2), {"weight": (3,), "bias": (3,)}),
+    (lambda: nn.LazyInstanceNorm3d(), nn.InstanceNorm3d, (1, 3, 2, 2, 2), {}),
     (lambda: nn.LazyBatchNorm2d(affine=False, track_running_stats=False), nn.BatchNorm2d, (4, 3, 2, 2), {}),
 ]  # fmt: skip
 
