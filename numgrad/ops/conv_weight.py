@@ -25,8 +25,8 @@ _GRAIN, _PARTS = 512, 16
 
 # Places in the plan.
 (UNITS, PARTS, GROUPS, TASKS, CHUNKS, CHANNELS, FEATURES, PLANE_X, PLANE_Y, CODE, TRANSPOSE, ROWS, WIDTH, PANELS, PANELS_AT_ONCE, BLOCKS,
- LINES, RUN, TAPS, POSITIONS, REGION_SIZE, SCRATCH, STEP_OUT, PIXELS, LAST_PIXELS, SHIFTS, PLACES, SOURCES) = range(28)  # fmt: skip
-SIZE, ORIGIN, ADVANCE, REGION, HEAD = 28, 31, 34, 37, 40
+ LINES, RUN, TAPS, POSITIONS, REGION_SIZE, SCRATCH, STEP_OUT, PIXELS, LAST_PIXELS, SHIFTS, PLACES) = range(27)  # fmt: skip
+SIZE, ORIGIN, ADVANCE, REGION, HEAD = 27, 30, 33, 36, 39
 
 
 @device
@@ -97,11 +97,10 @@ def _gather_row(w, partial, g, row):  # type: ignore[no-untyped-def]
         more = partial[at + part * g[GROUPS] * features * step : at + part * g[GROUPS] * features * step + step]
         for i in range(step):
             total[i] += more[i]
-    size = g[CHANNELS] * g[POSITIONS]
-    for position in range(g[POSITIONS]):
-        source = g[g[SOURCES] + position]
-        for channel in range(g[CHANNELS]):
-            w[row * size + channel * g[POSITIONS] + position] = total[source + channel]
+    size, whole = g[CHANNELS] * g[POSITIONS], g[BLOCKS] * g[WIDTH] == g[RUN]  # then the lines follow one another
+    for line in range(0, g[LINES], g[LINES] if whole else 1):
+        transpose(g[TRANSPOSE], w, row * size + line * g[TAPS], partial, at + line * g[BLOCKS] * g[WIDTH],
+                  g[POSITIONS] if whole else g[TAPS], g[CHANNELS], g[POSITIONS], g[CHANNELS])  # fmt: skip
 
 
 @kernel
@@ -125,15 +124,14 @@ def _tile(run: int, features: int, dtype: np.dtype) -> tuple[int, int]:
     return -(-features // -(-features // most)), vectors
 
 
-def _runs(axes: Sequence[Axis], layout: Layout, channels: int) -> tuple[np.ndarray, np.ndarray, int, int]:
-    """Where each run begins, in which run and where in it each kernel position's channels are, the run's length and its taps."""
+def _runs(axes: Sequence[Axis], layout: Layout, channels: int) -> tuple[np.ndarray, int, int]:
+    """Where each run begins, its length, and its taps."""
     taps = [np.array([shift - a.low for _, shift in a.phases[0].taps], np.int64) for a in axes]
     whole = (np.diff(taps[2]) == 1).all()
     last = taps[2][:1] if whole else taps[2]
     shifts = outer_sum([t * n for t, n in zip((*taps[:2], last), layout.lines, strict=True)]) * channels
     length = len(taps[2]) if whole else 1
-    position = np.arange(len(shifts) * length, dtype=np.int64)
-    return shifts, np.stack([position // length, position % length * channels]), length * channels, length
+    return shifts, length * channels, length
 
 
 @functools.lru_cache(maxsize=512)
@@ -143,14 +141,14 @@ def _make(axes: tuple[Any, ...], images: int, groups: int, channels: int, featur
     split = next((i for i, a in enumerate(made) if a.count > 1), 2)
     a = made[split]
     probe = Layout(made, channels, a.count, split, dtype, in_place=False)
-    shifts, places_in, run, taps = _runs(made, probe, channels)
+    shifts, run, taps = _runs(made, probe, channels)
     rows, vectors = _tile(run, features, dtype)
     panels, width = -(-features // rows), vectors * lanes(dtype)
     rest_x = channels * math.prod(n for i, n in enumerate(probe.region) if i != split) * dtype.itemsize
     rest_y = panels * rows * math.prod(b.count for i, b in enumerate(made) if i != split) * dtype.itemsize
     chunk = max(1, min(a.count, (_PART // rest_x - a.span) // a.step, _PART // rest_y))
     layout = Layout(made, channels, chunk, split, dtype, in_place=False)
-    shifts, places_in, run, taps = _runs(made, layout, channels)
+    shifts, run, taps = _runs(made, layout, channels)
     blocks, chunks = -(-run // width), -(-a.count // chunk)
     tasks, pixels = images * chunks, math.prod(b.count for b in made)
     parts = max(1, min(_PARTS, tasks, images * pixels // _GRAIN))
@@ -162,14 +160,14 @@ def _make(axes: tuple[Any, ...], images: int, groups: int, channels: int, featur
     last = math.prod(layout.counts(layout.phases, True))
     region = -(-(layout.region_size * channels + width + 16) // 64) * 64
     scratch = region + -(-(chunk * rest_y // dtype.itemsize) // 64) * 64 + 80
-    tables = [shifts, bases * channels, places_in[0] * blocks * width + places_in[1]]
+    tables = [shifts, bases * channels]
     numbers = np.zeros(HEAD, np.int64)
     heads = {
         UNITS: parts * groups * -(-panels // at_once), PARTS: parts, GROUPS: groups, TASKS: tasks, CHUNKS: chunks, CHANNELS: channels, FEATURES: features,
         PLANE_X: math.prod(b.size for b in made), PLANE_Y: pixels, CODE: address("sums", dtype, rows, vectors), TRANSPOSE: address("transpose", dtype),
         ROWS: rows, WIDTH: width, PANELS: panels, PANELS_AT_ONCE: at_once, BLOCKS: blocks, LINES: len(shifts), RUN: run, TAPS: taps,
         POSITIONS: len(shifts) * taps, REGION_SIZE: region, SCRATCH: scratch, STEP_OUT: chunk * layout.out_lines[split], PIXELS: len(bases), LAST_PIXELS: last,
-        SHIFTS: HEAD, PLACES: HEAD + len(shifts), SOURCES: HEAD + len(shifts) + len(bases),
+        SHIFTS: HEAD, PLACES: HEAD + len(shifts),
     }  # fmt: skip
     for place, value in heads.items():
         numbers[place] = value
