@@ -101,7 +101,8 @@ def _pixels_body(e: _Emitter, arguments: list[Any], rows: int, vectors: int, exa
 
 
 def _channels(e: _Emitter, module: ir.Module, name: str, rows: int, vectors: int, run: int, step: int) -> None:
-    y, x, w, first, offsets, places, depth = e.begin(module, name, "y x w first", "offsets places", "depth")
+    arguments = e.begin(module, name, "y x w first", "offsets places outs", "depth step_out adding")
+    y, x, w, first, offsets, places, outs, depth, step_out, adding = arguments
     builder, width = e.builder, vectors * e.lanes
     bases = [e.at(x, e.entry(places, i)) for i in range(rows // run)]
 
@@ -115,10 +116,13 @@ def _channels(e: _Emitter, module: ir.Module, name: str, rows: int, vectors: int
         return result
 
     sums = e.loop(depth, [w, offsets], [e.index(width), e.index(1)], rows * vectors, body)
-    for j in range(vectors):
-        start = e.load(e.at(first, j * e.lanes))
-        for i in range(rows):
-            e.store(e.add(start, sums[i * vectors + j]), e.at(y, i * width + j * e.lanes))
+    again = builder.icmp_signed("!=", adding, e.index(0))
+    for i in range(rows):
+        place = builder.add(e.entry(outs, i // run), builder.mul(step_out, e.index(i % run)))
+        out = e.at(y, builder.mul(place, e.index(width)))
+        start = builder.select(again, out, first)
+        for j in range(vectors):
+            e.store(e.add(e.load(e.at(start, j * e.lanes)), sums[i * vectors + j]), e.at(out, j * e.lanes))
     builder.ret_void()
 
 
@@ -213,12 +217,14 @@ if DISABLED:
                 y[at_y + out + i * step_y :][:count] = total[i]
 
     def channels_tile(code: int, rows: int, run: int, step: int, width: int, y: Any, at_y: int, x: Any, at_x: int, w: Any, at_w: int,
-                      plan: Any, offsets: int, places: int, depth: int) -> None:  # fmt: skip
-        """y[i, j] = w[0, j] + sum over k of x[places[i // run] + i % run * step + offsets[k]] * w[1 + k, j]."""
+                      plan: Any, offsets: int, places: int, outs: int, step_out: int, depth: int, adding: int) -> None:  # fmt: skip
+        """y[outs[i // run] + i % run * step_out, j] = w[0, j] (or +=) + sum over k of x[places[i // run] + i % run * step + offsets[k]] * w[1 + k, j]."""
         weights = w[at_w : at_w + (1 + depth) * width].reshape(1 + depth, width)
         pixels = (plan[places : places + rows // run, None] + np.arange(run) * step).reshape(-1, 1)
-        columns = x[at_x + pixels + plan[offsets : offsets + depth]]
-        y[at_y : at_y + rows * width].reshape(rows, width)[...] = weights[0] + columns @ weights[1:]
+        to = (plan[outs : outs + rows // run, None] + np.arange(run) * step_out).reshape(-1, 1)
+        total = x[at_x + pixels + plan[offsets : offsets + depth]] @ weights[1:]
+        target = at_y + to * width + np.arange(width)
+        y[target] = (y[target] if adding else weights[0]) + total
 
     def sums_tile(code: int, rows: int, width: int, y: Any, at_y: int, g: Any, at_g: int, x: Any, at_x: int,
                   plan: Any, offsets: int, depth: int, step_y: int, step_g: int, adding: int) -> None:  # fmt: skip
@@ -248,9 +254,9 @@ else:
         _call(code, y, at_y, x, at_x, w, at_w + rows, w, at_w, plan, offsets, plan, pieces, depth, step_y, used, exact)
 
     @device
-    def channels_tile(code, rows, run, step, width, y, at_y, x, at_x, w, at_w, plan, offsets, places, depth):  # type: ignore[no-untyped-def]
-        """y[i, j] = w[0, j] + sum over k of x[places[i // run] + i % run * step + offsets[k]] * w[1 + k, j]."""
-        _call(code, y, at_y, x, at_x, w, at_w + width, w, at_w, plan, offsets, plan, places, depth)
+    def channels_tile(code, rows, run, step, width, y, at_y, x, at_x, w, at_w, plan, offsets, places, outs, step_out, depth, adding):  # type: ignore[no-untyped-def]
+        """y[outs[i // run] + i % run * step_out, j] = w[0, j] (or +=) + sum over k of x[places[i // run] + i % run * step + offsets[k]] * w[1 + k, j]."""
+        _call(code, y, at_y, x, at_x, w, at_w + width, w, at_w, plan, offsets, plan, places, plan, outs, depth, step_out, adding)
 
     @device
     def sums_tile(code, rows, width, y, at_y, g, at_g, x, at_x, plan, offsets, depth, step_y, step_g, adding):  # type: ignore[no-untyped-def]

@@ -20,16 +20,19 @@ from ..jit.convolution import address, lanes, rows_for
 
 #: Bytes of the region of an image that a task reads, and of the weights it multiplies with: they share the second-level cache.
 _REGION, _WEIGHTS = 1 << 19, 1 << 19
+#: Bytes of what several phases write together before it is transposed.
+_TOGETHER = 1 << 18
 #: Multiplications of a task, at least, where there would be fewer than _TASKS.
 _GRAIN, _TASKS = 1 << 17, 16
 
 # Places in the plan.
 (TASKS, IMAGES, GROUPS, CHUNKS, CHANNELS, FEATURES, PLANE_X, PLANE_Y, IN_PLACE, CHANNEL_KIND, ROWS, VECTORS, WIDTH, PANELS, PANELS_AT_ONCE,
- CODE, TRANSPOSE, COPY, SCRATCH, OUT, STEP_OUT, STEP_X, PLANE, GROUP_PACKED, GROUP_W, STEP_W, STRETCH, STEP, PHASES) = range(29)  # fmt: skip
-SIZE, ORIGIN, ADVANCE, REGION = 29, 32, 35, 38  # triples: depth, height, width
-PHASE = 41  # where the phases' entries begin
+ CODE, TRANSPOSE, COPY, SCRATCH, OUT, STEP_OUT, STEP_X, PLANE, GROUP_PACKED, GROUP_W, STEP_W, STRETCH, STEP, PHASES,
+ TOGETHER, STEP_ROW) = range(31)  # fmt: skip
+SIZE, ORIGIN, ADVANCE, REGION = 31, 34, 37, 40  # triples: depth, height, width
+PHASE = 43  # where the phases' entries begin
 # Places in an entry of a phase; what belongs to a chunk comes for a whole chunk and for the last one.
-DEPTH, OFFSETS, SOURCES, RUN, PACKED, DENSE, COUNT, TABLE, PLACES, REACH, ENTRY = 0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 14
+DEPTH, OFFSETS, SOURCES, RUN, PACKED, DENSE, COUNT, TABLE, PLACES, REACH, OUTS, ENTRY = 0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16
 
 
 class Phase(NamedTuple):
@@ -206,6 +209,9 @@ def _cut(axes: Sequence[Axis], images: int, channels: int, panels: int, depth: i
     pixels = math.prod(max(1, a.count) for a in axes)
     others = channels * math.prod(a.count * a.step + a.span for i, a in enumerate(axes) if i != split) * dtype.itemsize
     chunk = min(count, max(1, (_REGION // max(1, others) - span) // step))
+    if _together(axes, tile, dtype):
+        place = axes[split].out_step * math.prod(a.out for a in axes[split + 1 :]) * tile.width * dtype.itemsize
+        chunk = min(chunk, max(1, _TOGETHER // place))
     at_once = max(1, min(panels, _WEIGHTS // max(1, depth * tile.width * dtype.itemsize)))
     wanted = min(_TASKS, images * panels * tile.width * depth * pixels // _GRAIN)
     tasks = images * -(-panels // at_once) * -(-count // chunk)
@@ -222,6 +228,13 @@ def _cut(axes: Sequence[Axis], images: int, channels: int, panels: int, depth: i
     return split, chunk, at_once
 
 
+def _together(axes: Sequence[Axis], tile: _Tile, dtype: np.dtype) -> bool:
+    """Whether the phases of a chunk fill a part of the output that has no gaps, so that it can be transposed at once."""
+    split = next((i for i, a in enumerate(axes) if a.count > 1), 2)
+    phases = math.prod(len(a.phases) for a in axes)
+    return tile.channels and dtype.kind == "f" and phases > 1 and all(a.out == 1 for a in axes[:split])
+
+
 def make(axes: Sequence[Axis], images: int, groups: int, channels: int, features: int, of_group: int, step_w: int, step_k: int, dtype: np.dtype) -> Plan:
     """The plan of a correlation. The weight of (group, feature, channel, position) is at group * of_group + feature * step_w +
     channel * step_k + position."""
@@ -235,7 +248,8 @@ def make(axes: Sequence[Axis], images: int, groups: int, channels: int, features
     tasks = images * groups * chunks * -(-panels // at_once)
     numbers = np.zeros(PHASE + ENTRY * len(taps), np.int64)
     kind = "channels" if tile.channels else "pixels"
-    out = tile.rows * lanes(dtype) * tile.width if tile.channels else 0
+    together, step_out = _together(axes, tile, dtype), chunk * axes[split].out_step * layout.out_lines[split]
+    out = tile.width * (step_out if together else tile.rows * lanes(dtype)) if tile.channels else 0
     line = 64 // dtype.itemsize
     scratch = (-(-(layout.size + out) // line) | 1) * line
     fast = dtype.kind == "f" and not DISABLED
@@ -254,7 +268,7 @@ def make(axes: Sequence[Axis], images: int, groups: int, channels: int, features
         CHANNEL_KIND: tile.channels, ROWS: tile.rows, VECTORS: tile.vectors, WIDTH: tile.width, PANELS: panels, PANELS_AT_ONCE: at_once,
         CODE: address(kind, dtype, tile.rows, tile.vectors, *((tile.run, axes[-1].step) if tile.channels else ())), TRANSPOSE: address("transpose", dtype) if fast else 0,
         COPY: address("copy", dtype), SCRATCH: scratch, OUT: layout.size,
-        STEP_OUT: chunk * axes[split].out_step * layout.out_lines[split], STEP_X: chunk * axes[split].step * layout.lines[split],
+        STEP_OUT: step_out, TOGETHER: together, STEP_ROW: axes[-1].out_step if together else 1, STEP_X: chunk * axes[split].step * layout.lines[split],
         PLANE: layout.plane, GROUP_PACKED: packed, GROUP_W: of_group, STEP_W: step_w, STRETCH: tile.run, STEP: axes[-1].step, PHASES: len(combinations),
     }  # fmt: skip
     for place, value in heads.items():
@@ -293,6 +307,8 @@ def _fill_entry(entry: np.ndarray, at: int, layout: Layout, phases: Sequence[Pha
         else:
             bases, outs = layout.places(phases, counts)
             table = _padded(bases[:: tile.run], tile.rows // tile.run)
+            rows = outs if _together(layout.axes, tile, dtype) else np.arange(len(outs))
+            entry[OUTS + last] = put(_padded(rows[:: tile.run], tile.rows // tile.run))
             entry[DENSE] = layout.axes[1].out_step == layout.axes[2].out_step == layout.axes[0].out_step == 1
         entry[COUNT + last], entry[TABLE + last], entry[PLACES + last] = len(bases), put(table), put(outs)
         entry[REACH + last] = (bases.max(initial=0) + offsets.max(initial=0) + lanes(dtype)) if len(bases) else 0

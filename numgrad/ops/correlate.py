@@ -30,6 +30,7 @@ from .conv_plan import (
     OFFSETS,
     ORIGIN,
     OUT,
+    OUTS,
     PACKED,
     PANELS,
     PANELS_AT_ONCE,
@@ -48,11 +49,13 @@ from .conv_plan import (
     SOURCES,
     STEP,
     STEP_OUT,
+    STEP_ROW,
     STEP_W,
     STEP_X,
     STRETCH,
     TABLE,
     TASKS,
+    TOGETHER,
     TRANSPOSE,
     VECTORS,
     WIDTH,
@@ -114,6 +117,22 @@ def _store(y, at_y, scratch, at, g, dense, outs, count, features):  # type: igno
 
 
 @device
+def _rows(y, at_y, image, at_x, w, at_w, scratch, out, g, at, last, panel, used):  # type: ignore[no-untyped-def]
+    """A panel of features of the places of one phase, stored a few tiles at a time, or left in `scratch` for all phases together."""
+    width, rows, run, together = g[WIDTH], g[ROWS], g[STRETCH], g[TOGETHER]
+    depth, offsets, count, table, places = g[at + DEPTH], g[at + OFFSETS], g[at + COUNT + last], g[at + TABLE + last], g[at + PLACES + last]
+    weights = at_w + g[at + PACKED] + panel * (1 + depth) * width
+    many = count if together else (g[SCRATCH] - g[OUT]) // (rows * width) * rows
+    for i in range(0, count, max(1, many)):
+        stop = min(count, i + many)
+        for p in range(i, stop, rows):
+            channels_tile(g[CODE], rows, run, g[STEP], width, scratch, out - i * width, image, at_x, w, weights,
+                          g, offsets, table + p // run, g[at + OUTS + last] + p // run, g[STEP_ROW], depth, 0)  # fmt: skip
+        if not together:
+            _store(y, at_y, scratch, out, g, g[TRANSPOSE] and g[at + DENSE], places + i, stop - i, used)
+
+
+@device
 def _task(y, x, w, scratch, g, lane, task, start):  # type: ignore[no-untyped-def]
     parts = (g[PANELS] + g[PANELS_AT_ONCE] - 1) // g[PANELS_AT_ONCE]
     first, place = task % parts * g[PANELS_AT_ONCE], task // parts
@@ -127,27 +146,24 @@ def _task(y, x, w, scratch, g, lane, task, start):  # type: ignore[no-untyped-de
         if first == 0 or task == start:  # else the task before had the same region
             copy_region(scratch, lane * g[SCRATCH], x, at_x, g, chunk)
         image, at_x = scratch, lane * g[SCRATCH]
+    if g[CHANNEL_KIND]:
+        out, pixels = lane * g[SCRATCH] + g[OUT], min(g[STEP_OUT], g[PLANE_Y] - chunk * g[STEP_OUT])
+        for panel in range(first, panels):
+            used, here = min(width, g[FEATURES] - panel * width), at_y + panel * width * g[PLANE_Y]
+            for phase in range(g[PHASES]):
+                _rows(y, here, image, at_x, w, slab % g[GROUPS] * g[GROUP_PACKED], scratch, out, g, PHASE + phase * ENTRY, last, panel, used)
+            if g[TOGETHER]:
+                transpose(g[TRANSPOSE], y, here, scratch, out, pixels, used, g[PLANE_Y], width)
+        return
     for phase in range(g[PHASES]):
         at = PHASE + phase * ENTRY
-        depth, offsets, count, table, places = g[at + DEPTH], g[at + OFFSETS], g[at + COUNT + last], g[at + TABLE + last], g[at + PLACES + last]
+        depth, offsets, count, table = g[at + DEPTH], g[at + OFFSETS], g[at + COUNT + last], g[at + TABLE + last]
         at_w, size = slab % g[GROUPS] * g[GROUP_PACKED] + g[at + PACKED], (1 + depth) * width
-        if g[CHANNEL_KIND]:
-            out = lane * g[SCRATCH] + g[OUT]
-            many = (g[SCRATCH] - g[OUT]) // (rows * width) * rows
+        exact = 1 if g[IN_PLACE] and at_x + g[at + REACH + last] > x.size else 0
+        for p in range(0, count, vectors):
             for panel in range(first, panels):
-                used = min(width, g[FEATURES] - panel * width)
-                for i in range(0, count, many):
-                    stop = min(count, i + many)
-                    for p in range(i, stop, rows):
-                        channels_tile(g[CODE], rows, g[STRETCH], g[STEP], width, scratch, out + (p - i) * width, image, at_x, w, at_w + panel * size,
-                                      g, offsets, table + p // g[STRETCH], depth)  # fmt: skip
-                    _store(y, at_y + panel * width * g[PLANE_Y], scratch, out, g, g[TRANSPOSE] and g[at + DENSE], places + i, stop - i, used)
-        else:
-            exact = 1 if g[IN_PLACE] and at_x + g[at + REACH + last] > x.size else 0
-            for p in range(0, count, vectors):
-                for panel in range(first, panels):
-                    pixels_tile(g[CODE], rows, vectors, y, at_y + panel * width * g[PLANE_Y], image, at_x, w, at_w + panel * size, g, offsets,
-                                table + 3 * p, depth, g[PLANE_Y], min(width, g[FEATURES] - panel * width), exact)  # fmt: skip
+                pixels_tile(g[CODE], rows, vectors, y, at_y + panel * width * g[PLANE_Y], image, at_x, w, at_w + panel * size, g, offsets,
+                            table + 3 * p, depth, g[PLANE_Y], min(width, g[FEATURES] - panel * width), exact)  # fmt: skip
 
 
 @device
