@@ -67,24 +67,35 @@ class _Emitter(tile._Emitter):
         return self.builder.load(self.at(table, index))
 
 
-def _pixels(e: _Emitter, module: ir.Module, name: str, rows: int, vectors: int) -> None:
+def _apart(e: _Emitter, value: Any, pointer: Any, count: Any, step: int) -> None:
+    """Store the first `count` lanes of a vector `step` apart."""
+    for first in range(0, e.lanes * step, e.lanes):
+        places = range(first, first + e.lanes)
+        chosen = ir.Constant(ir.VectorType(ir.IntType(1), e.lanes), [p % step == 0 for p in places])
+        mask = e.mask(e.builder.sub(e.builder.mul(count, e.index(step)), e.index(first)))
+        spread = e.shuffle(value, value, [p // step for p in places])
+        e.store(spread, e.at(pointer, first), e.builder.and_(mask, chosen) if step > 1 else mask)
+
+
+def _pixels(e: _Emitter, module: ir.Module, name: str, rows: int, vectors: int, step: int) -> None:
     arguments = e.begin(module, name, "y x w first", "offsets pieces", "depth step_y used exact")
     with e.builder.if_else(e.builder.icmp_signed("!=", arguments[-1], e.index(0))) as (exact, beyond):
         for branch in (exact, beyond):
             with branch:
-                _pixels_body(e, arguments, rows, vectors, branch is exact)
+                _pixels_body(e, arguments, rows, vectors, step, branch is exact)
     e.builder.ret_void()
 
 
-def _pixels_body(e: _Emitter, arguments: list[Any], rows: int, vectors: int, exact: bool) -> None:
+def _pixels_body(e: _Emitter, arguments: list[Any], rows: int, vectors: int, step: int, exact: bool) -> None:
     y, x, w, first, offsets, pieces, depth, step_y, used, _ = arguments
     builder = e.builder
     bases = [e.at(x, e.entry(pieces, 3 * j)) for j in range(vectors)]
-    masks = [e.mask(e.entry(pieces, 3 * j + 2)) for j in range(vectors)]
+    counts = [e.entry(pieces, 3 * j + 2) for j in range(vectors)]
+    masks = [e.mask(count) for count in counts] if exact else []
 
     def body(pointers: list[Any], sums: list[Any]) -> list[Any]:
         weights, offset = pointers[0], builder.load(pointers[1])
-        columns = [e.load(e.at(base, offset), mask if exact else None) for base, mask in zip(bases, masks, strict=True)]
+        columns = [e.load(e.at(base, offset), masks[j] if exact else None) for j, base in enumerate(bases)]
         result = []
         for i in range(rows):
             factor = e.splat(builder.load(e.at(weights, i)))
@@ -97,7 +108,7 @@ def _pixels_body(e: _Emitter, arguments: list[Any], rows: int, vectors: int, exa
         with builder.if_then(builder.icmp_signed("<", e.index(i), used)):
             start = e.splat(builder.load(e.at(first, i)))
             for j in range(vectors):
-                e.store(e.add(start, sums[i * vectors + j]), e.at(outs[j], builder.mul(step_y, e.index(i))), masks[j])
+                _apart(e, e.add(start, sums[i * vectors + j]), e.at(outs[j], builder.mul(step_y, e.index(i))), counts[j], step)
 
 
 def _channels(e: _Emitter, module: ir.Module, name: str, rows: int, vectors: int, run: int, step: int) -> None:
@@ -207,14 +218,14 @@ def address(kind: str, dtype: np.dtype, *sizes: int) -> int:
 
 if DISABLED:
 
-    def pixels_tile(code: int, rows: int, vectors: int, y: Any, at_y: int, x: Any, at_x: int, w: Any, at_w: int,
+    def pixels_tile(code: int, rows: int, vectors: int, step: int, y: Any, at_y: int, x: Any, at_x: int, w: Any, at_w: int,
                     plan: Any, offsets: int, pieces: int, depth: int, step_y: int, used: int, exact: int) -> None:  # fmt: skip
-        """y[i * step_y + place + lane] = w[0, i] + sum over k of w[1 + k, i] * x[base + offsets[k] + lane], for each piece (base, place, lanes)."""
+        """y[i * step_y + place + lane * step] = w[0, i] + sum over k of w[1 + k, i] * x[base + offsets[k] + lane], for each piece (base, place, lanes)."""
         weights = w[at_w : at_w + (1 + depth) * rows].reshape(1 + depth, rows)[:, :used]
         for base, out, count in plan[pieces : pieces + 3 * vectors].reshape(vectors, 3):
             total = weights[0, :, None] + weights[1:].T @ x[at_x + base + plan[offsets : offsets + depth, None] + np.arange(count)]
             for i in range(used):
-                y[at_y + out + i * step_y :][:count] = total[i]
+                y[at_y + out + i * step_y + np.arange(count) * step] = total[i]
 
     def channels_tile(code: int, rows: int, run: int, step: int, width: int, y: Any, at_y: int, x: Any, at_x: int, w: Any, at_w: int,
                       plan: Any, offsets: int, places: int, outs: int, step_out: int, depth: int, adding: int) -> None:  # fmt: skip
@@ -249,8 +260,8 @@ else:
     _call = tile._call
 
     @device
-    def pixels_tile(code, rows, vectors, y, at_y, x, at_x, w, at_w, plan, offsets, pieces, depth, step_y, used, exact):  # type: ignore[no-untyped-def]
-        """y[i * step_y + place + lane] = w[0, i] + sum over k of w[1 + k, i] * x[base + offsets[k] + lane], for each piece (base, place, lanes)."""
+    def pixels_tile(code, rows, vectors, step, y, at_y, x, at_x, w, at_w, plan, offsets, pieces, depth, step_y, used, exact):  # type: ignore[no-untyped-def]
+        """y[i * step_y + place + lane * step] = w[0, i] + sum over k of w[1 + k, i] * x[base + offsets[k] + lane], for each piece (base, place, lanes)."""
         _call(code, y, at_y, x, at_x, w, at_w + rows, w, at_w, plan, offsets, plan, pieces, depth, step_y, used, exact)
 
     @device

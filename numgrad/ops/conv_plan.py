@@ -119,7 +119,8 @@ def _choose_tile(axes: Sequence[Axis], features: int, dtype: np.dtype) -> _Tile:
     vector, last = lanes(dtype), axes[-1]
     along = max(1, last.count) / (-(-max(1, last.count) // vector) * vector)
     across = 0.9 * features / (-(-features // vector) * vector) if dtype.kind == "f" else 0
-    if last.step > 1 or last.out_step > 1 or across > along:
+    # Vectors along pixels cannot be read with gaps, and are slow to write with gaps.
+    if last.step > 1 or across > along / (1 if last.out_step == 1 else 2):
         blocks = -(-features // vector)
         vectors = blocks if blocks <= 3 else min((2, 3), key=lambda v: -(-blocks // v) * v)
         rows, run = _rows_of_pixels(axes, vectors)
@@ -266,9 +267,9 @@ def make(axes: Sequence[Axis], images: int, groups: int, channels: int, features
         TASKS: tasks, IMAGES: images, GROUPS: groups, CHUNKS: chunks, CHANNELS: channels, FEATURES: features,
         PLANE_X: math.prod(a.size for a in axes), PLANE_Y: math.prod(a.out for a in axes), IN_PLACE: layout.in_place,
         CHANNEL_KIND: tile.channels, ROWS: tile.rows, VECTORS: tile.vectors, WIDTH: tile.width, PANELS: panels, PANELS_AT_ONCE: at_once,
-        CODE: address(kind, dtype, tile.rows, tile.vectors, *((tile.run, axes[-1].step) if tile.channels else ())), TRANSPOSE: address("transpose", dtype) if fast else 0,
+        CODE: address(kind, dtype, tile.rows, tile.vectors, *((tile.run, axes[-1].step) if tile.channels else (axes[-1].out_step,))), TRANSPOSE: address("transpose", dtype) if fast else 0,
         COPY: address("copy", dtype), SCRATCH: scratch, OUT: layout.size,
-        STEP_OUT: step_out, TOGETHER: together, STEP_ROW: axes[-1].out_step if together else 1, STEP_X: chunk * axes[split].step * layout.lines[split],
+        STEP_OUT: step_out, TOGETHER: together, STEP_ROW: axes[-1].out_step if together or not tile.channels else 1, STEP_X: chunk * axes[split].step * layout.lines[split],
         PLANE: layout.plane, GROUP_PACKED: packed, GROUP_W: of_group, STEP_W: step_w, STRETCH: tile.run, STEP: axes[-1].step, PHASES: len(combinations),
     }  # fmt: skip
     for place, value in heads.items():

@@ -162,7 +162,7 @@ def _task(y, x, w, scratch, g, lane, task, start):  # type: ignore[no-untyped-de
         exact = 1 if g[IN_PLACE] and at_x + g[at + REACH + last] > x.size else 0
         for p in range(0, count, vectors):
             for panel in range(first, panels):
-                pixels_tile(g[CODE], rows, vectors, y, at_y + panel * width * g[PLANE_Y], image, at_x, w, at_w + panel * size, g, offsets,
+                pixels_tile(g[CODE], rows, vectors, g[STEP_ROW], y, at_y + panel * width * g[PLANE_Y], image, at_x, w, at_w + panel * size, g, offsets,
                             table + 3 * p, depth, g[PLANE_Y], min(width, g[FEATURES] - panel * width), exact)  # fmt: skip
 
 
