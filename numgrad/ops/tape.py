@@ -198,12 +198,14 @@ class OpNode(Node):
         for index, (data, counter, version) in enumerate(self.outcome):
             check_version(version, counter[0], data, self.op.name)
             output = wrap(data)
-            if data.dtype.kind == "f":
+            if data.dtype.kind == "f" and not (index and self.op.saved):
                 output._node, output._index, output._requires_grad = self, index, True
             outputs.append(output)
         return tuple(outputs) if self.several else outputs[0]
 
     def _filled(self, grads: list[Any]) -> tuple[Any, ...]:
+        if self.op.saved:
+            return tuple(grads)
         return tuple(
             wrap(zeros(shape, dtype)) if grad is None and dtype.kind == "f" else grad
             for grad, (shape, dtype) in zip(grads, self.outputs, strict=True)
