@@ -254,17 +254,17 @@ class Exponential(Distribution):
 
 
 class Gamma(Distribution):
-    """Sums of `concentration` waiting times of rate `rate`. Samples have no gradient."""
+    """Sums of `concentration` waiting times of rate `rate`."""
 
     arg_constraints = {"concentration": "positive", "rate": "positive"}
+    has_rsample = True
 
     def __init__(self, concentration: Any, rate: Any, validate_args: bool | None = None):
         self.concentration, self.rate = parameters(concentration, rate)
         super().__init__(self.rate.shape, (), validate_args)
 
-    def sample(self, sample_shape: Any = ()) -> Tensor:
-        shape = self._extended_shape(sample_shape)
-        return standard_gamma(self.concentration.detach().expand(*shape)) / self.rate.detach()
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
+        return standard_gamma(self.concentration.expand(*self._extended_shape(sample_shape))) / self.rate
 
     @property
     def mean(self) -> Tensor:
@@ -292,17 +292,18 @@ class Chi2(Gamma):
 
 
 class Beta(Distribution):
-    """Numbers between 0 and 1 with density x^(concentration1 - 1) (1 - x)^(concentration0 - 1). Samples have no gradient."""
+    """Numbers between 0 and 1 with density x^(concentration1 - 1) (1 - x)^(concentration0 - 1)."""
 
     arg_constraints = {"concentration1": "positive", "concentration0": "positive"}
+    has_rsample = True
 
     def __init__(self, concentration1: Any, concentration0: Any, validate_args: bool | None = None):
         self.concentration1, self.concentration0 = parameters(concentration1, concentration0)
         super().__init__(self.concentration1.shape, (), validate_args)
 
-    def sample(self, sample_shape: Any = ()) -> Tensor:
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
         shape = self._extended_shape(sample_shape)
-        a, b = (standard_gamma(c.detach().expand(*shape)) for c in (self.concentration1, self.concentration0))
+        a, b = (standard_gamma(c.expand(*shape)) for c in (self.concentration1, self.concentration0))
         return a / (a + b)
 
     @property
@@ -361,19 +362,20 @@ class HalfNormal(Distribution):
 
 
 class StudentT(Distribution):
-    """Student's t with `df` degrees of freedom, moved and scaled. Samples have no gradient."""
+    """Student's t with `df` degrees of freedom, moved and scaled."""
 
     arg_constraints = {"df": "positive", "loc": "real", "scale": "positive"}
+    has_rsample = True
 
     def __init__(self, df: Any, loc: Any = 0.0, scale: Any = 1.0, validate_args: bool | None = None):
         self.df, self.loc, self.scale = parameters(df, loc, scale)
         super().__init__(self.df.shape, (), validate_args)
 
-    def sample(self, sample_shape: Any = ()) -> Tensor:
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
         shape = self._extended_shape(sample_shape)
-        df = self.df.detach().expand(*shape)
+        df = self.df.expand(*shape)
         normal = numgrad.randn(*shape, dtype=df.dtype)
-        return self.loc.detach() + self.scale.detach() * normal / (2 * standard_gamma(df / 2) / df).sqrt()
+        return self.loc + self.scale * normal / (2 * standard_gamma(df / 2) / df).sqrt()
 
     @property
     def mean(self) -> Tensor:

@@ -80,9 +80,10 @@ class MultivariateNormal(Distribution):
 
 
 class Dirichlet(Distribution):
-    """Probabilities that add up to 1. Samples have no gradient."""
+    """Probabilities that add up to 1."""
 
     arg_constraints = {"concentration": "positive"}
+    has_rsample = True
 
     def __init__(self, concentration: Tensor, validate_args: bool | None = None):
         if concentration.dim() < 1:
@@ -90,8 +91,8 @@ class Dirichlet(Distribution):
         self.concentration = concentration
         super().__init__(concentration.shape[:-1], concentration.shape[-1:], validate_args)
 
-    def sample(self, sample_shape: Any = ()) -> Tensor:
-        found = standard_gamma(self.concentration.detach().expand(*self._extended_shape(sample_shape)))
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
+        found = standard_gamma(self.concentration.expand(*self._extended_shape(sample_shape)))
         return found / found.sum(-1, keepdim=True)
 
     @property
