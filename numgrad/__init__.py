@@ -172,6 +172,7 @@ from . import (  # noqa: E402 - they are written with what stands above
     averaged,
     compiler,
     derivatives,
+    einops_support,
     func,
     linalg,
     matrices,
@@ -191,6 +192,8 @@ for _name in ("bilinear", "channel_shuffle", "cosine_similarity", "pairwise_dist
     globals()[_name] = getattr(nn.functional, _name)
 
 from .serialization import load, save  # noqa: E402
+
+einops_support.attach()
 
 __all__ = [name for name in globals() if not name.startswith("_")]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import dtypes, ops
+from .lacking import refused
 from .ops import creation, reshape_inplace
 from .tensor import Tensor, wrap
 
@@ -213,6 +214,7 @@ def attach() -> None:
         "half": _half, "bfloat16": _half, "type": _type, "cpu": _cpu, "cuda": _cuda, "pin_memory": _pin_memory, "zero_": _zero,
         "new_full": _new_full, "new_tensor": _new_tensor, "set_": _set_data, "resize_": _resize, "type_as": _type_as, "is_set_to": _is_set_to,
         "element_size": _element_size, "is_signed": _is_signed, "is_inference": _is_inference, "storage_offset": _storage_offset,
+        "to_padded_tensor": refused("Tensor.to_padded_tensor", "there are no nested tensors; pad with `nn.utils.rnn.pad_sequence`"),
         "get_device": _get_device, "is_shared": _is_shared, "share_memory_": _cpu, "untyped_storage": Storage, "storage": Storage,
         "T": property(_reversed), "mT": property(_matrix_transpose), "H": property(_matrix_transpose), "mH": property(_matrix_transpose),
         "real": property(_itself), "conj": _itself, "resolve_conj": _itself, "resolve_neg": _itself, "to_dense": _dense,

@@ -36,6 +36,7 @@ OPTIONAL = {
     "mpmath",
     "mpi4py",
     "tensorboard",
+    "einops",
 }
 
 
