@@ -5,7 +5,8 @@ are two orientations of a product, and one of its gradient:
 
 - `pixels`: vectors of neighbouring pixels, one broadcast weight for each row (output channel) of the tile;
 - `channels`: vectors of output channels, one broadcast pixel for each row of the tile; rows come in runs of `run` pixels, `step` apart;
-- `sums`: for the weight's gradient, vectors of (kernel column, channel), summed over pixels.
+- `sums`: for the weight's gradient, vectors of (kernel column, channel) and a broadcast gradient, summed over pixels; or, `swapped`,
+  vectors of gradients (output channels) and a broadcast pixel.
 
 A function is compiled for each size of tile that a plan asks for, kept in the disk cache, and called by its address.
 """
@@ -137,16 +138,18 @@ def _channels(e: _Emitter, module: ir.Module, name: str, rows: int, vectors: int
     builder.ret_void()
 
 
-def _sums(e: _Emitter, module: ir.Module, name: str, rows: int, vectors: int) -> None:
+def _sums(e: _Emitter, module: ir.Module, name: str, rows: int, vectors: int, swapped: int) -> None:
     y, g, x, offsets, depth, step_y, step_g, adding = e.begin(module, name, "y g x", "offsets", "depth step_y step_g adding")
     builder = e.builder
 
     def body(pointers: list[Any], sums: list[Any]) -> list[Any]:
-        line = e.at(x, builder.load(pointers[1]))
+        left, line = pointers[0], e.at(x, builder.load(pointers[1]))
+        if swapped:
+            left, line = line, left
         columns = [e.load(e.at(line, j * e.lanes)) for j in range(vectors)]
         result = []
         for i in range(rows):
-            factor = e.splat(builder.load(e.at(pointers[0], i)))
+            factor = e.splat(builder.load(e.at(left, i)))
             result += [e.multiply_add(factor, columns[j], sums[i * vectors + j]) for j in range(vectors)]
         return result
 
@@ -237,11 +240,13 @@ if DISABLED:
         target = at_y + to * width + np.arange(width)
         y[target] = (y[target] if adding else weights[0]) + total
 
-    def sums_tile(code: int, rows: int, width: int, y: Any, at_y: int, g: Any, at_g: int, x: Any, at_x: int,
+    def sums_tile(code: int, rows: int, width: int, swapped: int, y: Any, at_y: int, g: Any, at_g: int, x: Any, at_x: int,
                   plan: Any, offsets: int, depth: int, step_y: int, step_g: int, adding: int) -> None:  # fmt: skip
-        """y[i * step_y + j] = (or +=) sum over p of g[p * step_g + i] * x[offsets[p] + j]."""
-        left = g[at_g + np.arange(depth) * step_g + np.arange(rows)[:, None]]
-        total = left @ x[at_x + plan[offsets : offsets + depth, None] + np.arange(width)]
+        """y[i * step_y + j] = (or +=) sum over p of g[p * step_g + i] * x[offsets[p] + j], or of g[p * step_g + j] * x[offsets[p] + i]."""
+        of_g, of_x = (width, rows) if swapped else (rows, width)
+        left = g[at_g + np.arange(depth)[:, None] * step_g + np.arange(of_g)]
+        right = x[at_x + plan[offsets : offsets + depth, None] + np.arange(of_x)]
+        total = right.T @ left if swapped else left.T @ right
         for i in range(rows):
             row = y[at_y + i * step_y :][:width]
             row[...] = row + total[i] if adding else total[i]
@@ -270,8 +275,8 @@ else:
         _call(code, y, at_y, x, at_x, w, at_w + width, w, at_w, plan, offsets, plan, places, plan, outs, depth, step_out, adding)
 
     @device
-    def sums_tile(code, rows, width, y, at_y, g, at_g, x, at_x, plan, offsets, depth, step_y, step_g, adding):  # type: ignore[no-untyped-def]
-        """y[i * step_y + j] = (or +=) sum over p of g[p * step_g + i] * x[offsets[p] + j]."""
+    def sums_tile(code, rows, width, swapped, y, at_y, g, at_g, x, at_x, plan, offsets, depth, step_y, step_g, adding):  # type: ignore[no-untyped-def]
+        """y[i * step_y + j] = (or +=) sum over p of g[p * step_g + i] * x[offsets[p] + j], or of g[p * step_g + j] * x[offsets[p] + i]."""
         _call(code, y, at_y, g, at_g, x, at_x, plan, offsets, depth, step_y, step_g, adding)
 
     @device

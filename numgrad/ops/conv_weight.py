@@ -1,7 +1,8 @@
 """The gradient of a convolution's weight: for each kernel row, sums over pixels of gradients times runs of the image.
 
 Both are transposed first, part by part, so that channels are neighbours: the kernel columns of all channels are then one run of
-the image, and a tile of (output channels) x (run) needs neither of them twice. A worker sums the tasks (image, chunk of output
+the image, and a tile of (output channels) x (run) needs neither of them twice. Vectors lie along the run, or, where it is short,
+along the output channels ("swapped"). A worker sums the tasks (image, chunk of output
 places) of one part; the parts, cut by shape alone, are added up in their order.
 """
 
@@ -23,10 +24,10 @@ _PART = 1 << 17
 #: Pixels of a part of the sum, at least, and the most parts.
 _GRAIN, _PARTS = 512, 16
 
-# Places in the plan.
-(UNITS, PARTS, GROUPS, TASKS, CHUNKS, CHANNELS, FEATURES, PLANE_X, PLANE_Y, CODE, TRANSPOSE, ROWS, WIDTH, PANELS, PANELS_AT_ONCE, BLOCKS,
- LINES, RUN, TAPS, POSITIONS, REGION_SIZE, SCRATCH, STEP_OUT, PIXELS, LAST_PIXELS, SHIFTS, PLACES) = range(27)  # fmt: skip
-SIZE, ORIGIN, ADVANCE, REGION, HEAD = 27, 30, 33, 36, 39
+# Places in the plan. A tile covers FEATURES_OF features, a panel, and COLUMNS_OF elements of a run, a block.
+(UNITS, PARTS, GROUPS, TASKS, CHUNKS, CHANNELS, FEATURES, PLANE_X, PLANE_Y, CODE, TRANSPOSE, FEATURES_OF, COLUMNS_OF, PANELS, PANELS_AT_ONCE, BLOCKS,
+ LINES, RUN, TAPS, POSITIONS, REGION_SIZE, SCRATCH, STEP_OUT, PIXELS, LAST_PIXELS, SHIFTS, PLACES, SWAPPED) = range(28)  # fmt: skip
+SIZE, ORIGIN, ADVANCE, REGION, HEAD = 28, 31, 34, 37, 40
 
 
 @device
@@ -53,14 +54,15 @@ def _unit(partial, grad, x, scratch, g, lane, unit):  # type: ignore[no-untyped-
     """One part of the sum, for some panels of features of one group."""
     across = (g[PANELS] + g[PANELS_AT_ONCE] - 1) // g[PANELS_AT_ONCE]
     part, group, first = unit // (across * g[GROUPS]), unit // across % g[GROUPS], unit % across * g[PANELS_AT_ONCE]
-    panels, rows, width = min(g[PANELS], first + g[PANELS_AT_ONCE]), g[ROWS], g[WIDTH]
-    step, features = g[LINES] * g[BLOCKS] * width, g[PANELS] * rows
+    panels, of, columns, swapped = min(g[PANELS], first + g[PANELS_AT_ONCE]), g[FEATURES_OF], g[COLUMNS_OF], g[SWAPPED]
+    step, features = g[LINES] * g[BLOCKS] * columns, g[PANELS] * of
+    rows, width, between, step_y = (columns, of, columns * of, of) if swapped else (of, columns, columns, step)
     at_y = (part * g[GROUPS] + group) * features * step
     image, pixel = lane * g[SCRATCH], lane * g[SCRATCH] + g[REGION_SIZE]
     start, stop = part * g[TASKS] // g[PARTS], (part + 1) * g[TASKS] // g[PARTS]
-    for i in range(first * rows * step if start == stop else 0, panels * rows * step if start == stop else 0):
+    for i in range(first * of * step if start == stop else 0, panels * of * step if start == stop else 0):
         partial[at_y + i] = 0
-    here, used = first * rows, min(g[FEATURES], panels * rows) - first * rows
+    here, used = first * of, min(g[FEATURES], panels * of) - first * of
     for task in range(start, stop):
         slab, chunk = task // g[CHUNKS] * g[GROUPS] + group, task % g[CHUNKS]
         count = g[LAST_PIXELS] if chunk == g[CHUNKS] - 1 else g[PIXELS]
@@ -69,10 +71,10 @@ def _unit(partial, grad, x, scratch, g, lane, unit):  # type: ignore[no-untyped-
         transpose(g[TRANSPOSE], scratch, pixel, grad, source, used, count, features, g[PLANE_Y])
         for line in range(g[LINES]):
             for block in range(g[BLOCKS]):  # what a block reads of the image stays in the first-level cache for all panels
-                at_x, to = image + g[g[SHIFTS] + line] + block * width, at_y + (line * g[BLOCKS] + block) * width
+                at_x, to = image + g[g[SHIFTS] + line] + block * columns, at_y + (line * g[BLOCKS] + block) * between
                 for panel in range(first, panels):
-                    sums_tile(g[CODE], rows, width, partial, to + panel * rows * step, scratch, pixel + panel * rows - here, scratch, at_x,
-                              g, g[PLACES], count, step, features, task - start)  # fmt: skip
+                    sums_tile(g[CODE], rows, width, swapped, partial, to + panel * of * step, scratch, pixel + panel * of - here, scratch, at_x,
+                              g, g[PLACES], count, step_y, features, task - start)  # fmt: skip
 
 
 @device
@@ -88,25 +90,47 @@ def _sum_parts(partial, grad, x, scratch, g, count):  # type: ignore[no-untyped-
 
 
 @device
+def _add_parts(partial, at, size, g):  # type: ignore[no-untyped-def]
+    """Add to a piece of the first part what belongs there of the others."""
+    total, step = partial[at : at + size], g[GROUPS] * g[PANELS] * g[FEATURES_OF] * g[LINES] * g[BLOCKS] * g[COLUMNS_OF]
+    for part in range(1, g[PARTS]):
+        more = partial[at + part * step : at + part * step + size]
+        for i in range(size):
+            total[i] += more[i]
+
+
+@device
 def _gather_row(w, partial, g, row):  # type: ignore[no-untyped-def]
     """The weights of one feature: the parts added up, then put into their order."""
-    step, features = g[LINES] * g[BLOCKS] * g[WIDTH], g[PANELS] * g[ROWS]
+    block = g[BLOCKS] * g[COLUMNS_OF]
+    step, features = g[LINES] * block, g[PANELS] * g[FEATURES_OF]
     at = (row // g[FEATURES] * features + row % g[FEATURES]) * step
-    total = partial[at : at + step]
-    for part in range(1, g[PARTS]):
-        more = partial[at + part * g[GROUPS] * features * step : at + part * g[GROUPS] * features * step + step]
-        for i in range(step):
-            total[i] += more[i]
-    size, whole = g[CHANNELS] * g[POSITIONS], g[BLOCKS] * g[WIDTH] == g[RUN]  # then the lines follow one another
+    _add_parts(partial, at, step, g)
+    size, whole = g[CHANNELS] * g[POSITIONS], block == g[RUN]  # then the lines follow one another
     for line in range(0, g[LINES], g[LINES] if whole else 1):
-        transpose(g[TRANSPOSE], w, row * size + line * g[TAPS], partial, at + line * g[BLOCKS] * g[WIDTH],
+        transpose(g[TRANSPOSE], w, row * size + line * g[TAPS], partial, at + line * block,
                   g[POSITIONS] if whole else g[TAPS], g[CHANNELS], g[POSITIONS], g[CHANNELS])  # fmt: skip
+
+
+@device
+def _gather_line(w, partial, g, unit):  # type: ignore[no-untyped-def]
+    """The same for a line of weights of a panel of features, which the tiles have made neighbours."""
+    line, panel, group = unit % g[LINES], unit // g[LINES] % g[PANELS], unit // (g[LINES] * g[PANELS])
+    of, size = g[FEATURES_OF], g[CHANNELS] * g[POSITIONS]
+    at = unit * g[BLOCKS] * g[COLUMNS_OF] * of
+    _add_parts(partial, at, g[BLOCKS] * g[COLUMNS_OF] * of, g)
+    to, used = (group * g[FEATURES] + panel * of) * size + line * g[TAPS], min(of, g[FEATURES] - panel * of)
+    for channel in range(g[CHANNELS]):
+        transpose(g[TRANSPOSE], w, to + channel * g[POSITIONS], partial, at + channel * of, g[TAPS], used, size, g[CHANNELS] * of)
 
 
 @kernel
 def _gather(w, partial, g):  # type: ignore[no-untyped-def]
-    for row in prange(g[GROUPS] * g[FEATURES]):
-        _gather_row(w, partial, g, np.int64(row))
+    for unit in prange(g[GROUPS] * (g[PANELS] * g[LINES] if g[SWAPPED] else g[FEATURES])):
+        if g[SWAPPED]:
+            _gather_line(w, partial, g, np.int64(unit))
+        else:
+            _gather_row(w, partial, g, np.int64(unit))
 
 
 class _Plan(NamedTuple):
@@ -116,12 +140,18 @@ class _Plan(NamedTuple):
     work: int
 
 
-def _tile(run: int, features: int, dtype: np.dtype) -> tuple[int, int]:
-    """Rows and vectors of a tile."""
-    blocks = -(-run // lanes(dtype))
-    vectors = blocks if blocks <= 3 else min((2, 3), key=lambda v: -(-blocks // v) * v)
-    most = min(rows_for(vectors), 24)
-    return -(-features // -(-features // most)), vectors
+def _tile(run: int, features: int, dtype: np.dtype) -> tuple[int, int, bool]:
+    """Rows and vectors of a tile, and whether vectors lie along features."""
+
+    def choose(down: int, along: int, swapped: bool) -> tuple[float, int, int, bool]:
+        blocks = -(-along // lanes(dtype))
+        vectors = blocks if blocks <= 3 else min((2, 3), key=lambda v: -(-blocks // v) * v)
+        panels = -(-down // min(rows_for(vectors), 24))
+        rows = -(-down // panels)
+        return panels * -(-blocks // vectors) * max(rows * vectors, rows + vectors + 1, 8), rows, vectors, swapped
+
+    plain, turned = choose(features, run, False), choose(run, features, True)
+    return (turned if turned[0] < 0.8 * plain[0] else plain)[1:]
 
 
 def _runs(axes: Sequence[Axis], layout: Layout, channels: int) -> tuple[np.ndarray, int, int]:
@@ -142,30 +172,31 @@ def _make(axes: tuple[Any, ...], images: int, groups: int, channels: int, featur
     a = made[split]
     probe = Layout(made, channels, a.count, split, dtype, in_place=False)
     shifts, run, taps = _runs(made, probe, channels)
-    rows, vectors = _tile(run, features, dtype)
-    panels, width = -(-features // rows), vectors * lanes(dtype)
+    rows, vectors, swapped = _tile(run, features, dtype)
+    of, columns = (vectors * lanes(dtype), rows) if swapped else (rows, vectors * lanes(dtype))
+    panels = -(-features // of)
     rest_x = channels * math.prod(n for i, n in enumerate(probe.region) if i != split) * dtype.itemsize
-    rest_y = panels * rows * math.prod(b.count for i, b in enumerate(made) if i != split) * dtype.itemsize
+    rest_y = panels * of * math.prod(b.count for i, b in enumerate(made) if i != split) * dtype.itemsize
     chunk = max(1, min(a.count, (_PART // rest_x - a.span) // a.step, _PART // rest_y))
     layout = Layout(made, channels, chunk, split, dtype, in_place=False)
     shifts, run, taps = _runs(made, layout, channels)
-    blocks, chunks = -(-run // width), -(-a.count // chunk)
+    blocks, chunks = -(-run // columns), -(-a.count // chunk)
     tasks, pixels = images * chunks, math.prod(b.count for b in made)
     parts = max(1, min(_PARTS, tasks, images * pixels // _GRAIN))
-    size = groups * panels * rows * len(shifts) * blocks * width
+    size = groups * panels * of * len(shifts) * blocks * columns
     parts = max(1, min(parts, (1 << 21) // max(1, size)))
     cuts = min(panels, -(-_PARTS // (2 * parts * groups)))
     at_once = -(-panels // cuts)
     bases, _ = layout.places(layout.phases, layout.counts(layout.phases, False))
     last = math.prod(layout.counts(layout.phases, True))
-    region = -(-(layout.region_size * channels + width + 16) // 64) * 64
+    region = -(-(layout.region_size * channels + columns + 16) // 64) * 64
     scratch = region + -(-(chunk * rest_y // dtype.itemsize) // 64) * 64 + 80
     tables = [shifts, bases * channels]
     numbers = np.zeros(HEAD, np.int64)
     heads = {
         UNITS: parts * groups * -(-panels // at_once), PARTS: parts, GROUPS: groups, TASKS: tasks, CHUNKS: chunks, CHANNELS: channels, FEATURES: features,
-        PLANE_X: math.prod(b.size for b in made), PLANE_Y: pixels, CODE: address("sums", dtype, rows, vectors), TRANSPOSE: address("transpose", dtype),
-        ROWS: rows, WIDTH: width, PANELS: panels, PANELS_AT_ONCE: at_once, BLOCKS: blocks, LINES: len(shifts), RUN: run, TAPS: taps,
+        PLANE_X: math.prod(b.size for b in made), PLANE_Y: pixels, CODE: address("sums", dtype, rows, vectors, int(swapped)), TRANSPOSE: address("transpose", dtype),
+        FEATURES_OF: of, COLUMNS_OF: columns, SWAPPED: swapped, PANELS: panels, PANELS_AT_ONCE: at_once, BLOCKS: blocks, LINES: len(shifts), RUN: run, TAPS: taps,
         POSITIONS: len(shifts) * taps, REGION_SIZE: region, SCRATCH: scratch, STEP_OUT: chunk * layout.out_lines[split], PIXELS: len(bases), LAST_PIXELS: last,
         SHIFTS: HEAD, PLACES: HEAD + len(shifts),
     }  # fmt: skip
