@@ -47,6 +47,11 @@ def get_num_threads() -> int:
     return _wanted
 
 
+def pool_size() -> int:
+    """The most threads there can be."""
+    return numba.config.NUMBA_NUM_THREADS
+
+
 def set_num_threads(n: int) -> None:
     """Run parallel kernels on `n` threads: 1 to the size of the pool (NUMBA_NUM_THREADS, by default the usable CPUs)."""
     global _wanted

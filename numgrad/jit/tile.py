@@ -136,6 +136,11 @@ class _Emitter:
         builder.position_at_end(after)
         return totals
 
+    def prefetch(self, pointer: Any) -> None:
+        """Ask for the cache line of an element that is going to be written."""
+        constants = [ir.Constant(_I32, v) for v in (1, 3, 1)]  # to write; stays in all caches; data
+        self._intrinsic("llvm.prefetch.p0", ir.VoidType(), [pointer, *constants])
+
     def put(self, total: Any, pointer: Any, accumulate: Any, **kwargs: Any) -> None:
         """Store, or add to what is there."""
         with self.builder.if_else(self.builder.icmp_signed("!=", accumulate, self.index(0))) as (adds, sets):
@@ -168,6 +173,9 @@ def _outer_body(e: _Emitter, arguments: list[Any], rows: int, vectors: int, mask
     # Three rows share a pointer: base, base + stride, base + 2 * stride are addresses that x86 computes while loading.
     groups = [builder.gep(a, [builder.mul(row_a, e.index(i))]) for i in range(0, rows, 3)]
     masks = [None] * (vectors - 1) + [mask]
+    for i in range(rows):  # of a large result they are far away, and no two rows near each other
+        for j in range(vectors):
+            e.prefetch(builder.gep(y, [builder.add(builder.mul(step_y, e.index(i)), e.index(j * e.lanes))]))
 
     def body(pointers: list[Any], sums: list[Any]) -> list[Any]:
         *lefts, right = pointers
@@ -324,6 +332,7 @@ def _strided(x: np.ndarray, at: int, shape: tuple[int, int], strides: tuple[int,
 
 
 if DISABLED:
+    _call: Any = None
 
     def _write(y: np.ndarray, total: np.ndarray, accumulate: int) -> None:
         y[...] = y + total if accumulate else total

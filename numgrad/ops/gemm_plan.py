@@ -11,29 +11,35 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..jit import GRAIN as LAUNCH
 from ..jit.machine import cache_bytes
+from ..jit.threads import pool_size
 from ..jit.tile import DOT_COLUMNS, DOT_ROWS, ROWS, VECTOR_BYTES, addresses
 from .elementwise import collapse
 
 # Places in a plan's numbers. The batch has an outer and an inner dimension; all steps are in elements.
-UNITS, PANELS, PANELS_A, SLABS, SLAB, PARTS, DOWN, ACROSS, INNER = range(9)  # how many of each; SLAB: the depth of one
-M, N, K, TALL, WIDE, DEPTH, LANES, DOTS, HAS_BIAS = range(9, 18)  # the product's and a tile's size; DEPTH: at most, of one pass
-# Operands as tiles read them: where they start, and steps from one batch, tile (if packed, else 0), row and column to the next.
-START_A, OUTER_A, INNER_A, PITCH_A, ROW_A, COLUMN_A = range(18, 24)
-START_B, OUTER_B, INNER_B, PITCH_B, ROW_B, COLUMN_B = range(24, 30)
-OUTER_Y, INNER_Y, STEP_Y, PARTS_AT, PART_Y = range(30, 35)  # PARTS_AT: where in the scratch memory parts of the depth are
-OUTER_BIAS, INNER_BIAS, ROW_BIAS, COLUMN_BIAS = range(35, 39)
-FROM_A, FROM_B = 39, 45  # what is packed: outer and inner count, and steps of outer, inner, depth and width
-TILES = 51
+UNITS, TASKS, PARTS, DOWN, ACROSS, INNER = range(6)  # how many of each; a task is one or more units, one after another
+M, N, K, TALL, WIDE, DEPTH, LANES, DOTS = range(6, 14)  # the product's and a tile's size; DEPTH: at most, of one pass
+HAS_BIAS, ADDS, TAIL = range(14, 17)  # TAIL: the address of a function of finished elements, or 0
+# What is packed, and where: the memory of a task has ROOM elements, b begins at AT_B; tiles that are packed at once.
+PACKS_A, PACKS_B, ROOM, AT_B, BLOCK_ROWS, BLOCK_COLUMNS = range(17, 23)
+# Operands as they are given, and as tiles read them: steps from one batch, row and column to the next, and from tile to tile.
+OUTER_A, INNER_A, ROW_A, COLUMN_A, PITCH_A, TILE_ROW_A, TILE_COLUMN_A = range(23, 30)
+OUTER_B, INNER_B, ROW_B, COLUMN_B, PITCH_B, TILE_ROW_B, TILE_COLUMN_B = range(30, 37)
+OUTER_Y, INNER_Y, STEP_Y, PARTS_AT, PART_Y = range(37, 42)  # PARTS_AT: where in the scratch memory parts of the depth are
+OUTER_BIAS, INNER_BIAS, ROW_BIAS, COLUMN_BIAS = range(42, 46)
+TILES = 46
 
-#: Multiplications of one block, at least, where there are enough for several; and the blocks to aim for.
+#: Multiplications of a block, at least, where the depth is cut because y has too few; and the blocks to aim for.
 GRAIN, BLOCKS = 1 << 18, 64
-#: Bytes above which an operand that is read many times is packed, and elements of the depth of one slab of it.
-LARGE, SLAB_DEPTH = 1 << 20, 1024
-#: Bytes of scratch memory from which a product is cut in two.
-SCRATCH = 1 << 26
+#: Elements of the depth of one part, at least.
+PART = 1024
 #: Rows up to which columns of b that lie in memory one by one are read as they are: packing would cost more than it saves.
 FEW = 16
+#: Panels of b that are packed at once.
+GROUP = 4
+#: Time to pack an element of a and of b, in steps of a tile's depth (one multiplication of every element, a cycle a row).
+PACKING = 0.5
 
 
 class Plan(NamedTuple):
@@ -45,7 +51,6 @@ class Plan(NamedTuple):
     swapped: bool = False  # y is one column: its transpose is computed, which is the same memory
     sums: tuple[int, ...] | None = None  # arguments of the sum over parts of the depth
     copies: tuple[bool, ...] = ()  # which of a, b and bias must be copied in full before anything else
-    halve: int | None = None  # the axis of y along which a product is cut in two, as its scratch memory would be too large
     entry: Any = None  # the kernel's serial form, where the work is small
 
 
@@ -53,33 +58,21 @@ _NO_NUMBERS = np.empty(0, np.int64)
 
 
 class _Matrices:
-    """A batch of matrices, in two batch dimensions, in units of elements: as they are, or as panels of a packed copy."""
+    """A batch of matrices, in two batch dimensions, in units of elements."""
 
     def __init__(self, rows: int, columns: int, steps: Sequence[int]):
         self.rows, self.columns, (outer, inner, row, column) = rows, columns, steps
         # The stride of a dimension of size 1 is whatever suits.
         self.column = 1 if columns == 1 else column
         self.row = columns if rows == 1 and column == 1 else 1 if rows == 1 else row
-        self.outer, self.inner, self.start, self.pitch = outer, inner, 0, 0
+        self.outer, self.inner = outer, inner
 
     def transposed(self) -> _Matrices:
         return _Matrices(self.columns, self.rows, (self.outer, self.inner, self.column, self.row))
 
-    def numbers(self) -> list[int]:
-        return [self.start, self.outer, self.inner, self.pitch, self.row, self.column]
 
-    def pack(self, batch: tuple[int, int], start: int, tiles: int, pitch: int) -> tuple[list[int], int]:
-        """Stand for a packed copy from now on; returns how many of what to pack, in which steps, and the number of panels."""
-        outer, inner = (n if step else 1 for n, step in zip(batch, (self.outer, self.inner), strict=True))
-        source = [outer, inner, self.outer, self.inner]
-        self.inner = self.inner and tiles * pitch
-        self.outer = self.outer and tiles * pitch * inner
-        self.start, self.pitch = start, pitch
-        return source, outer * inner * tiles
-
-
-def plan_of(y: np.ndarray, a: np.ndarray, b: np.ndarray, bias: np.ndarray | None) -> Plan:
-    """The plan of y = a @ b + bias; y has its elements in rows."""
+def plan_of(y: np.ndarray, a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, adds: bool = False, tail: int = 0) -> Plan:
+    """The plan of y = tail(a @ b + bias), or of y = tail(y + a @ b + bias); y has its elements in rows."""
     batch, (m, k), n = y.shape[:-2], a.shape[-2:], b.shape[-1]
     operands = [y, a, b] if bias is None else [y, a, b, np.broadcast_to(bias, y.shape)]
     steps = [_steps(x, batch) for x in operands]
@@ -94,12 +87,7 @@ def plan_of(y: np.ndarray, a: np.ndarray, b: np.ndarray, bias: np.ndarray | None
     swapped = n == 1 and rows > 1 and steps[0][2] == 1
     if swapped:
         left, right, added = right.transposed(), left.transposed(), [*added[:2], added[3], added[2]]
-    if _dots(left, right) and left.column != 1:
-        return Plan(_NO_NUMBERS, copies=(not swapped, swapped, False))
-    found = _lay_out((dims[0], dims[1]), left, right, steps[0], added, bias is not None, swapped, a.dtype)
-    if found.scratch * a.itemsize > SCRATCH and max(y.shape) >= 64:
-        return Plan(_NO_NUMBERS, halve=int(np.argmax(y.shape)))
-    return found
+    return _lay_out((dims[0], dims[1]), left, right, steps[0], added, (bias is not None, adds, tail), swapped, a.dtype)
 
 
 def _steps(x: np.ndarray, batch: tuple[int, ...]) -> list[int]:
@@ -133,51 +121,75 @@ def _dots(a: _Matrices, b: _Matrices) -> bool:
 
 
 def _lay_out(
-    batch: tuple[int, int], a: _Matrices, b: _Matrices, y: list[int], bias: list[int], has_bias: bool, swapped: bool, dtype: np.dtype
+    batch: tuple[int, int], a: _Matrices, b: _Matrices, y: list[int], bias: list[int], around: tuple[bool, bool, int], swapped: bool, dtype: np.dtype
 ) -> Plan:
     m, k, n, itemsize, count = a.rows, a.columns, b.columns, dtype.itemsize, math.prod(batch)
-    lanes, dots, large = VECTOR_BYTES // itemsize, _dots(a, b), LARGE // itemsize
-    tall, wide = (DOT_ROWS, DOT_COLUMNS) if dots else (ROWS, 2 * lanes)
-    high, broad = -(-m // tall), -(-n // wide)
-    depth = max(64, min(384, cache_bytes(1) * 2 // 3 // (2 * VECTOR_BYTES)))
+    lanes, dots = VECTOR_BYTES // itemsize, _dots(a, b)
+    most, wide = (DOT_ROWS, DOT_COLUMNS) if dots else (ROWS, 2 * lanes)
+    high, broad = -(-m // most), -(-n // wide)
+    tall = -(-m // high)  # as equal as they can be
     multiplications, moved = count * m * n * k, count * (m * k + k * n + m * n)
-    parts, down, across = _blocks(count, k, high, broad, tall, wide, min(k, depth) * itemsize, max(multiplications, 8 * moved))
-    packs_a = not dots and n >= 128 and m * k > (2 * large if a.column == 1 else large)
-    packs_b = not dots and k > 0 and (b.column != 1 or m >= 64 and k * n > large)
-    slabs = -(-k // (SLAB_DEPTH * (4 * parts if parts > 1 else 1))) if packs_a or packs_b else 1
-    slab = max(1, -(-k // slabs))
-    pitch = -(-slab // lanes) * lanes
-    from_a, panels_a, from_b, panels_b, scratch = [0] * 4, 0, [0] * 4, 0, 0
-    from_a += [a.column, a.row]
-    from_b += [b.row, b.column]
-    if packs_a:
-        from_a[:4], panels_a = a.pack(batch, 0, high, pitch * tall + lanes)
-        a.row, a.column, scratch = 1, tall, panels_a * a.pitch
-    if packs_b:
-        from_b[:4], panels_b = b.pack(batch, scratch, broad, pitch * wide)
-        b.row, b.column, scratch = wide, 1, scratch + panels_b * b.pitch
-    sums, size = None, count * m * n
-    if parts > 1:
-        sums = (batch[1], m, n, *y[:2], 1 if swapped else y[2], scratch, parts, size)
-        y = [batch[1] * m * n, m * n, n, 1]
-    numbers = [count * parts * down * across, panels_a + panels_b, panels_a, slabs, slab, parts, down, across, batch[1],
-               m, n, k, tall, wide, depth, lanes if itemsize >= 4 else 0, dots, has_bias,
-               *a.numbers(), *b.numbers(), *y[:3], scratch, size, *bias, *from_a, *from_b]  # fmt: skip
-    assert len(numbers) == TILES
     # The work in element operations: threads that went to sleep take as long to wake as millions of multiplications.
     work = max(multiplications * itemsize // 128, moved * itemsize // 32)
+    packs_a, packs_b = _packs(a, b, dots, itemsize)
+    deepest = max(64, min(1024 if dots else 384, cache_bytes(1) * 2 // 3 // (2 * VECTOR_BYTES)) // lanes * lanes)
+    target = min(BLOCKS, max(multiplications, 8 * moved) // GRAIN)
+    parts = max(1, min(target // (count * high * broad), k // PART))
+    depth = max(1, min(deepest, -(-k // parts)))
+    rows = max(1, cache_bytes(2) * 3 // 8 // (depth * itemsize * tall))
+    down, across = _blocks(count * parts, high, broad, tall, wide, rows, packs_a, packs_b) if work >= LAUNCH else (1, 1)
+    block_rows = -(-high // down)
+    block_rows = -(-block_rows // -(-block_rows // rows))
+    block_columns = min(GROUP, broad) if packs_b else broad
+    pitch = -(-depth // lanes) * lanes
+    tiles_a = [pitch * tall, pitch, 1] if dots else [pitch * tall, 1, tall]
+    room_a = (-(-block_rows * tall // lanes) * lanes * pitch + lanes) if packs_a else 0
+    tiles_a = tiles_a if packs_a else [tall * a.row, a.row, a.column]
+    tiles_b = [pitch * wide, wide, 1] if packs_b else [wide * b.column, b.row, b.column]
+    room = room_a + (block_columns * pitch * wide if packs_b else 0)
+    units = count * parts * down * across
+    tasks = min(units, 4 * pool_size())
+    sums, size, scratch = None, count * m * n, tasks * room
+    if parts > 1:
+        sums = (batch[1], m, n, *y[:2], 1 if swapped else y[2], scratch, parts, size, *map(int, around[1:]))
+        y = [batch[1] * m * n, m * n, n, 1]
+    numbers = [units, tasks, parts, down, across, batch[1], m, n, k, tall, wide, depth, lanes if itemsize >= 4 else 0, dots, *around,
+               packs_a, packs_b, room, room_a, block_rows, block_columns, a.outer, a.inner, a.row, a.column, *tiles_a,
+               b.outer, b.inner, b.row, b.column, *tiles_b, *y[:3], scratch, size, *bias]  # fmt: skip
+    assert len(numbers) == TILES
     return Plan(np.concatenate([np.array(numbers, np.int64), addresses(dtype)]), scratch + (parts * size if parts > 1 else 0),
                 work, swapped, sums)  # fmt: skip
 
 
-def _blocks(count: int, k: int, high: int, broad: int, tall: int, wide: int, row_bytes: int, cost: int) -> tuple[int, int, int]:
-    """Parts of the depth, and blocks down and across: what the second-level cache holds, smaller if there would be few blocks."""
-    down = -(-high // max(1, cache_bytes(2) // 4 // max(1, row_bytes) // tall))
-    across, target = -(-broad // 8), max(1, min(BLOCKS, cost // GRAIN))
-    parts = max(1, min(target // (count * high * broad), k // SLAB_DEPTH))
-    while count * parts * down * across < target and (down < high or across < broad):
-        if down < high and (across >= broad or high * tall * across >= broad * wide * down):
-            down = min(high, 2 * down)
-        else:
-            across = min(broad, 2 * across)
-    return parts, down, across
+def _packs(a: _Matrices, b: _Matrices, dots: bool, itemsize: int) -> tuple[bool, bool]:
+    """Whether a and b are packed: if tiles cannot read them, or would read them through the cache many times."""
+    m, k, n = a.rows, a.columns, b.columns
+    if dots or k == 0:
+        return dots and a.column != 1, False
+    packs_a = n >= PACK_A_N and m * k * itemsize >= PACK_A_BYTES
+    packs_b = b.column != 1 or (m >= PACK_B_M and k * n * itemsize >= PACK_B_BYTES)
+    return packs_a, packs_b
+
+import os
+PACK_A_N, PACK_A_BYTES, PACK_B_M, PACK_B_BYTES = eval(os.environ.get("PACK", "256, 1<<18, 128, 1<<19"))
+GROUP = int(os.environ.get("GROUP", "4"))
+
+
+def _blocks(count: int, high: int, broad: int, tall: int, wide: int, rows: int, packs_a: bool, packs_b: bool) -> tuple[int, int]:
+    """Blocks down and across that take the least time on all cores, with what each packs for itself.
+
+    They make no difference to the bits: sums are cut by `parts` and passes alone.
+    """
+    best, found, cores = math.inf, (1, 1), pool_size()
+    for down in _counts(high):
+        for across in _counts(broad):
+            i, j = -(-high // down), -(-broad // across)
+            packing = packs_a * i * tall + packs_b * -(-i // rows) * j * wide
+            cost = -(-count * down * across // cores) * (i * j * tall + PACKING * packing)
+            if cost < best * 0.99:  # fewer and larger ones, if it makes no difference
+                best, found = cost, (down, across)
+    return found
+
+
+def _counts(limit: int) -> list[int]:
+    return [c for c in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64) if c <= limit]
