@@ -9,6 +9,7 @@ Operands are one-dimensional spans of memory, an element offset into each, and s
 from __future__ import annotations
 
 import functools
+import itertools
 import platform
 from typing import Any
 
@@ -54,6 +55,7 @@ class _Emitter:
         self.lanes = VECTOR_BYTES // dtype.itemsize
         self.vector = ir.VectorType(self.scalar, self.lanes)
         self.zero = ir.Constant(self.vector, [0] * self.lanes)
+        self._suffix = f"v{self.lanes}{'f' if self.floating else 'i'}{VECTOR_BYTES * 8 // self.lanes}"
 
     def function(self, module: ir.Module, name: str, parameters: str) -> list[Any]:
         """Begin a function; of its parameters, those of one letter are pointers, the others integers. Returns its arguments."""
@@ -72,10 +74,6 @@ class _Emitter:
         module = self.builder.module
         found = module.globals.get(name) or ir.Function(module, ir.FunctionType(result, [a.type for a in arguments]), name)
         return self.builder.call(found, arguments)
-
-    @property
-    def _suffix(self) -> str:
-        return f"v{self.lanes}{'f' if self.floating else 'i'}{VECTOR_BYTES * 8 // self.lanes}"
 
     def mask(self, count: Any) -> Any:
         """True for the first `count` lanes."""
@@ -137,9 +135,8 @@ class _Emitter:
         return totals
 
     def prefetch(self, pointer: Any) -> None:
-        """Ask for the cache line of an element that is going to be written."""
-        constants = [ir.Constant(_I32, v) for v in (1, 3, 1)]  # to write; stays in all caches; data
-        self._intrinsic("llvm.prefetch.p0", ir.VoidType(), [pointer, *constants])
+        """Ask for the cache line of an element that is going to be written: 1, kept in all caches: 3, and is data: 1."""
+        self._intrinsic("llvm.prefetch.p0", ir.VoidType(), [pointer, *[ir.Constant(_I32, v) for v in (1, 3, 1)]])
 
     def put(self, total: Any, pointer: Any, accumulate: Any, **kwargs: Any) -> None:
         """Store, or add to what is there."""
@@ -173,9 +170,9 @@ def _outer_body(e: _Emitter, arguments: list[Any], rows: int, vectors: int, mask
     # Three rows share a pointer: base, base + stride, base + 2 * stride are addresses that x86 computes while loading.
     groups = [builder.gep(a, [builder.mul(row_a, e.index(i))]) for i in range(0, rows, 3)]
     masks = [None] * (vectors - 1) + [mask]
-    for i in range(rows):  # of a large result they are far away, and no two rows near each other
-        for j in range(vectors):
-            e.prefetch(builder.gep(y, [builder.add(builder.mul(step_y, e.index(i)), e.index(j * e.lanes))]))
+    places = [[builder.gep(y, [builder.add(builder.mul(step_y, e.index(i)), e.index(j * e.lanes))]) for j in range(vectors)] for i in range(rows)]
+    for place in itertools.chain(*places):
+        e.prefetch(place)  # of a large result they are far away, and no two rows near each other
 
     def body(pointers: list[Any], sums: list[Any]) -> list[Any]:
         *lefts, right = pointers
@@ -189,8 +186,7 @@ def _outer_body(e: _Emitter, arguments: list[Any], rows: int, vectors: int, mask
     sums = e.loop(depth, [*groups, b], [column_a] * len(groups) + [row_b], rows * vectors, body)
     for i in range(rows):
         for j in range(vectors):
-            at = builder.gep(y, [builder.add(builder.mul(step_y, e.index(i)), e.index(j * e.lanes))])
-            e.put(sums[i * vectors + j], at, accumulate, mask=masks[j])
+            e.put(sums[i * vectors + j], places[i][j], accumulate, mask=masks[j])
 
 
 def _dots(e: _Emitter, module: ir.Module, rows: int, columns: int) -> str:

@@ -37,7 +37,11 @@ PART = 1024
 #: Rows up to which columns of b that lie in memory one by one are read as they are: packing would cost more than it saves.
 FEW = 16
 #: Panels of b that are packed at once.
-GROUP = 4
+GROUP = 2
+#: Columns of y and bytes of a, rows of y and bytes of b, from which an operand is packed that could be read where it lies.
+PACK_A_N, PACK_A_BYTES, PACK_B_M, PACK_B_BYTES = 256, 1 << 18, 128, 1 << 19
+#: Shares of the first-level cache for a panel of b, and of the second for a block of a.
+L1, L2 = 0.67, 0.55
 #: Time to pack an element of a and of b, in steps of a tile's depth (one multiplication of every element, a cycle a row).
 PACKING = 0.5
 
@@ -132,11 +136,11 @@ def _lay_out(
     # The work in element operations: threads that went to sleep take as long to wake as millions of multiplications.
     work = max(multiplications * itemsize // 128, moved * itemsize // 32)
     packs_a, packs_b = _packs(a, b, dots, itemsize)
-    deepest = max(64, min(1024 if dots else 384, cache_bytes(1) * 2 // 3 // (2 * VECTOR_BYTES)) // lanes * lanes)
+    deepest = max(64, (1024 if dots else min(384, int(cache_bytes(1) * L1) // (2 * VECTOR_BYTES))) // lanes * lanes)
     target = min(BLOCKS, max(multiplications, 8 * moved) // GRAIN)
     parts = max(1, min(target // (count * high * broad), k // PART))
     depth = max(1, min(deepest, -(-k // parts)))
-    rows = max(1, cache_bytes(2) * 3 // 8 // (depth * itemsize * tall))
+    rows = max(1, int(cache_bytes(2) * L2) // (depth * itemsize * tall))
     down, across = _blocks(count * parts, high, broad, tall, wide, rows, packs_a, packs_b) if work >= LAUNCH else (1, 1)
     block_rows = -(-high // down)
     block_rows = -(-block_rows // -(-block_rows // rows))
@@ -169,10 +173,6 @@ def _packs(a: _Matrices, b: _Matrices, dots: bool, itemsize: int) -> tuple[bool,
     packs_a = n >= PACK_A_N and m * k * itemsize >= PACK_A_BYTES
     packs_b = b.column != 1 or (m >= PACK_B_M and k * n * itemsize >= PACK_B_BYTES)
     return packs_a, packs_b
-
-import os
-PACK_A_N, PACK_A_BYTES, PACK_B_M, PACK_B_BYTES = eval(os.environ.get("PACK", "256, 1<<18, 128, 1<<19"))
-GROUP = int(os.environ.get("GROUP", "4"))
 
 
 def _blocks(count: int, high: int, broad: int, tall: int, wide: int, rows: int, packs_a: bool, packs_b: bool) -> tuple[int, int]:

@@ -78,14 +78,35 @@ def test_a_long_depth_is_summed_in_parts_of_fixed_order() -> None:
     assert np.array_equal(gemm.product(a, laid_out(b, "columns")), a @ b)
 
 
-def test_what_exceeds_the_scratch_memory_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gemm_plan, "SCRATCH", 1 << 14)
-    monkeypatch.setattr(gemm, "_plans", {})
+def test_cores_to_plan_for_do_not_change_the_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gemm_plan, "LAUNCH", 1)  # small products are cut as large ones are
     rng = np.random.default_rng(5)
-    a, b, bias = (rng.integers(-4, 5, shape).astype(np.float32) for shape in ((2, 70, 30), (150, 30), (2, 1, 150)))
-    assert np.array_equal(gemm.product(a, b.T, bias), a @ b.T + bias)
-    assert np.array_equal(gemm.product(a[0], b.T[:, :1]), a[0] @ b.T[:, :1])
-    assert any(plan.halve is not None for plan in gemm._plans.values())
+    a, b, bias = (rng.standard_normal(shape).astype(np.float32) for shape in ((2, 70, 300), (150, 300), (2, 1, 150)))
+    found = []
+    for cores in (1, 2, 7, 64):
+        monkeypatch.setattr(gemm_plan, "pool_size", lambda n=cores: n)
+        monkeypatch.setattr(gemm, "_plans", {})
+        found.append((gemm.product(a, b.T, bias), gemm.product(a[0].copy().T, np.ones((70, 40), np.float32))))
+        assert {len(p.numbers) and int(p.numbers[gemm_plan.UNITS]) > 2 for p in gemm._plans.values()} == {cores > 2}
+    assert all(np.array_equal(x, y) for pair in found for x, y in zip(pair, found[0], strict=True))
+
+
+@pytest.mark.parametrize("shapes", [((3, 20, 40), (40, 35), (35,)), ((2, 9), (9, 3), (2, 1)), ((4, 3000), (3000, 5), (4, 5)), ((30, 8), (8, 1), (1,))])
+def test_sums_begin_at_what_is_there_and_end_in_a_tail(shapes: Any) -> None:
+    rng = np.random.default_rng(6)
+    a, b, bias = (rng.integers(-4, 5, shape).astype(np.float32) for shape in shapes)
+    held = rng.integers(-4, 5, (*a.shape[:-1], b.shape[-1])).astype(np.float32)
+    out = held.copy()
+    assert gemm.product(a, b, out=out) is out
+    assert np.array_equal(out, held + a @ b)
+    assert np.array_equal(gemm.product(a, b, bias, out=held.copy()), held + a @ b + bias)
+    assert np.array_equal(gemm.product(a, b, bias, tail="relu"), np.maximum(a @ b + bias, 0))
+    assert np.array_equal(gemm.product(a, b, out=held.copy(), tail="relu"), np.maximum(held + a @ b, 0))
+
+
+def test_relu_as_a_tail_keeps_nan() -> None:
+    y = gemm.product(np.array([[np.nan], [-np.inf], [np.inf]]), np.ones((1, 1)), tail="relu")
+    assert np.array_equal(y, [[np.nan], [0], [np.inf]], equal_nan=True)
 
 
 def test_an_empty_sum_is_zero_or_the_bias() -> None:
