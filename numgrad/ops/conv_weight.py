@@ -26,8 +26,8 @@ _GRAIN, _PARTS = 512, 16
 
 # Places in the plan. A tile covers FEATURES_OF features, a panel, and COLUMNS_OF elements of a run, a block.
 (UNITS, PARTS, GROUPS, TASKS, CHUNKS, CHANNELS, FEATURES, PLANE_X, PLANE_Y, CODE, TRANSPOSE, FEATURES_OF, COLUMNS_OF, PANELS, PANELS_AT_ONCE, BLOCKS,
- LINES, RUN, TAPS, POSITIONS, REGION_SIZE, SCRATCH, STEP_OUT, PIXELS, LAST_PIXELS, SHIFTS, PLACES, SWAPPED) = range(28)  # fmt: skip
-SIZE, ORIGIN, ADVANCE, REGION, HEAD = 28, 31, 34, 37, 40
+ LINES, RUN, TAPS, POSITIONS, REGION_SIZE, SCRATCH, STEP_OUT, PIXELS, LAST_PIXELS, SHIFTS, PLACES, SWAPPED, GATHERS) = range(29)  # fmt: skip
+SIZE, ORIGIN, ADVANCE, REGION, HEAD = 29, 32, 35, 38, 41
 
 
 @device
@@ -124,13 +124,18 @@ def _gather_line(w, partial, g, unit):  # type: ignore[no-untyped-def]
         transpose(g[TRANSPOSE], w, to + channel * g[POSITIONS], partial, at + channel * of, g[TAPS], used, size, g[CHANNELS] * of)
 
 
+@device
+def _gather_unit(w, partial, g, unit):  # type: ignore[no-untyped-def]
+    if g[SWAPPED]:
+        _gather_line(w, partial, g, unit)
+    else:
+        _gather_row(w, partial, g, unit)
+
+
 @kernel
 def _gather(w, partial, g):  # type: ignore[no-untyped-def]
-    for unit in prange(g[GROUPS] * (g[PANELS] * g[LINES] if g[SWAPPED] else g[FEATURES])):
-        if g[SWAPPED]:
-            _gather_line(w, partial, g, np.int64(unit))
-        else:
-            _gather_row(w, partial, g, np.int64(unit))
+    for unit in prange(g[GATHERS]):
+        _gather_unit(w, partial, g, np.int64(unit))
 
 
 class _Plan(NamedTuple):
@@ -196,7 +201,7 @@ def _make(axes: tuple[Any, ...], images: int, groups: int, channels: int, featur
     heads = {
         UNITS: parts * groups * -(-panels // at_once), PARTS: parts, GROUPS: groups, TASKS: tasks, CHUNKS: chunks, CHANNELS: channels, FEATURES: features,
         PLANE_X: math.prod(b.size for b in made), PLANE_Y: pixels, CODE: address("sums", dtype, rows, vectors, int(swapped)), TRANSPOSE: address("transpose", dtype),
-        FEATURES_OF: of, COLUMNS_OF: columns, SWAPPED: swapped, PANELS: panels, PANELS_AT_ONCE: at_once, BLOCKS: blocks, LINES: len(shifts), RUN: run, TAPS: taps,
+        FEATURES_OF: of, COLUMNS_OF: columns, SWAPPED: swapped, GATHERS: groups * (panels * len(shifts) if swapped else features), PANELS: panels, PANELS_AT_ONCE: at_once, BLOCKS: blocks, LINES: len(shifts), RUN: run, TAPS: taps,
         POSITIONS: len(shifts) * taps, REGION_SIZE: region, SCRATCH: scratch, STEP_OUT: chunk * layout.out_lines[split], PIXELS: len(bases), LAST_PIXELS: last,
         SHIFTS: HEAD, PLACES: HEAD + len(shifts),
     }  # fmt: skip
