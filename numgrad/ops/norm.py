@@ -129,6 +129,7 @@ def _check_shape(name: str, input: Tensor, given: Any, weight: Any, bias: Any) -
 
 
 def check_dtypes(name: str, x: np.ndarray, *vectors: Any) -> None:
+    """Floats, all of one dtype; NotImplementedError or RuntimeError where they are not."""
     if x.dtype.kind != "f":
         raise NotImplementedError(f'"{name}" not implemented for \'{scalar_name(x.dtype)}\'')
     for vector in vectors:
@@ -193,6 +194,7 @@ def _group_norm_function(
 
 
 def standard(x: Any, dims: tuple[int, ...], eps: float) -> Any:
+    """For references: less the mean over `dims`, divided by the standard deviation."""
     return (x - x.mean(dims, keepdims=True)) / np.sqrt(x.var(dims, keepdims=True) + eps)
 
 
@@ -208,6 +210,7 @@ def _rms_norm_reference(x: Any, shape: Any, weight: Any = None, eps: Any = None)
 
 
 def by_channel(y: Any, weight: Any, bias: Any) -> Any:
+    """For references: y * weight + bias along dimension 1."""
     shape = (-1, *(1,) * (y.ndim - 2))
     return y * (1 if weight is None else weight.reshape(shape)) + (0 if bias is None else bias.reshape(shape))
 
@@ -223,6 +226,7 @@ def spread_out(draw: Any, shape: tuple[int, ...]) -> Any:
 
 
 def vectors(draw: Any, shape: tuple[int, ...], count: int = 2) -> tuple[Any, ...]:
+    """For samples: weight and bias, each there or not."""
     return tuple(draw.array(shape) if draw.boolean() else None for _ in range(count))
 
 

@@ -152,6 +152,9 @@ def float_dtype(input: Tensor, dtype: Any, name: str) -> np.dtype:
     return wanted
 
 
+_averaged = Reduction("mean", "a + b", 0, wide=True, mean=True)
+
+
 def _mean_function(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The mean over dimensions `dim` (None: all) of floating-point values, or of values cast to `dtype`; NaN of
     nothing.
@@ -161,6 +164,8 @@ def _mean_function(input: Tensor, dim: Any = None, keepdim: bool = False, *, dty
 
 
 def _mean_forward(input: np.ndarray, dims: tuple[int, ...], keepdim: bool, dtype: np.dtype) -> np.ndarray:
+    if input.dtype == dtype and input.flags.c_contiguous and (y := _averaged.once(input, dims, keepdim, dtype)) is not None:
+        return y
     return REGISTRY["true_divide"].forward(_sum_forward(input, dims, keepdim, dtype), count(input.shape, dims))
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..jit import Kernel, codegen, empty, formula, launch
+from ..jit import GRAIN, Kernel, codegen, empty, formula, launch
 from .elementwise import copied
 
 #: Elements in a piece of a run, rows in a piece, and columns that are folded at a time.
@@ -41,7 +41,7 @@ def fold_piece(y, x{operand}, i):
     if y.shape[1] > 1:
         o = i // y.shape[1]
         p = i - o * y.shape[1]
-    y[o, p] = R(fold_run(x[o, p * {RUN} : min(x.shape[1], (p + 1) * {RUN})]{at_run}))
+    y[o, p] = R(fold_run(x[o, p * {RUN} : min(x.shape[1], (p + 1) * {RUN})]{at_run}){over})
 
 
 @kernel
@@ -53,7 +53,7 @@ def {name}(y, x{operand}):
 _ROWS = '''"""{title}: rows of {T} -> {R}"""
 
 
-@device
+@device(inline=True)
 def fold_four(y, p, q, r, s{operand}):
     for j in range(y.size):
         {center}
@@ -73,7 +73,7 @@ def fold_four(y, p, q, r, s{operand}):
         y[j] = R({combine})
 
 
-@device
+@device(inline=True)
 def fold_one(y, p{operand}):
     for j in range(y.size):
         {center}
@@ -83,12 +83,9 @@ def fold_one(y, p{operand}):
 
 
 @device
-def fold_rows(y, x{operand}, o, piece, first):
-    last = min(first + {COLUMNS}, y.shape[2])
-    out = y[o, piece, first:last]
-    for j in range(last - first):
+def fold_rows(out, x{operand}, o, k, stop, first, last):
+    for j in range(out.size):
         out[j] = R({identity})
-    k, stop = piece * {ROWS}, min(x.shape[1], (piece + 1) * {ROWS})
     while k + 4 <= stop:
         p, q, r, s = x[o, k, first:last], x[o, k + 1, first:last], x[o, k + 2, first:last], x[o, k + 3, first:last]
         fold_four(out, p, q, r, s{at_row})
@@ -98,13 +95,39 @@ def fold_rows(y, x{operand}, o, piece, first):
         k += 1
 
 
-@kernel
+'''
+
+_PIECES = '''@kernel
 def {name}(y, x{operand}):
     strips = (y.shape[2] + {COLUMNS} - 1) // {COLUMNS}
     for i in prange(y.shape[0] * y.shape[1] * strips):
         row = np.int64(i) // strips
         o = row // y.shape[1]
-        fold_rows(y, x{operand}, o, row - o * y.shape[1], (np.int64(i) - row * strips) * {COLUMNS})
+        piece, first = row - o * y.shape[1], (np.int64(i) - row * strips) * {COLUMNS}
+        last = min(first + {COLUMNS}, y.shape[2])
+        fold_rows(y[o, piece, first:last], x{operand}, o, piece * {ROWS}, min(x.shape[1], (piece + 1) * {ROWS}), first, last)
+'''
+
+#: All pieces of rows in turn, each folded by itself into `part`.
+_WHOLE = '''@device
+def fold_pieces(out, part, x, o, first, last):
+    fold_rows(out, x, o, 0, min(x.shape[1], {ROWS}), first, last)
+    for k in range({ROWS}, x.shape[1], {ROWS}):
+        fold_rows(part, x, o, k, min(x.shape[1], k + {ROWS}), first, last)
+        for j in range(out.size):
+            a, b = out[j], part[j]
+            out[j] = R({combine})
+    {finish}
+
+
+@kernel
+def {name}(y, part, x):
+    strips = (y.shape[2] + {COLUMNS} - 1) // {COLUMNS}
+    for i in prange(y.shape[0] * strips):
+        o = np.int64(i) // strips
+        first = (np.int64(i) - o * strips) * {COLUMNS}
+        last = min(first + {COLUMNS}, y.shape[2])
+        fold_pieces(y[o, 0, first:last], part[o, first:last], x, o, first, last)
 '''
 
 
@@ -115,6 +138,7 @@ class _Plan(NamedTuple):
     kernel: Kernel | None = None
     of_y: tuple[int, ...] = ()
     of_x: tuple[int, ...] = ()
+    of_part: tuple[int, ...] | None = None
     work: int = 0
 
 
@@ -122,11 +146,14 @@ class Reduction:
     """`element` is a formula of x and, where a center is given, m; `combine` is an associative one of a and b.
 
     `identity` is what an empty reduction gives: a number, or a function of the dtype. `wide`: runs accumulate in
-    float64. `of_run`: what kernels call instead for a run of floats that is not empty.
+    float64. `of_run`: what kernels call instead for a run of floats that is not empty. `mean`: where one launch does all, what
+    it writes is divided by the number of elements; `once` says where.
     """
 
-    def __init__(self, name: str, combine: str, identity: Any, element: str = "x", wide: bool = False, of_run: str = ""):
-        self.of_run = of_run
+    def __init__(
+        self, name: str, combine: str, identity: Any, element: str = "x", wide: bool = False, of_run: str = "", mean: bool = False
+    ):
+        self.of_run, self.mean = of_run, mean
         self.name, self.combine, self.element, self.wide = name, formula.parse(combine), formula.parse(element), wide
         self.identity: Callable[[np.dtype], Any] = identity if callable(identity) else lambda dtype: identity
         self.cost = formula.cost(self.element)
@@ -141,7 +168,9 @@ class Reduction:
         name = f"{self.name}_{layout}"
         direct = self.of_run and runs and given.kind == "f"
         fold = f"fold_run = {self.of_run}\n\n\n" if direct else _FOLD
-        text = (_RUNS.replace("{fold}", fold) if runs else _ROWS).format(
+        text = _RUNS.replace("{fold}", fold) if runs else _ROWS + (_WHOLE if layout == "whole" else _PIECES)
+        over = " / x.shape[1]" if self.mean else ""
+        text = text.format(
             name=name,
             title=f"{ast_text(self.element)}, combined by {ast_text(self.combine)}",
             T=given,
@@ -149,6 +178,8 @@ class Reduction:
             element=formula.source(self.element, given),
             combine=formula.source(self.combine, accumulator),
             identity=literal(self.identity(accumulator)),
+            over=over,
+            finish=f"for j in range(out.size):\n        out[j] = R(out[j]{over})" if over else "pass",
             RUN=RUN,
             ROWS=ROWS,
             COLUMNS=COLUMNS,
@@ -201,13 +232,8 @@ class Reduction:
     ) -> np.ndarray:
         """Reduce `dims` of an array; `center` has the shape of the result."""
         result = result or x.dtype
-        if center is None and x.flags.c_contiguous:
-            key = x.shape, dims, keepdim, x.dtype, result
-            plan = self._plans.get(key) or self._plan(key)
-            if plan.kernel is not None:
-                y = empty(plan.shape, result)
-                launch(plan.kernel, y.reshape(plan.of_y), x.reshape(plan.of_x), work=plan.work)
-                return y
+        if center is None and x.flags.c_contiguous and (y := self.once(x, dims, keepdim, result)) is not None:
+            return y
         shape = reduced_shape(x.shape, dims, keepdim)
         if center is None:
             x, dims = in_memory_order(x, dims)
@@ -221,17 +247,35 @@ class Reduction:
             reduction = self.plain
         return x.reshape(shape)
 
+    def once(self, x: np.ndarray, dims: tuple[int, ...], keepdim: bool, result: np.dtype) -> np.ndarray | None:
+        """Reduce a contiguous array, if one launch can."""
+        key = x.shape, dims, keepdim, x.dtype, result
+        plan = self._plans.get(key) or self._plan(key)
+        if plan.kernel is None:
+            return None
+        y = empty(plan.shape, result)
+        if plan.of_part is None:
+            launch(plan.kernel, y.reshape(plan.of_y), x.reshape(plan.of_x), work=plan.work)
+        else:
+            launch(plan.kernel, y.reshape(plan.of_y), empty(plan.of_part, result), x.reshape(plan.of_x), work=plan.work)
+        return y
+
     def _plan(self, key: tuple[Any, ...]) -> _Plan:
         """What to launch for a contiguous array of this shape, if one launch does all."""
         given, dims, keepdim, dtype, result = key
         shape, steps = reduced_shape(given, dims, keepdim), stages(given, dims)
         outer, n, inner = steps[0]
-        once = len(steps) == 1 and n <= (RUN if inner == 1 else ROWS) and outer * inner > 0 and together(n, inner) == 1
+        work = outer * n * inner * self.cost
         plan = _Plan(shape)
-        if once:
-            of_y, of_x = ((outer, 1), (outer, n)) if inner == 1 else ((outer, 1, inner), (outer, n, inner))
-            kernel = self.kernel("runs" if inner == 1 else "rows", dtype, result)
-            plan = _Plan(shape, kernel, of_y, of_x, outer * n * inner * self.cost)
+        if len(steps) == 1 and outer * inner > 0 and together(n, inner) == 1:
+            units = outer * -(-inner // COLUMNS)
+            if inner == 1 and n <= RUN:
+                plan = _Plan(shape, self.kernel("runs", dtype, result), (outer, 1), (outer, n), None, work)
+            elif inner > 1 and n <= ROWS and not self.mean:
+                plan = _Plan(shape, self.kernel("rows", dtype, result), (outer, 1, inner), (outer, n, inner), None, work)
+            elif inner > 1 and n <= ROWS * ROWS and (work < 4 * GRAIN or units >= 8):
+                work = work if units > 1 else 0
+                plan = _Plan(shape, self.kernel("whole", dtype, result), (outer, 1, inner), (outer, n, inner), (outer, inner), work)
         if len(self._plans) > 2000:  # shapes that never come back must not pile up
             self._plans.clear()
         self._plans[key] = plan
