@@ -167,6 +167,20 @@ def _get_device(self: Tensor) -> int:
     return -1
 
 
+def _array_namespace(self: Tensor, /, *, api_version: str | None = None) -> Any:
+    """The functions of the Python array API standard for tensors: `numgrad.array_api`."""
+    from . import array_api
+
+    if api_version not in (None, "2021.12", "2022.12", "2023.12", array_api.__array_api_version__):
+        raise ValueError(f"numgrad has the array API standard up to version {array_api.__array_api_version__}, not {api_version!r}")
+    return array_api
+
+
+def _to_device(self: Tensor, device: Any, /, *, stream: Any = None) -> Tensor:
+    """The tensor itself: there is one device, the CPU."""
+    return self.to(device)  # type: ignore[attr-defined]
+
+
 class Storage:
     """The memory under a tensor, as far as scripts ask: its length and its address."""
 
@@ -215,7 +229,7 @@ def attach() -> None:
         "new_full": _new_full, "new_tensor": _new_tensor, "set_": _set_data, "resize_": _resize, "type_as": _type_as, "is_set_to": _is_set_to,
         "element_size": _element_size, "is_signed": _is_signed, "is_inference": _is_inference, "storage_offset": _storage_offset,
         "to_padded_tensor": refused("Tensor.to_padded_tensor", "there are no nested tensors; pad with `nn.utils.rnn.pad_sequence`"),
-        "get_device": _get_device, "is_shared": _is_shared, "share_memory_": _cpu, "untyped_storage": Storage, "storage": Storage,
+        "__array_namespace__": _array_namespace, "to_device": _to_device, "get_device": _get_device, "is_shared": _is_shared, "share_memory_": _cpu, "untyped_storage": Storage, "storage": Storage,
         "T": property(_reversed), "mT": property(_matrix_transpose), "H": property(_matrix_transpose), "mH": property(_matrix_transpose),
         "real": property(_itself), "conj": _itself, "resolve_conj": _itself, "resolve_neg": _itself, "to_dense": _dense,
     }  # fmt: skip
