@@ -21,14 +21,14 @@ import numpy as np
 from ..jit import GRAIN, device, empty, kernel, launch, launch_flat, prange
 from ..jit import tail as tails
 from ..jit.tail import finish
-from ..jit.tile import DOT_COLUMNS, DOT_ROWS, ROWS, VECTOR_BYTES, dot_tile, move_rows, outer_tile, transpose_rows
+from ..jit.tile import DOT_COLUMNS, DOT_ROWS, ROWS, VECTOR_BYTES, dot_tile, move_rows, outer_tile
 from .elementwise import broadcast_shape, copied, span
+from .gemm_plan import Plan, plan_of
 
-from .gemm_plan import (  # isort: skip
-    ACROSS, ADDS, AT_B, BLOCK_COLUMNS, BLOCK_ROWS, COLUMN_A, COLUMN_B, COLUMN_BIAS, DEPTH, DOTS, DOWN, HAS_BIAS, INNER, INNER_A,
-    INNER_B, INNER_BIAS, INNER_Y, LANES, OUTER_A, OUTER_B, OUTER_BIAS, OUTER_Y, PACKS_A, PACKS_B, PARTS, PARTS_AT, PART_Y, PITCH_A,
-    PITCH_B, ROOM, ROW_A, ROW_B, ROW_BIAS, STEP_Y, TAIL, TALL, TASKS, TILES, TILE_COLUMN_A, TILE_COLUMN_B, TILE_ROW_A, TILE_ROW_B,
-    UNITS, WIDE, K, M, N, Plan, plan_of,
+from ..jit.sweep import (  # isort: skip
+    ACROSS, ADDS, COLUMN_A, COLUMN_BIAS, DEPTH, DOWN, HAS_BIAS, INNER, INNER_A, INNER_B, INNER_BIAS, INNER_Y, OUTER_A, OUTER_B,
+    OUTER_BIAS, OUTER_Y, PARTS, PARTS_AT, PART_Y, ROOM, ROW_B, ROW_BIAS, STEP_Y, TAIL, TALL, TASKS, TILES, UNITS, WIDE, K, M, N,
+    sweep,
 )  # fmt: skip
 
 #: Depth of one pass of `multiply`.
@@ -70,93 +70,6 @@ def _first_values(y, at, step, bias, at_bias, plan, rows, columns, adds):  # typ
 
 
 @device
-def _pack_across(out, at, pitch, x, start, step, width, count, depth, tiles):  # type: ignore[no-untyped-def]
-    """Panels of operands whose elements lie along the width of a panel."""
-    whole = count // width
-    rest = count - whole * width
-    if whole < 3:
-        for panel in range(whole):
-            move_rows(tiles, 0, out, at + panel * pitch, width, x, start + panel * width, step, depth, width)
-    else:  # all panels of a row of x at once, while it is near
-        for k in range(depth):
-            move_rows(tiles, 0, out, at + k * width, pitch, x, start + k * step, width, whole, width)
-    if rest:
-        move_rows(tiles, 0, out, at + whole * pitch, width, x, start + whole * width, step, depth, rest)
-
-
-@device
-def _pack(out, at, pitch, x, start, plan, width, count, depth, step_depth, step_width):  # type: ignore[no-untyped-def]
-    """Panels of `width`: out[panel * pitch + k * width + j] = x[k * step_depth + (panel * width + j) * step_width]."""
-    lanes, tiles = plan[LANES], plan[TILES:]
-    if step_width == 1:
-        _pack_across(out, at, pitch, x, start, step_depth, width, count, depth, tiles)
-    elif step_depth == 1 and lanes:
-        for first in range(0, count, width):
-            used, here = min(width, count - first), at + first // width * pitch
-            for j in range(0, used, lanes):  # a last group of fewer rows begins early, to end with the panel's row
-                group = min(j, max(0, used - lanes))
-                transpose_rows(tiles, out, here + group, width, x, start + (first + group) * step_width, step_width, min(lanes, used), depth)
-    else:
-        for j in range(count):
-            here, source = at + j // width * pitch + j % width, start + j * step_width
-            for k in range(depth):
-                out[here + k * width] = x[source + k * step_depth]
-
-
-@device
-def _pack_rows(out, at, pitch, x, start, plan, count, depth, step_depth, step_row):  # type: ignore[no-untyped-def]
-    """Rows for tiles of dot products: out[i * pitch + k] = x[k * step_depth + i * step_row]."""
-    lanes = plan[LANES]
-    if step_row == 1 and lanes:
-        for k in range(0, depth, lanes):
-            transpose_rows(plan[TILES:], out, at + k, pitch, x, start + k * step_depth, step_depth, min(lanes, depth - k), count)
-    else:
-        for i in range(count):
-            for k in range(depth):
-                out[at + i * pitch + k] = x[start + i * step_row + k * step_depth]
-
-
-@device
-def _tiles(y, at_y, a, at_a, b, at_b, plan, rows, columns, depth, accumulate, tail):  # type: ignore[no-untyped-def]
-    """Tiles [rows), [columns) of y, from as much depth as one pass has. at_a and at_b are where the first tile's operands are."""
-    m, n, tall, wide, step, dots, tiles = plan[M], plan[N], plan[TALL], plan[WIDE], plan[STEP_Y], plan[DOTS], plan[TILES:]
-    pitch_a, row_a, column_a = plan[PITCH_A], plan[TILE_ROW_A], plan[TILE_COLUMN_A]
-    pitch_b, row_b, column_b = plan[PITCH_B], plan[TILE_ROW_B], plan[TILE_COLUMN_B]
-    for j in range(columns[0], columns[1]):
-        width, here_b = min(wide, n - j * wide), at_b + (j - columns[0]) * pitch_b
-        for i in range(rows[0], rows[1]):
-            height, here_y, here_a = min(tall, m - i * tall), at_y + i * tall * step + j * wide, at_a + (i - rows[0]) * pitch_a
-            if dots:
-                dot_tile(tiles, height, width, y, here_y, step, a, here_a, row_a, b, here_b, column_b, depth, accumulate)
-            else:
-                outer_tile(tiles, height, y, here_y, step, a, here_a, row_a, column_a, b, here_b, row_b, depth, width, accumulate)
-            if tail:
-                finish(tail, y, here_y, step, height, width)
-
-
-@device
-def _pass(y, at_y, a, at_a, b, at_b, scratch, room, plan, rows, columns, depth, accumulate, tail):  # type: ignore[no-untyped-def]
-    """One pass of the depth of a block of y: at_a and at_b are where this depth of row 0 and of column 0 begins."""
-    m, n, tall, wide = plan[M], plan[N], plan[TALL], plan[WIDE]
-    for i in range(rows[0], rows[1], plan[BLOCK_ROWS]):
-        stop = min(rows[1], i + plan[BLOCK_ROWS])
-        left, here_a, count = a, at_a + i * tall * plan[ROW_A], min(m, stop * tall) - i * tall
-        if plan[PACKS_A]:
-            if plan[DOTS]:
-                _pack_rows(scratch, room, plan[TILE_ROW_A], a, here_a, plan, count, depth, plan[COLUMN_A], plan[ROW_A])
-            else:
-                _pack(scratch, room, plan[PITCH_A], a, here_a, plan, tall, count, depth, plan[COLUMN_A], plan[ROW_A])
-            left, here_a = scratch, room
-        for j in range(columns[0], columns[1], plan[BLOCK_COLUMNS]):
-            end = min(columns[1], j + plan[BLOCK_COLUMNS])
-            right, here_b = b, at_b + j * wide * plan[COLUMN_B]
-            if plan[PACKS_B]:
-                _pack(scratch, room + plan[AT_B], plan[PITCH_B], b, here_b, plan, wide, min(n, end * wide) - j * wide, depth, plan[ROW_B], plan[COLUMN_B])
-                right, here_b = scratch, room + plan[AT_B]
-            _tiles(y, at_y, left, here_a, right, here_b, plan, (i, stop), (j, end), depth, accumulate, tail)
-
-
-@device
 def _block(y, a, b, bias, scratch, room, plan, unit):  # type: ignore[no-untyped-def]
     """One block of y, or of one part of the depth of it; `room` is where in the scratch memory it may pack."""
     place, rest = unit % (plan[DOWN] * plan[ACROSS]), unit // (plan[DOWN] * plan[ACROSS])
@@ -182,7 +95,8 @@ def _block(y, a, b, bias, scratch, room, plan, unit):  # type: ignore[no-untyped
         k = first + (last - first) * p // passes
         depth = first + (last - first) * (p + 1) // passes - k
         here_a, here_b = at_a + k * plan[COLUMN_A], at_b + k * plan[ROW_B]
-        _pass(out, at_y, a, here_a, b, here_b, scratch, room, plan, rows, columns, depth, adds, tail if p == passes - 1 else 0)
+        last_tail = tail if p == passes - 1 else 0
+        sweep(plan, out, at_y, a, here_a, b, here_b, scratch, room, rows[0], rows[1], columns[0], columns[1], depth, adds, last_tail)
         adds = 1
 
 

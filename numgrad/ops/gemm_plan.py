@@ -13,22 +13,10 @@ import numpy as np
 
 from ..jit import GRAIN as LAUNCH
 from ..jit.machine import cache_bytes
+from ..jit.sweep import TILES, address
 from ..jit.threads import pool_size
 from ..jit.tile import DOT_COLUMNS, DOT_ROWS, ROWS, VECTOR_BYTES, addresses
 from .elementwise import collapse
-
-# Places in a plan's numbers. The batch has an outer and an inner dimension; all steps are in elements.
-UNITS, TASKS, PARTS, DOWN, ACROSS, INNER = range(6)  # how many of each; a task is one or more units, one after another
-M, N, K, TALL, WIDE, DEPTH, LANES, DOTS = range(6, 14)  # the product's and a tile's size; DEPTH: at most, of one pass
-HAS_BIAS, ADDS, TAIL = range(14, 17)  # TAIL: the address of a function of finished elements, or 0
-# What is packed, and where: the memory of a task has ROOM elements, b begins at AT_B; tiles that are packed at once.
-PACKS_A, PACKS_B, ROOM, AT_B, BLOCK_ROWS, BLOCK_COLUMNS = range(17, 23)
-# Operands as they are given, and as tiles read them: steps from one batch, row and column to the next, and from tile to tile.
-OUTER_A, INNER_A, ROW_A, COLUMN_A, PITCH_A, TILE_ROW_A, TILE_COLUMN_A = range(23, 30)
-OUTER_B, INNER_B, ROW_B, COLUMN_B, PITCH_B, TILE_ROW_B, TILE_COLUMN_B = range(30, 37)
-OUTER_Y, INNER_Y, STEP_Y, PARTS_AT, PART_Y = range(37, 42)  # PARTS_AT: where in the scratch memory parts of the depth are
-OUTER_BIAS, INNER_BIAS, ROW_BIAS, COLUMN_BIAS = range(42, 46)
-TILES = 46
 
 #: Multiplications of a block, at least, where the depth is cut because y has too few; and the blocks to aim for.
 GRAIN, BLOCKS = 1 << 18, 64
@@ -157,7 +145,7 @@ def _lay_out(
     if parts > 1:
         sums = (batch[1], m, n, *y[:2], 1 if swapped else y[2], scratch, parts, size, *map(int, around[1:]))
         y = [batch[1] * m * n, m * n, n, 1]
-    numbers = [units, tasks, parts, down, across, batch[1], m, n, k, tall, wide, depth, lanes if itemsize >= 4 else 0, dots, *around,
+    numbers = [units, tasks, parts, down, across, batch[1], m, n, k, tall, wide, depth, dots, address(dtype), *around,
                packs_a, packs_b, room, room_a, block_rows, block_columns, a.outer, a.inner, a.row, a.column, *tiles_a,
                b.outer, b.inner, b.row, b.column, *tiles_b, *y[:3], scratch, size, *bias]  # fmt: skip
     assert len(numbers) == TILES

@@ -9,6 +9,7 @@ import pytest
 
 import numgrad as ng
 from numgrad.jit import DISABLED
+from numgrad.jit.sweep import UNITS
 from numgrad.ops import gemm, gemm_plan
 
 LARGE = 24 if DISABLED else 200
@@ -87,7 +88,7 @@ def test_cores_to_plan_for_do_not_change_the_bits(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(gemm_plan, "pool_size", lambda n=cores: n)
         monkeypatch.setattr(gemm, "_plans", {})
         found.append((gemm.product(a, b.T, bias), gemm.product(a[0].copy().T, np.ones((70, 40), np.float32))))
-        assert {len(p.numbers) and int(p.numbers[gemm_plan.UNITS]) > 2 for p in gemm._plans.values()} == {cores > 2}
+        assert {len(p.numbers) and int(p.numbers[UNITS]) > 2 for p in gemm._plans.values()} == {cores > 2}
     assert all(np.array_equal(x, y) for pair in found for x, y in zip(pair, found[0], strict=True))
 
 
