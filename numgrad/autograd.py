@@ -51,6 +51,15 @@ def edge(tensor: Tensor) -> Edge:
     return tensor if node is None else node, tensor._index, tensor._kind or learn(tensor)
 
 
+class _Ops:
+    """What the walk back needs of the ops, which are written with what stands here, and put themselves in."""
+
+    fit: Callable[..., Any]
+    filled: Callable[..., Any]
+
+
+ops = _Ops()
+
 #: `outputs` of a node with one output, of which nothing is asked.
 SINGLE: Sequence[Any] = (None,)
 
@@ -131,9 +140,12 @@ class _Walk:
         for e, grad in zip(edges, received, strict=True):
             if e is None or grad is None:
                 continue
-            target, index, _ = e
+            target, index, wanted = e
             if allowed is not None and id(target) not in allowed:
                 continue
+            kind = grad._kind or learn(grad)
+            if kind is not wanted and (kind.shape != wanted.shape or kind.dtype != wanted.dtype):
+                grad = ops.fit(grad, wanted)
             if isinstance(target, Node):
                 key = target.sequence
                 found = nodes.get(key)
@@ -249,9 +261,7 @@ def _first_gradient(tensor: Tensor, grad: Any, what: str) -> Any:
     if grad is None:
         if tensor.numel() != 1:
             raise RuntimeError("grad can be implicitly created only for scalar outputs")
-        from .ops.elementwise import filled
-
-        return filled(tensor._data.shape, tensor._data.dtype, 1)
+        return ops.filled(tensor._data.shape, tensor._data.dtype, 1)
     if grad._data.shape != tensor._data.shape:
         raise RuntimeError(f"Mismatch in shape: grad_output[0] has a shape of {grad.shape} and output[0] has a shape of {tensor.shape}.")
     return grad

@@ -229,7 +229,7 @@ def _replaced(name: str, input: Tensor, src: Tensor, view: Any, *rest: Any) -> T
     wanted = view.forward(input._data, *rest).shape
     if src._data.shape != wanted:
         raise RuntimeError(f"{name}: expected src to have a size equal to the slice of self. src size = {list(src.shape)}, slice size = {list(wanted)}")
-    return VIEW_SCATTER(input, src, ((view, rest),))
+    return VIEW_SCATTER(input, src, (None, (view, rest)))
 
 
 def _slice_scatter_function(input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Tensor:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from ..autograd import mode
+from ..autograd import mode, ops
 from ..dtypes import BOOL, scalar_name
 from ..jit import GRAIN, Kernel, codegen, empty, formula, launch, launch_flat, maker, observers
 from ..jit import span as span  # ops import it from here
@@ -312,6 +312,9 @@ def filled(shape: tuple[int, ...], dtype: np.dtype, value: Any) -> Tensor:
     return result
 
 
+ops.filled = filled
+
+
 def copied(source: np.ndarray, dtype: np.dtype | None = None) -> np.ndarray:
     """A contiguous copy, in another dtype if asked."""
     y = empty(source.shape, dtype or source.dtype)
@@ -321,9 +324,13 @@ def copied(source: np.ndarray, dtype: np.dtype | None = None) -> np.ndarray:
 
 def copy_to_new(out: np.ndarray, source: np.ndarray) -> None:
     """`copy_into` where the memory is new, or a part of it: then nothing can overlap."""
+    _copy._run(copy_plan(out, source), out, (source,))
+
+
+def copy_plan(out: np.ndarray, source: np.ndarray) -> _Plan:
+    """The plan of `copy_to_new`."""
     key = out.dtype, out.shape, out.strides, source.dtype, source.shape, source.strides
-    plan = _copy.plans.get(key) or _copy._plan(key, (source,), out)
-    _copy._run(plan, out, (source,))
+    return _copy.plans.get(key) or _copy._plan(key, (source,), out)
 
 
 def copy_along(y: np.ndarray, x: np.ndarray, dims: list[int], strides: list[list[int]], at: int) -> None:

@@ -126,7 +126,8 @@ def _sum_parts(y, scratch, inner, rows, columns, outer_y, inner_y, step_y, at, p
 # --- running --------------------------------------------------------------------------------------------------------
 
 _plans: dict[Any, Plan] = {}
-_nothing = {np.dtype(d): np.empty(0, d) for d in ("f4", "f8", "i1", "i2", "i4", "i8", "u1")}
+#: What stands for operands that are not there.
+NOTHING = {np.dtype(d): np.empty(0, d) for d in ("f4", "f8", "i1", "i2", "i4", "i8", "u1")}
 
 
 def product(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None, *, out: np.ndarray | None = None, tail: str | None = None) -> np.ndarray:
@@ -145,8 +146,10 @@ def product(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None, *, out
     return y
 
 
-def _into(y: np.ndarray, a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, adds: bool, tail: str | None) -> None:
-    """Write the product into memory, or add it; y has its elements in rows."""
+def plan_for(
+    y: np.ndarray, a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, adds: bool = False, tail: str | None = None
+) -> Plan:
+    """The plan of a product, known or new."""
     key = (a.shape, a.strides, b.shape, b.strides, y.strides, a.dtype, None if bias is None else (bias.shape, bias.strides), adds, tail)
     plan = _plans.get(key)
     if plan is None:
@@ -156,14 +159,20 @@ def _into(y: np.ndarray, a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, 
         if plan.work < GRAIN and not plan.copies:
             plan = plan._replace(entry=_product.entry((y, a, b, y, y, plan.numbers), ()))
         _plans[key] = plan
+    return plan
+
+
+def _into(y: np.ndarray, a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, adds: bool, tail: str | None) -> None:
+    """Write the product into memory, or add it; y has its elements in rows."""
+    plan = plan_for(y, a, b, bias, adds, tail)
     if plan.copies:
         shapes = (*y.shape[:-2], *a.shape[-2:]), (*y.shape[:-2], *b.shape[-2:]), y.shape
         whole = [copied(np.broadcast_to(x, s)) if c and x is not None else x for x, s, c in zip((a, b, bias), shapes, plan.copies, strict=True)]
         _into(y, *whole, adds, tail)  # type: ignore[arg-type]
         return
-    scratch = empty(plan.scratch, a.dtype) if plan.scratch else _nothing[a.dtype]
+    scratch = empty(plan.scratch, a.dtype) if plan.scratch else NOTHING[a.dtype]
     left, right = (b, a) if plan.swapped else (a, b)
-    operands = (y, left, right, _nothing[a.dtype] if bias is None else bias, scratch, plan.numbers)
+    operands = (y, left, right, NOTHING[a.dtype] if bias is None else bias, scratch, plan.numbers)
     launch_flat(_product, plan.entry, operands, (), plan.work, memory)
     if plan.sums:
         launch(_sum_parts, span(y), scratch, *plan.sums, work=y.size * plan.numbers[PARTS])

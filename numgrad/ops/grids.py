@@ -12,7 +12,7 @@ from .. import dtypes
 from ..jit import zeros
 from ..tensor import Tensor, wrap
 from .index import index_at
-from .join import _cat_function, _promoted, _stack_function
+from .join import _promoted, cat, stack
 from .record import composite
 from .shape import expand, reshape
 
@@ -65,7 +65,7 @@ def _cartesian_prod_function(*tensors: Any) -> Tensor:
         _vector_check(p)
     if len(parts) == 1:
         return parts[0]
-    return _stack_function([reshape(g, g.numel()) for g in _meshgrid_function(*parts, indexing="ij")], 1)
+    return stack([reshape(g, g.numel()) for g in _meshgrid_function(*parts, indexing="ij")], 1)
 
 
 cartesian_prod = composite("cartesian_prod", _cartesian_prod_function, method=False, sample=lambda draw: (tuple(_vectors(draw)), {}),
@@ -108,9 +108,9 @@ def _block_diag_function(*tensors: Tensor) -> Tensor:
     for b in blocks:
         n, m = b._data.shape
         sides = [wrap(zeros((n, at), b._data.dtype)), b, wrap(zeros((n, width - at - m), b._data.dtype))]
-        rows.append(_cat_function(sides, 1))
+        rows.append(cat(sides, 1))
         at += m
-    return _cat_function(rows, 0)
+    return cat(rows, 0)
 
 
 def _block_diag_reference(*tensors: Any) -> Any:

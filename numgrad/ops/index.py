@@ -41,7 +41,7 @@ def _basic_backward_forward(g: np.ndarray, shape: tuple[int, ...], plan: tuple[A
 
 #: A view by a tuple of ints, slices, None and an Ellipsis, as NumPy takes them; the ints are in range, the steps positive.
 basic_view: Any = view_op("basic_view", _basic_forward,
-                vjp=(lambda g, input_shape, plan: basic_backward(g, input_shape, plan),), prepare=lambda input, plan: itemgetter(plan))  # fmt: skip
+                vjp=(lambda g, input_shape, plan: basic_backward(g, input_shape, plan),), plain=False, prepare=lambda input, plan: itemgetter(plan))  # fmt: skip
 basic_backward: Any = op("basic_backward", _basic_backward_forward, public=False, method=False,
                     vjp=(lambda g, plan: basic_view(g, plan),))  # fmt: skip
 

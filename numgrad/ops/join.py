@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import dtypes
-from ..jit import empty
+from ..jit import empty, maker, observers
+from ..jit.memory import LARGE
 from ..tensor import Tensor
-from .elementwise import copy_to_new
+from .elementwise import copy_plan, copy_to_new
 from .index import basic_view
-from .record import Op, composite, op, register
+from .planned import front, planned
+from .record import Op, composite, register
 from .shape import dimension, reshape
 from .views import share
 
@@ -34,6 +37,34 @@ def _promoted(arrays: Sequence[np.ndarray]) -> np.dtype:
     else:
         return first
     return dtypes.promote(tuple((a.dtype, a.ndim) for a in arrays))
+
+
+class Joined:
+    """A copy of each of several small arrays to its part of a new one, with all known but the memory."""
+
+    __slots__ = ("copies", "dtype", "make", "parts", "shape")
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype, parts: Sequence[Any], copies: Sequence[Any]):
+        self.shape, self.dtype, self.parts, self.copies, self.make = shape, dtype, parts, copies, maker(shape, dtype)
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...], dtype: np.dtype, parts: Sequence[Any], arrays: Sequence[np.ndarray]) -> Joined | None:
+        """What joins such arrays; None where a copy is large, or has nothing to do."""
+        if math.prod(shape) * dtype.itemsize >= LARGE or None in parts:
+            return None
+        y = np.empty(shape, dtype)
+        copies = [copy_plan(y[part], a) for part, a in zip(parts, arrays, strict=True)]
+        return None if any(c.entry is None for c in copies) else cls(shape, dtype, parts, copies)
+
+    def __call__(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
+        watched = bool(observers)
+        y = empty(self.shape, self.dtype) if watched else self.make(self.shape, self.dtype)
+        for a, part, copy in zip(arrays, self.parts, self.copies, strict=True):
+            if watched:
+                copy_to_new(y[part], a)
+            else:
+                copy.entry(y[part], a, *copy.geometry)
+        return y
 
 
 def _cat_forward(tensors: Sequence[np.ndarray], dim: int, lengths: tuple[int | None, ...]) -> np.ndarray:
@@ -59,8 +90,13 @@ def _cat_backward(g: Tensor, dim: int, lengths: tuple[int | None, ...]) -> tuple
     return tuple([None if n is None else basic_view(g, _part(dim, s, n)) for s, n in zip(starts, lengths, strict=False)])
 
 
+def _prepare_cat(tensors: Sequence[np.ndarray], dim: int, lengths: tuple[int | None, ...]) -> Any:
+    shape, parts = _cat_plan(tuple([a.shape for a in tensors]), dim, lengths)
+    return Joined.of(shape, _promoted(tensors), parts, tensors)
+
+
 #: `lengths` in dimension `dim`; None for an empty tensor of shape (0,), which is skipped whatever the others' shape.
-_cat: Any = op("cat_parts", _cat_forward, vjp=(_cat_backward,), public=False, method=False)
+_cat: Any = planned("cat_parts", _cat_forward, prepare=_prepare_cat, vjp=(_cat_backward,))
 
 
 def _tensors(tensors: Any, name: str, message: str = "expected a non-empty TensorList", error: type[Exception] = RuntimeError) -> tuple[Any, ...]:
@@ -75,7 +111,7 @@ def _tensors(tensors: Any, name: str, message: str = "expected a non-empty Tenso
     return tuple(tensors)
 
 
-def _cat_function(tensors: Any, dim: int = 0, *, axis: int | None = None, out: Any = None) -> Tensor:
+def _cat_arguments(tensors: Any, dim: int = 0, *, axis: int | None = None, out: Any = None) -> Any:
     """Tensors one after the other in one dimension; the other sizes must agree. Empty tensors of shape (0,) are skipped."""
     if out is not None:
         raise NotImplementedError("cat(out=...) is not supported; use out.copy_(cat(...))")
@@ -83,7 +119,7 @@ def _cat_function(tensors: Any, dim: int = 0, *, axis: int | None = None, out: A
     shapes = [t._data.shape for t in tensors]
     if shapes[0] and shapes.count(shapes[0]) == len(shapes) and shapes[0] != (0,):
         d = dimension(dim if axis is None else axis, len(shapes[0]))
-        return _cat(tensors, d, (shapes[0][d],) * len(shapes))
+        return tensors, d, (shapes[0][d],) * len(shapes)
     kept = [(i, s) for i, s in enumerate(shapes) if s != (0,)]
     model = kept[0][1] if kept else (0,)
     for i, s in enumerate(shapes):
@@ -99,7 +135,7 @@ def _cat_function(tensors: Any, dim: int = 0, *, axis: int | None = None, out: A
                 f"Sizes of tensors must match except in dimension {d}. Expected size {model[wrong[0]]} but got size "
                 f"{s[wrong[0]]} for tensor number {i} in the list."
             )
-    return _cat(tensors, d, tuple([s[d] if s != (0,) else None for s in shapes]))
+    return tensors, d, tuple([s[d] if s != (0,) else None for s in shapes])
 
 
 def _cat_sample(draw: Any) -> Any:
@@ -117,9 +153,9 @@ _cat_errors: Any = [(([],), ValueError, "non-empty"), (([np.ones((2, 3)), np.one
                     (([np.ones(()), np.ones(())],), RuntimeError, "zero-dimensional"), (([np.ones(2)], 1), IndexError, "range"),
                     (([np.ones((2, 2)), np.ones(2)],), RuntimeError, "number of dimensions"), ((np.ones(2),), TypeError, "tuple of Tensors")]  # fmt: skip
 _cat_record: Any = {"method": False, "sample": _cat_sample, "errors": _cat_errors, "reference": lambda parts, dim=0: np.concatenate(parts, dim)}
-cat = composite("cat", _cat_function, **_cat_record)
-concat = composite("concat", _cat_function, **_cat_record)
-concatenate = composite("concatenate", _cat_function, **_cat_record)
+cat = front("cat", _cat, _cat_arguments, **_cat_record)
+concat = front("concat", _cat, _cat_arguments, **_cat_record)
+concatenate = front("concatenate", _cat, _cat_arguments, **_cat_record)
 
 
 def _stack_forward(tensors: Sequence[np.ndarray], dim: int) -> np.ndarray:
@@ -130,10 +166,16 @@ def _stack_forward(tensors: Sequence[np.ndarray], dim: int) -> np.ndarray:
     return result
 
 
-_stack: Any = op("stack_parts", _stack_forward, vjp=(lambda g, dim: _unbind(g, dim),), public=False, method=False)
+def _prepare_stack(tensors: Sequence[np.ndarray], dim: int) -> Any:
+    shape = tensors[0].shape
+    parts = [((slice(None),) * dim + (i, Ellipsis)) for i in range(len(tensors))]
+    return Joined.of((*shape[:dim], len(tensors), *shape[dim:]), _promoted(tensors), parts, tensors)
 
 
-def _stack_function(tensors: Any, dim: int = 0, *, out: Any = None) -> Tensor:
+_stack: Any = planned("stack_parts", _stack_forward, prepare=_prepare_stack, vjp=(lambda g, dim: _unbind(g, dim),))
+
+
+def _stack_arguments(tensors: Any, dim: int = 0, *, out: Any = None) -> Any:
     """Tensors of one shape side by side in a new dimension."""
     if out is not None:
         raise NotImplementedError("stack(out=...) is not supported; use out.copy_(stack(...))")
@@ -142,7 +184,7 @@ def _stack_function(tensors: Any, dim: int = 0, *, out: Any = None) -> Tensor:
     for i, t in enumerate(tensors):
         if t._data.shape != shape:
             raise RuntimeError(f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 and {list(t._data.shape)} at entry {i}")
-    return _stack(tensors, dimension(dim, len(shape) + 1))
+    return tensors, dimension(dim, len(shape) + 1)
 
 
 def _stack_sample(draw: Any) -> Any:
@@ -150,7 +192,7 @@ def _stack_sample(draw: Any) -> Any:
     return ([draw.array(shape) for _ in range(draw.integer(1, 3))], draw.dim(len(shape) + 1)), {}
 
 
-stack = composite("stack", _stack_function, method=False, reference=np.stack, sample=_stack_sample,
+stack = front("stack", _stack, _stack_arguments, method=False, reference=np.stack, sample=_stack_sample,
                   errors=[(([],), RuntimeError, "non-empty"), (([np.ones(2), np.ones(3)],), RuntimeError, "equal size")])  # fmt: skip
 
 
@@ -184,23 +226,23 @@ atleast_1d, atleast_2d, atleast_3d = (_at_least_op(n) for n in (1, 2, 3))
 def _hstack_function(tensors: Any) -> Tensor:
     """Tensors one after the other in dimension 1; those with one dimension in dimension 0."""
     parts = _at_least(_tensors(tensors, "hstack", "hstack expects a non-empty TensorList"), 1)
-    return _cat_function(parts, 0 if parts[0].dim() == 1 else 1)
+    return cat(parts, 0 if parts[0].dim() == 1 else 1)
 
 
 def _vstack_function(tensors: Any) -> Tensor:
     """Tensors one after the other in dimension 0; those with one dimension become rows."""
-    return _cat_function(_at_least(_tensors(tensors, "vstack", "vstack expects a non-empty TensorList"), 2), 0)
+    return cat(_at_least(_tensors(tensors, "vstack", "vstack expects a non-empty TensorList"), 2), 0)
 
 
 def _dstack_function(tensors: Any) -> Tensor:
     """Tensors one after the other in dimension 2, which they get if they have none."""
-    return _cat_function(_at_least(_tensors(tensors, "dstack", "dstack expects a non-empty TensorList"), 3), 2)
+    return cat(_at_least(_tensors(tensors, "dstack", "dstack expects a non-empty TensorList"), 3), 2)
 
 
 def _column_stack_function(tensors: Any) -> Tensor:
     """Tensors one after the other in dimension 1; those with one dimension become columns."""
     parts = _tensors(tensors, "column_stack", "column_stack expects a non-empty TensorList")
-    return _cat_function([reshape(t, t.numel(), 1) if t.dim() <= 1 else t for t in parts], 1)
+    return cat([reshape(t, t.numel(), 1) if t.dim() <= 1 else t for t in parts], 1)
 
 
 def _alike(draw: Any) -> Any:

@@ -11,7 +11,9 @@ from ..dtypes import BOOL, scalar_name
 from ..tensor import Tensor
 from . import gemm
 from .elementwise import broadcast_shape
-from .record import REGISTRY, composite, op
+from .gemm_small import small
+from .planned import front, planned
+from .record import REGISTRY, composite
 from .shape import _permute, expand, reshape, transpose, unsqueeze
 
 #: what messages call a dtype where two disagree
@@ -41,6 +43,11 @@ def _check_tensors(name: str, **arguments: Any) -> None:
 
 
 def _product_forward(input: np.ndarray, other: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
+    _check_product(input, other)
+    return gemm.product(input, other, bias)
+
+
+def _check_product(input: np.ndarray, other: np.ndarray) -> None:
     check_dtypes(input, other)
     k, (found, n) = input.shape[-1], other.shape[-2:]
     if k != found:
@@ -49,7 +56,11 @@ def _product_forward(input: np.ndarray, other: np.ndarray, bias: np.ndarray | No
             raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({rows}x{k} and {found}x{n})")
         batch = math.prod(broadcast_shape([input.shape[:-2], other.shape[:-2]]))
         raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: [{batch}, {k}] but got: [{batch}, {found}].")
-    return gemm.product(input, other, bias)
+
+
+def _prepare_product(input: np.ndarray, other: np.ndarray, bias: np.ndarray | None = None) -> Any:
+    _check_product(input, other)
+    return small(input, other, bias) if bias is None or bias.shape == other.shape[1:] else None
 
 
 def _product_grad_other(g: Tensor, input: Tensor, other_shape: tuple[int, ...]) -> Tensor:
@@ -58,17 +69,17 @@ def _product_grad_other(g: Tensor, input: Tensor, other_shape: tuple[int, ...]) 
     return product(_mt(input), g, None)
 
 
-product = op("matrix_product", _product_forward, vjp=(lambda g, other: product(g, _mt(other), None), _product_grad_other, lambda g: g),
-             public=False, method=False)  # fmt: skip
+product = planned("matrix_product", _product_forward, prepare=_prepare_product,
+                  vjp=(lambda g, other: product(g, _mt(other), None), _product_grad_other, lambda g: g))  # fmt: skip
 
 
-def _matmul_function(input: Tensor, other: Tensor) -> Tensor:
+def _matmul_arguments(input: Tensor, other: Tensor) -> Any:
     """The product of matrices in the last two dimensions, leading ones broadcast; a vector is a row on the left, a column on the right."""
     if not (isinstance(input, Tensor) and isinstance(other, Tensor)):
         _check_tensors("matmul", input=input, other=other)
     a, b = input._data.ndim, other._data.ndim
     if a >= 2 and b >= 2:
-        return product(input, other, None)
+        return input, other, None
     if a == 0 or b == 0:
         raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {a}D and {b}D")
     if a == b == 1:
@@ -95,7 +106,7 @@ def _matmul_sample(draw: Any) -> Any:
 
 
 _one = np.ones
-matmul = composite("matmul", _matmul_function, reference=np.matmul, sample=_matmul_sample, errors=[
+matmul = front("matmul", product, _matmul_arguments, reference=np.matmul, sample=_matmul_sample, errors=[
     ((_one((2, 3)), _one((4, 5))), RuntimeError, r"mat1 and mat2 shapes cannot be multiplied \(2x3 and 4x5\)"),
     ((_one((2, 3)), _one((3, 5), np.float32)), RuntimeError, "expected m1 and m2 to have the same dtype, but got: double != float"),
     ((_one(()), _one(3)), RuntimeError, "at least 1D"),
@@ -259,15 +270,19 @@ def _linear_grad_input(g: Tensor, weight: Tensor) -> Tensor:
     return product(g, weight, None) if g.dim() > 1 else reshape(product(unsqueeze(g, 0), weight), weight.shape[1])
 
 
-_linear = op("linear_map", _linear_forward, vjp=(_linear_grad_input, _linear_grad_weight, lambda g: g), public=False, method=False)
+def _prepare_linear(input: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> Any:
+    return small(input, weight, bias, turned=True) if input.ndim > 1 else None
 
 
-def _linear_function(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+_linear = planned("linear_map", _linear_forward, prepare=_prepare_linear, vjp=(_linear_grad_input, _linear_grad_weight, lambda g: g))
+
+
+def _linear_arguments(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Any:
     """input (..., in) times the transpose of weight (out, in) or (in), plus bias (out)."""
     if isinstance(input, Tensor) and isinstance(weight, Tensor):
         x, w, c = input._data, weight._data, None if bias is None else bias._data
         if w.ndim == 2 and x.ndim and x.shape[-1] == w.shape[1] and x.dtype == w.dtype and (c is None or (c.shape == w.shape[:1] and c.dtype == x.dtype)):
-            return _linear(input, weight, bias)
+            return input, weight, bias
     _check_linear(input, weight, bias)
     if weight.dim() == 1:
         result = matmul(input, weight)
@@ -299,100 +314,8 @@ def _linear_sample(draw: Any) -> Any:
     return (draw.array((*draw.shape(0, 2), k)), draw.array((n, k)), draw.choice([None, draw.array((n,)), draw.array((1,))])), {}
 
 
-linear = composite("linear", _linear_function, public=False, method=False, reference=_linear_reference, sample=_linear_sample, errors=[
+linear = front("linear", _linear, _linear_arguments, public=False, method=False, reference=_linear_reference, sample=_linear_sample, errors=[
     ((_one((2, 3)), _one((4, 5))), RuntimeError, r"cannot be multiplied \(2x3 and 5x4\)"),
     ((_one((2, 3)), _one((4, 3)), _one(5)), RuntimeError, "must match the existing size"),
     ((_one((2, 3)), _one((4, 3), np.float32)), RuntimeError, "same dtype"),
 ])  # fmt: skip
-
-
-def _check_matrices(**arguments: Any) -> None:
-    for name, (x, dims) in arguments.items():
-        if not isinstance(x, Tensor):
-            raise TypeError(f"argument '{name}' must be Tensor, not {type(x).__name__}")
-        if x.dim() != dims:
-            raise RuntimeError(f"{name} must be a {['scalar', 'vector', 'matrix', 'batch of matrices'][dims]}, got {x.dim()}-D tensor")
-
-
-def _add(input: Tensor, result: Tensor, beta: Any, alpha: Any) -> Tensor:
-    """beta * input + alpha * result; with beta 0 what is in input, NaN even, does not count."""
-    if input.dtype != result.dtype:
-        raise RuntimeError(f"self and mat2 must have the same dtype, but got {scalar_name(input.dtype.numpy)} and {scalar_name(result.dtype.numpy)}")
-    if not result.is_floating_point():
-        beta, alpha = int(beta), int(alpha)
-    input = expand(input, result.shape)
-    result = result if alpha == 1 else result * alpha  # type: ignore[operator]
-    if beta == 0:
-        return result
-    return REGISTRY["plus"](input if beta == 1 else input * beta, result)  # type: ignore[operator]
-
-
-def _product_added(input: Tensor, left: Tensor, right: Tensor, beta: Any, alpha: Any) -> Tensor:
-    """beta * input + alpha * (left @ right), in one go where the factors are 1."""
-    shape = (*left.shape[:-1], right.shape[-1])
-    fits = input.dim() <= len(shape) and all(n in (1, shape[i - input.dim()]) for i, n in enumerate(input.shape))
-    if fits and beta == alpha == 1 and input.dtype == left.dtype == right.dtype:
-        return product(left, right, input)
-    return _add(input, product(left, right), beta, alpha)
-
-
-def _addmm_function(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    """beta * input + alpha * (mat1 @ mat2); input broadcasts."""
-    _check_matrices(mat1=(mat1, 2), mat2=(mat2, 2))
-    return _product_added(input, mat1, mat2, beta, alpha)
-
-
-def _addmv_function(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    """beta * input + alpha * (mat @ vec); input broadcasts."""
-    _check_matrices(mat=(mat, 2), vec=(vec, 1))
-    return _add(input, _mv(mat, vec), beta, alpha)
-
-
-def _addr_function(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    """beta * input + alpha * outer(vec1, vec2); input broadcasts."""
-    return _add(input, outer(vec1, vec2), beta, alpha)
-
-
-def _baddbmm_function(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    """beta * input + alpha * (batch1 @ batch2), for each matrix of two batches; input broadcasts."""
-    _check_batches(batch1, batch2)
-    return _product_added(input, batch1, batch2, beta, alpha)
-
-
-def _addbmm_function(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    """beta * input + alpha * the sum of batch1 @ batch2 over the batch; input broadcasts."""
-    _check_batches(batch1, batch2)
-    b, m, k = batch1.shape
-    wide = reshape(transpose(batch1, 0, 1), (m, b * k))
-    return _product_added(input, wide, reshape(batch2, (b * k, batch2.shape[2])), beta, alpha)
-
-
-def _added(reference: Any) -> Any:
-    def added(input: Any, left: Any, right: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
-        found = reference(left, right)
-        if found.dtype.kind != "f":  # PyTorch's: factors become integers first
-            beta, alpha = int(beta), int(alpha)
-        return (alpha * found + (0 if beta == 0 else beta * input) * np.ones_like(found)).astype(found.dtype)
-
-    return added
-
-
-def _added_sample(operands: Any, shape: Any) -> Any:
-    def sample(draw: Any) -> Any:
-        (left, right), _ = operands(draw)
-        options = {"beta": draw.choice([1, 0.5, -2]), "alpha": draw.choice([1, 0.5, 3])} if draw.boolean() else {}
-        return (draw.array(draw.broadcastable(shape(left, right))), left, right), options
-
-    return sample
-
-
-_addition: Any
-for _name, _function, _plain, _operands, _shape, _bad in (
-    ("addmm", _addmm_function, np.matmul, _mm_sample, lambda a, b: (a.shape[0], b.shape[1]), (_one((3, 3)), _one((2, 3)), _one((3, 4)))),
-    ("addmv", _addmv_function, np.matmul, _mv_sample, lambda a, b: a.shape[:1], (_one(3), _one((2, 3)), _one(3))),
-    ("addr", _addr_function, np.outer, _outer_sample, lambda a, b: (a.shape[0], b.shape[0]), (_one((2, 4)), _one(2), _one(3))),
-    ("baddbmm", _baddbmm_function, np.matmul, _bmm_sample, lambda a, b: (*a.shape[:2], b.shape[2]), (_one((3, 3)), _one((5, 2, 3)), _one((5, 3, 4)))),
-    ("addbmm", _addbmm_function, lambda a, b: (a @ b).sum(0), _bmm_sample, lambda a, b: (a.shape[1], b.shape[2]), (_one((3, 3)), _one((5, 2, 3)), _one((5, 3, 4)))),
-):  # fmt: skip
-    composite(_name, _function, inplace=True, reference=_added(_plain), sample=_added_sample(_operands, _shape),
-              errors=[(_bad, RuntimeError, "must match the existing size")])  # fmt: skip

@@ -24,18 +24,21 @@ _MOST = 2000
 
 
 class Launch:
-    """One launch of a kernel into a new array. `views`: the shapes in which the kernel sees the array and its operands, contiguous all."""
+    """One launch of a kernel into a new array.
+
+    `views` are the shapes in which the kernel sees the array and its operands, contiguous all; `given` the operands' dtypes.
+    """
 
     __slots__ = ("dtype", "entry", "kernel", "make", "rest", "shape", "views", "work")
 
     def __init__(
-        self, kernel: Kernel, shape: tuple[int, ...], dtype: np.dtype, views: Sequence[tuple[int, ...]], operands: Sequence[np.ndarray],
+        self, kernel: Kernel, shape: tuple[int, ...], dtype: np.dtype, views: Sequence[tuple[int, ...]], given: Sequence[np.dtype],
         rest: tuple[Any, ...] = (), work: int = 0,
     ):  # fmt: skip
         self.kernel, self.shape, self.dtype, self.views, self.rest, self.work = kernel, shape, dtype, tuple(views), rest, work
         self.make, self.entry = maker(shape, dtype), None
         if work < GRAIN:
-            seen = [np.empty((0,) * len(v), d) for v, d in zip(views, [dtype, *(o.dtype for o in operands)], strict=True)]
+            seen = [np.empty((0,) * len(v), d) for v, d in zip(views, [dtype, *given], strict=True)]
             self.entry = kernel.entry(seen, rest, False)
 
     def __call__(self, *operands: np.ndarray) -> np.ndarray:
@@ -71,15 +74,18 @@ class Planned(Op):
 
     shares = False  # whether the result is a view of the first argument
 
-    def __init__(self, name: str, forward: Callable[..., Any], *, prepare: Callable[..., Any] | None = None, **record: Any):
+    def __init__(
+        self, name: str, forward: Callable[..., Any], *, prepare: Callable[..., Any] | None = None, plain: bool = True, **record: Any
+    ):
         super().__init__(name, forward, **record)
         self.prepare, self.inner = prepare, self
+        self.plain = plain  # whether sequences among the arguments are tuples of what can be looked up, no number given as a bool
         self.calls: dict[Any, Call] = {}
         self.function = self._caller()
 
     def _caller(self) -> Callable[..., Any]:
         """What calling the op does, as a plain function: it is found, and becomes a method, faster than an object."""
-        op, calls = self, self.calls
+        op, calls, plain = self, self.calls, self.plain
 
         def function(*args: Any, **kwargs: Any) -> Any:
             tracked, terms, arrays = False, [], []
@@ -92,11 +98,13 @@ class Planned(Op):
                     terms.append(a._kind or learn(a))
                     arrays.append(a._data)
                 elif type(a) is tuple or type(a) is list or type(a) is slice:
-                    if has_tensors(a):
+                    if type(a) is not slice and a and isinstance(a[0], Tensor):
                         inner, also = unwrap((a,))
                         arrays += inner
                         tracked = tracked or also
-                    terms.append(_term(a))
+                        terms.append(_term(a))
+                    else:
+                        terms.append(a if plain else _term(a))
                 else:
                     terms.append(a if type(a) is int or a is None else (type(a), a))  # True is no 1
             if kwargs:
@@ -166,7 +174,7 @@ class Front(Planned):
     """
 
     def __init__(self, name: str, inner: Planned, arguments: Callable[..., Any], **record: Any):
-        super().__init__(name, arguments, composite=True, **record)
+        super().__init__(name, arguments, composite=True, plain=False, **record)
         self.inner, self.arguments, self.forward = inner, arguments, self._compose
 
     @property
@@ -187,9 +195,11 @@ def _term(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value._kind or learn(value)
     if type(value) is slice:
-        return slice, value.start, value.stop, value.step
-    if type(value) is tuple or type(value) is list:
+        return slice, _term(value.start), _term(value.stop), _term(value.step)
+    if type(value) is tuple:
         return tuple([_term(v) for v in value])
+    if type(value) is list:
+        return list, *[_term(v) for v in value]
     return value if type(value) is int or value is None else (type(value), value)
 
 

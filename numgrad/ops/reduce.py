@@ -13,10 +13,11 @@ from ..dtypes import BOOL, INT64, scalar_name, to_numpy
 from ..tensor import Tensor
 from .convert import to_dtype
 from .elementwise import copied, pointwise
+from .planned import front, planned
 from .record import REGISTRY, composite, op
-from .reduction import Reduction, reduced_shape
+from .reduction import Reduction, Turned, memory_order, reduced_shape
 from .scan import products_before
-from .shape import dimension, dimensions, reshape
+from .shape import _expand, dimension, dimensions, reshape
 
 # --- dimensions -----------------------------------------------------------------------------------------------------
 
@@ -36,7 +37,7 @@ def count(shape: Sequence[int], dims: Sequence[int]) -> int:
 
 def spread(g: Tensor, shape: tuple[int, ...], dims: tuple[int, ...]) -> Tensor:
     """A reduced tensor as a view of the shape it had before, each element repeated."""
-    return REGISTRY["expand_view"](g if g._data.ndim == 0 else reshape(g, reduced_shape(shape, dims, True)), shape)
+    return _expand.function(g if g._data.ndim == 0 else reshape.function(g, reduced_shape(shape, dims, True)), shape)
 
 
 # --- sum ------------------------------------------------------------------------------------------------------------
@@ -49,11 +50,26 @@ def _sum_forward(input: np.ndarray, dims: tuple[int, ...], keepdim: bool, dtype:
     return summed(x, dims, keepdim)
 
 
-_sum = op(
+def _prepared(reduction: Reduction) -> Any:
+    """What prepares a call: the one launch that reduces, where the array, its dimensions perhaps turned, is contiguous."""
+
+    def prepare(input: np.ndarray, dims: tuple[int, ...], keepdim: bool, dtype: np.dtype) -> Any:
+        order = None if input.dtype != dtype else memory_order(input, dims)
+        if order is None:
+            return None
+        turned = order != sorted(order)
+        moved = input.transpose(order) if turned else input
+        shape = reduced_shape(input.shape, dims, keepdim)
+        launch = reduction.launch_of(moved.shape, tuple([order.index(d) for d in dims]), dtype, shape)
+        return Turned(order, launch) if launch and turned else launch
+
+    return prepare
+
+
+_sum = planned(
     "sum_over",
     _sum_forward,
-    public=False,
-    method=False,
+    prepare=_prepared(summed),
     vjp=(lambda g, input_shape, dims: spread(g, input_shape, dims),),
 )
 
@@ -65,9 +81,9 @@ def sum_dtype(input: Tensor, dtype: Any) -> np.dtype:
     return input._data.dtype if input._data.dtype.kind == "f" else INT64
 
 
-def _sum_function(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+def _sum_arguments(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The sum over dimensions `dim` (None: all); integers and bool sum to int64 unless `dtype` says otherwise."""
-    return _sum(input, reduced_dims(dim, input.dim()), keepdim, sum_dtype(input, dtype))
+    return input, reduced_dims(dim, input.dim()), keepdim, sum_dtype(input, dtype)
 
 
 def axis(dim: Any) -> Any:
@@ -93,7 +109,7 @@ def reduction_sample(draw: Any, **kwargs: Any) -> Any:
 
 bad_dims: Any = [((np.ones((2, 3)), 2), IndexError, "range"), ((np.ones((2, 3)), (0, -2)), RuntimeError, "multiple")]
 
-composite("sum", _sum_function, reference=numpy_reduction(np.sum), sample=reduction_sample, errors=bad_dims)
+front("sum", _sum, _sum_arguments, reference=numpy_reduction(np.sum), sample=reduction_sample, errors=bad_dims)
 
 
 def _sum_to_size_function(input: Tensor, *size: Any) -> Tensor:
@@ -155,12 +171,12 @@ def float_dtype(input: Tensor, dtype: Any, name: str) -> np.dtype:
 _averaged = Reduction("mean", "a + b", 0, wide=True, mean=True)
 
 
-def _mean_function(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+def _mean_arguments(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The mean over dimensions `dim` (None: all) of floating-point values, or of values cast to `dtype`; NaN of
     nothing.
     """
     wanted = float_dtype(input, dtype, "mean")
-    return _mean(input, reduced_dims(dim, input._data.ndim), keepdim, wanted)
+    return input, reduced_dims(dim, input._data.ndim), keepdim, wanted
 
 
 def _mean_forward(input: np.ndarray, dims: tuple[int, ...], keepdim: bool, dtype: np.dtype) -> np.ndarray:
@@ -169,11 +185,10 @@ def _mean_forward(input: np.ndarray, dims: tuple[int, ...], keepdim: bool, dtype
     return REGISTRY["true_divide"].forward(_sum_forward(input, dims, keepdim, dtype), count(input.shape, dims))
 
 
-_mean = op(
+_mean = planned(
     "mean_over",
     _mean_forward,
-    public=False,
-    method=False,
+    prepare=_prepared(_averaged),
     vjp=(lambda g, input_shape, dims: spread(g / count(input_shape, dims), input_shape, dims),),
 )
 
@@ -184,9 +199,10 @@ def _mean_reference(x: Any, dim: Any = None, keepdim: bool = False, *, dtype: An
         return total / np.asarray(x.size // max(total.size, 1) if x.size else 0, total.dtype)
 
 
-mean = composite(
+mean = front(
     "mean",
-    _mean_function,
+    _mean,
+    _mean_arguments,
     reference=_mean_reference,
     sample=lambda draw: reduction_sample(draw, min_side=1),
     errors=[((np.arange(3),), RuntimeError, "Got: Long"), *bad_dims],
@@ -278,7 +294,7 @@ def _nanmean_function(input: Tensor, dim: Any = None, keepdim: bool = False, *, 
             "nanmean(): expected input to have floating point or complex dtype but got "
             f"{scalar_name(input._data.dtype)}"
         )
-    return _nansum_function(input, dim, keepdim, dtype=dtype) / _sum_function(
+    return _nansum_function(input, dim, keepdim, dtype=dtype) / REGISTRY["sum"](
         REGISTRY["isnan"](input).logical_not(), dim, keepdim
     )
 

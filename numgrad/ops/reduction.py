@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..jit import GRAIN, Kernel, codegen, empty, formula, launch
+from ..jit import GRAIN, Kernel, codegen, empty, formula, launch, launch_flat, whole
 from .elementwise import copied
+from .planned import Launch
 
 #: Elements in a piece of a run, rows in a piece, and columns that are folded at a time.
 RUN, ROWS, COLUMNS = 8192, 64, 2048
@@ -255,10 +256,17 @@ class Reduction:
             return None
         y = empty(plan.shape, result)
         if plan.of_part is None:
-            launch(plan.kernel, y.reshape(plan.of_y), x.reshape(plan.of_x), work=plan.work)
+            launch_flat(plan.kernel, None, (y.reshape(plan.of_y), x.reshape(plan.of_x)), (), plan.work, whole)
         else:
             launch(plan.kernel, y.reshape(plan.of_y), empty(plan.of_part, result), x.reshape(plan.of_x), work=plan.work)
         return y
+
+    def launch_of(self, given: tuple[int, ...], dims: tuple[int, ...], dtype: np.dtype, shape: tuple[int, ...]) -> Launch | None:
+        """The launch that does all for a contiguous array, into a result of this shape, if there is such a one."""
+        plan = self._plan((given, dims, False, dtype, dtype))
+        if plan.kernel is None or plan.of_part is not None:
+            return None
+        return Launch(plan.kernel, shape, dtype, (plan.of_y, plan.of_x), (dtype,), work=plan.work)
 
     def _plan(self, key: tuple[Any, ...]) -> _Plan:
         """What to launch for a contiguous array of this shape, if one launch does all."""
@@ -336,11 +344,29 @@ def in_memory_order(x: np.ndarray, dims: tuple[int, ...]) -> tuple[np.ndarray, t
     """
     if x.flags.c_contiguous:
         return x, dims
+    order = memory_order(x, dims)
+    return (copied(x), dims) if order is None else (x.transpose(order), tuple([order.index(d) for d in dims]))
+
+
+def memory_order(x: np.ndarray, dims: tuple[int, ...]) -> list[int] | None:
+    """The order of dimensions in which an array is contiguous, if those that are not among `dims` keep theirs."""
+    if x.flags.c_contiguous:
+        return list(range(x.ndim))
     order = sorted(range(x.ndim), key=lambda d: (-x.strides[d], d))
     kept = [d for d in order if d not in dims]
-    if kept == sorted(kept) and x.transpose(order).flags.c_contiguous:
-        return x.transpose(order), tuple(order.index(d) for d in dims)
-    return copied(x), dims
+    return order if kept == sorted(kept) and x.transpose(order).flags.c_contiguous else None
+
+
+class Turned:
+    """A launch for arrays whose dimensions change places before it."""
+
+    __slots__ = ("launch", "order")
+
+    def __init__(self, order: Sequence[int], launch: Launch):
+        self.order, self.launch = tuple(order), launch
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        return self.launch(x.transpose(self.order))
 
 
 def one_run(x: np.ndarray, dims: tuple[int, ...]) -> tuple[np.ndarray, tuple[int, int, int]]:

@@ -179,7 +179,8 @@ unflatten = composite("unflatten", _unflatten_function, reference=lambda x, dim,
 # --- order of dimensions --------------------------------------------------------------------------------------------
 
 
-def _inverse(order: Sequence[int]) -> tuple[int, ...]:
+@functools.lru_cache(maxsize=1024)
+def _inverse(order: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted(range(len(order)), key=order.__getitem__))
 
 
@@ -309,7 +310,23 @@ def _expand_forward(input: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return np.lib.stride_tricks.as_strided(input, shape, (0,) * extra + tuple(strides), writeable=input.flags.writeable)
 
 
-_expand = view_op("expand_view", _expand_forward,
+class _Repeated:
+    """A view of a contiguous array of known shape and strides."""
+
+    __slots__ = ("dtype", "shape", "strides")
+
+    def __init__(self, model: np.ndarray):
+        self.shape, self.dtype, self.strides = model.shape, model.dtype, model.strides
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        return np.ndarray(self.shape, self.dtype, x, 0, self.strides)
+
+
+def _prepare_expand(input: np.ndarray, shape: tuple[int, ...]) -> Any:
+    return _Repeated(_expand_forward(input, shape)) if input.size and input.flags.c_contiguous else None
+
+
+_expand = view_op("expand_view", _expand_forward, prepare=_prepare_expand,
              vjp=(lambda g, input_shape: REGISTRY["sum_to_size"](g, input_shape),))  # fmt: skip
 
 

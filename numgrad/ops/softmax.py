@@ -17,7 +17,8 @@ from ..jit.vmath import exp, log, maximum
 from ..tensor import Tensor
 from .convert import to_dtype
 from .elementwise import copied
-from .record import composite, op
+from .planned import Launch, front, planned
+from .record import composite
 from .shape import dimension
 from .softmax_rows import log_softmax_backward_rows, log_softmax_rows, softmax_backward_rows, softmax_rows
 
@@ -178,6 +179,20 @@ def _run(in_rows: Kernel, in_columns: Kernel, dim: int, arrays: tuple[np.ndarray
     return out
 
 
+def _in_rows(kernel: Kernel) -> Any:
+    """What prepares a call: the launch of the kernel for rows, where that is all there is to do."""
+
+    def prepare(*args: Any) -> Launch | None:
+        *arrays, dim = args
+        x = arrays[0]
+        if not x.ndim or not x.size or math.prod(x.shape[dim + 1 :]) > 1 or not all(a.flags.c_contiguous for a in arrays):
+            return None
+        view = x.size // x.shape[dim], x.shape[dim]
+        return Launch(kernel, x.shape, x.dtype, [view] * (len(arrays) + 1), [a.dtype for a in arrays], work=COST * x.size)
+
+    return prepare
+
+
 def _softmax_backward(grad: np.ndarray, result: np.ndarray, dim: int) -> np.ndarray:
     return _run(softmax_backward_rows, _softmax_backward_columns, dim, (grad, result), 1)
 
@@ -198,13 +213,13 @@ def _log_softmax_backward_vjp(g: Tensor, grad: Tensor, result: Tensor, dim: int)
     return by_grad, -share * grad.sum(dim=dim, keepdim=True)  # type: ignore[attr-defined]
 
 
-_hidden: Any = {"public": False, "method": False}
-softmax_backward = op("softmax_backward", _softmax_backward, vjp=_softmax_backward_vjp, **_hidden)
-log_softmax_backward = op("log_softmax_backward", _log_softmax_backward, vjp=_log_softmax_backward_vjp, **_hidden)
-_softmax = op("_softmax", lambda input, dim: _run(softmax_rows, _softmax_columns, dim, (input,), 2),
-              vjp=(lambda g, y, dim: softmax_backward(g, y, dim),), **_hidden)  # fmt: skip
-_log_softmax = op("_log_softmax", lambda input, dim: _run(log_softmax_rows, _log_softmax_columns, dim, (input,), 2),
-                  vjp=(lambda g, y, dim: log_softmax_backward(g, y, dim),), **_hidden)  # fmt: skip
+softmax_backward = planned("softmax_backward", _softmax_backward, prepare=_in_rows(softmax_backward_rows), vjp=_softmax_backward_vjp)
+log_softmax_backward = planned("log_softmax_backward", _log_softmax_backward, prepare=_in_rows(log_softmax_backward_rows),
+                               vjp=_log_softmax_backward_vjp)  # fmt: skip
+_softmax = planned("_softmax", lambda input, dim: _run(softmax_rows, _softmax_columns, dim, (input,), 2), prepare=_in_rows(softmax_rows),
+                   vjp=(lambda g, y, dim: softmax_backward(g, y, dim),))  # fmt: skip
+_log_softmax = planned("_log_softmax", lambda input, dim: _run(log_softmax_rows, _log_softmax_columns, dim, (input,), 2),
+                       prepare=_in_rows(log_softmax_rows), vjp=(lambda g, y, dim: log_softmax_backward(g, y, dim),))  # fmt: skip
 
 
 def _prepared(name: str, input: Tensor, dim: Any, dtype: Any) -> tuple[Tensor, int]:
@@ -216,19 +231,19 @@ def _prepared(name: str, input: Tensor, dim: Any, dtype: Any) -> tuple[Tensor, i
     return input, dimension(dim, input.dim())
 
 
-def _softmax_function(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
+def _softmax_arguments(input: Tensor, dim: int, dtype: Any = None) -> Any:
     """exp(x) / sum(exp(x)) along `dim`, in `dtype` if given."""
-    return _softmax(*_prepared("softmax", input, dim, dtype))
+    return _prepared("softmax", input, dim, dtype)
 
 
-def _log_softmax_function(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
+def _log_softmax_arguments(input: Tensor, dim: int, dtype: Any = None) -> Any:
     """x - log(sum(exp(x))) along `dim`, in `dtype` if given."""
-    return _log_softmax(*_prepared("log_softmax", input, dim, dtype))
+    return _prepared("log_softmax", input, dim, dtype)
 
 
 def _softmin_function(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     """softmax of -x along `dim`, in `dtype` if given."""
-    return _softmax_function(-input, dim, dtype)  # type: ignore[operator]
+    return softmax(-input, dim, dtype)  # type: ignore[operator]
 
 
 def _reference(x: Any, dim: int) -> Any:
@@ -246,9 +261,9 @@ def _sample(draw: Any) -> Any:
 
 
 _errors: Any = [((np.ones((2, 3)), 2), IndexError, "range"), ((np.arange(3), 0), NotImplementedError, "Long")]
-softmax = composite("softmax", _softmax_function, reference=_reference, sample=_sample, errors=_errors)
+softmax = front("softmax", _softmax, _softmax_arguments, reference=_reference, sample=_sample, errors=_errors)
 # log(total) is off by a rounding of numbers near 1, where results are as small as log(1 + exp(-6)) = 1 / 400.
-log_softmax = composite("log_softmax", _log_softmax_function, reference=_log_reference, sample=_sample, errors=_errors,
+log_softmax = front("log_softmax", _log_softmax, _log_softmax_arguments, reference=_log_reference, sample=_sample, errors=_errors,
                         tolerance=400 / 16)  # fmt: skip
 softmin = composite("softmin", _softmin_function, public=False, method=False, errors=_errors, sample=_sample,
                     reference=lambda x, dim: _reference(-x, dim))  # fmt: skip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..autograd import SINGLE, Edge, Node, edge, mode, next_number
+from ..autograd import SINGLE, Edge, Node, edge, mode, next_number, ops
 from ..dtypes import scalar_name
 from ..jit import zeros
 from ..kinds import Kind, learn
@@ -61,7 +61,8 @@ class Plan:
         for i, rule in enumerate(self.rules):
             given = "None" if rule is None else ", ".join(source[n] for n in rule_arguments(rule))
             calls.append(given if rule is None or getattr(rule, "identity", False) else f"rules[{i}]({given})")
-        scope = {"rules": [getattr(r, "op", r) for r in self.rules], "needs": self.needs, "spread": self._spread}
+        written = [getattr(r, "op", r) for r in self.rules]
+        scope = {"rules": [getattr(r, "function", None) or r for r in written], "needs": self.needs, "spread": self._spread}
         plain = not self.whole and all(type(p) is not tuple for p in self.pattern)
         parts = [c for c, p in zip(calls, self.pattern, strict=False) if p is not None] if plain else calls
         body = f"({''.join(p + ', ' for p in parts)})"
@@ -181,17 +182,7 @@ class OpNode(Node):
                 check_version(version, counter[0], tensor._data, self.op.name)
         plan = self.plan
         y = self._results() if plan.results else None
-        received = plan.apply(self._filled(grads) if self.several else grads[0], y, self.values)
-        fitted: Any = received
-        for i, e in enumerate(self.edges):
-            grad = received[i]
-            if grad is not None and e is not None:
-                kind, wanted = grad._kind or learn(grad), e[2]
-                if kind is not wanted and (kind.shape != wanted.shape or kind.dtype != wanted.dtype):
-                    if fitted is received:
-                        fitted = list(received)
-                    fitted[i] = fit(grad, wanted)
-        return fitted
+        return plan.apply(self._filled(grads) if self.several else grads[0], y, self.values)
 
     def _results(self) -> Any:
         outputs = []
@@ -239,10 +230,20 @@ def edges_of(args: Sequence[Any]) -> tuple[list[Edge | None], tuple[Any, ...]]:
 
 def kept(plan: Plan, args: Sequence[Any]) -> tuple[Any, Any]:
     """What a plan's rules read, and the versions that tensors have now."""
-    if not plan.reads and not plan.shapes:
-        return (), ()
-    values = [args[i] for i in plan.reads] + [_shape_of(args[i]) for i in plan.shapes]
-    return values, versions_of([args[i] for i in plan.tensors]) if plan.tensors else ()
+    values: list[Any] = []
+    versions: list[tuple[Tensor, int]] = []
+    for i in plan.reads:
+        a = args[i]
+        values.append(a)
+        if isinstance(a, Tensor):
+            counter = a._counter
+            versions.append((a, 0 if counter is None else counter[0]))
+        elif i in plan.tensors:
+            versions += versions_of(a)
+    for i in plan.shapes:
+        a = args[i]
+        values.append(a._data.shape if isinstance(a, Tensor) else _shape_of(a))
+    return values, versions
 
 
 def attach(output: Tensor, op: Op, ways: dict[Any, Any], tensors: Sequence[Any], rest: tuple[Any, ...] = ()) -> None:
@@ -290,3 +291,6 @@ def fit(grad: Tensor, wanted: Kind) -> Tensor:
     if data.shape != wanted.shape:
         grad = REGISTRY["sum_to_size"](grad, wanted.shape)
     return grad
+
+
+ops.fit = fit
