@@ -24,7 +24,7 @@ from typing import Any
 from .autograd import Node
 from .compiler.recorder import user_line
 from .jit import Kernel, Observer, observe
-from .jit.program import Call, Place
+from .jit.program import Call, Place, Program
 from .ops.record import Op
 
 __all__ = [
@@ -65,7 +65,7 @@ def schedule(*, wait: int, warmup: int, active: int, repeat: int = 0, skip_first
 
 @dataclass
 class Event:
-    """One launch, or one block under `record_function`. Times in ns; `source` is the line of the user's code."""
+    """One launch, call of a compiled function, or block under `record_function`. Times in ns; `source` is the line of the user's code."""
 
     name: str
     kind: str  # "op", "compiled", or "user_annotation"
@@ -150,8 +150,8 @@ def _time(microseconds: float) -> str:
 class _Watcher(Observer):
     """Takes the time of each launch."""
 
-    def __init__(self, shapes: bool) -> None:
-        self.shapes = shapes
+    def __init__(self, shapes: bool, each_step: bool) -> None:
+        self.shapes, self.each_step = shapes, each_step
         self.events: list[Event] = []
         self._open = threading.local()
 
@@ -167,9 +167,15 @@ class _Watcher(Observer):
     def replayed(self, steps: Sequence[Any], lines: Sequence[str], times: Sequence[int]) -> None:
         thread = threading.get_ident()
         for step, line, start, stop in zip(steps, lines, times[:-1], times[1:], strict=False):
-            kernel = step.kernel.name if type(step) is Call else type(step).__name__.lower()
+            if type(step) is Program:
+                kernel = f"program of {len(step.steps)} launches"
+            else:
+                kernel = step.kernel.name if type(step) is Call else type(step).__name__.lower()
             places = [a.shape for a in step.args if type(a) is Place] if self.shapes and type(step) is Call else []
             self.events.append(Event(_plain(kernel), "compiled", kernel, start, stop, thread, line, tuple(places)))
+
+    def called(self, name: str, start: int, stop: int) -> None:
+        self.events.append(Event(f"{name} (compiled)", "compiled", "", start, stop, threading.get_ident(), ""))
 
 
 def _plain(kernel: str) -> str:
@@ -215,6 +221,8 @@ class profile:
     """Profiles the block. With `schedule`, the steps that it chooses (call `step()` after each), and `on_trace_ready(self)` is
     called when a cycle of them ends.
 
+    A compiled function is an event of its own: its self time is what a call spends outside kernels. With `launches=False` what it
+    launches is not taken apart, and so runs exactly as it does without a profiler.
     `record_shapes=True` notes the shapes of what kernels are given. `with_stack` needs no asking: lines are always noted. The other
     options of PyTorch are accepted: there is nothing that they would show on a CPU.
     """
@@ -223,12 +231,13 @@ class profile:
         self, *, activities: Iterable[ProfilerActivity] | None = None, schedule: Callable[[int], ProfilerAction] | None = None,
         on_trace_ready: Callable[[profile], Any] | None = None, record_shapes: bool = False, profile_memory: bool = False,
         with_stack: bool = False, with_flops: bool = False, with_modules: bool = False, experimental_config: Any = None,
-        execution_trace_observer: Any = None, acc_events: bool = False, use_cuda: bool | None = None,
+        execution_trace_observer: Any = None, acc_events: bool = False, use_cuda: bool | None = None, launches: bool = True,
     ):  # fmt: skip
         self.activities = set(activities or [ProfilerActivity.CPU])
         self.schedule, self.on_trace_ready, self.record_shapes = schedule, on_trace_ready, record_shapes
         self.step_num = 0
-        self._watcher = _Watcher(record_shapes)
+        self._each_step = launches
+        self._watcher = _Watcher(record_shapes, launches)
         self._watching: Any = None
         self._metadata: dict[str, str] = {}
 
@@ -269,7 +278,7 @@ class profile:
         wanted = action in (ProfilerAction.RECORD, ProfilerAction.RECORD_AND_SAVE) and ProfilerActivity.CPU in self.activities
         if wanted and self._watching is None:
             if anew or self.schedule is not None:
-                self._watcher = _Watcher(self.record_shapes)
+                self._watcher = _Watcher(self.record_shapes, self._each_step)
             self._watching = observe(self._watcher)
             self._watching.__enter__()
             _active.append(self._watcher)

@@ -75,9 +75,9 @@ def start(settings: Settings) -> Iterator[Result]:
             yield from first_steps(settings, model, batch)
 
 
-def peak(library: Library, name: str, batch: int) -> float:
-    """Megabytes that the process needs at most while it trains, above what it needs once the library is there."""
-    before = _high_water()
+def peak(library: Library, name: str, batch: int, whole: bool) -> float:
+    """Megabytes that the process needs at most while it trains: all of it, or what is above its need once the library is there."""
+    before = 0.0 if whole else _high_water()
     step = steps.train(library, name, batch)
     for _ in range(5):
         step()
@@ -95,8 +95,10 @@ def _high_water() -> float:
 def memory(settings: Settings) -> Iterator[Result]:
     """The peak of each model's step; each in a process of its own, for a peak never falls."""
     for case in steps.cases():
-        renamed = replace(case, name=case.name.replace("step", "memory"), build=peak, unit="MB")
-        for chosen in selected([renamed], settings.only):
+        name = case.name.replace("step", "memory", 1)
+        whole = replace(case, name=name, build=peak, arguments=(*case.arguments, True), unit="MB")
+        rest = replace(whole, name=case.name.replace("step", "memory-added", 1), arguments=(*case.arguments, False))
+        for chosen in selected([whole, rest], settings.only):
             with Contest(replace(settings, rounds=1)) as contest:
                 yield contest.run(chosen)
 

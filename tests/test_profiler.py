@@ -44,7 +44,7 @@ def test_launches_of_eager_and_compiled_steps_are_seen_and_change_nothing() -> N
     with profile() as prof:
         step_of(False)(x)
     launched = [e.kernel for e in prof.events()]
-    assert set(kernels[0]) - {"fill", "verify"} <= set(launched)
+    assert set(kernels[0]) - {"fill", "verify", ""} <= set(launched)
     names = {e.name for e in prof.events()}
     assert "linear" in names and any("(backward)" in n for n in names)
     assert all(e.stop >= e.start and __file__ in e.source for e in prof.events())
@@ -124,3 +124,20 @@ def test_it_ends_where_an_exception_ends_it() -> None:
         raise ValueError("stop")
     x.sin()
     assert [e.name for e in prof.events()] == ["exp"]
+
+
+def test_what_a_compiled_call_spends_outside_kernels_is_its_own_time() -> None:
+    x, step = numgrad.ones(4, 3), step_of(True)
+    for _ in range(4):
+        step(x)
+    counts = {}
+    for launches in (True, False):
+        with profile(launches=launches) as prof:
+            step(x)
+        calls = [e for e in prof.events() if e.name.endswith("step (compiled)")]
+        inside = [e for e in prof.events() if e is not calls[0]]
+        counts[launches] = len(inside)
+        assert len(calls) == 1
+        assert all(calls[0].start <= e.start <= e.stop <= calls[0].stop for e in inside)
+        assert calls[0].self_cpu_time_total == pytest.approx(calls[0].cpu_time_total - sum(e.cpu_time_total for e in inside))
+    assert counts[True] > counts[False] == 1

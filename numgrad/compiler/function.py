@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 import threading
+import time
 import warnings
 from collections import deque
 from collections.abc import Callable
@@ -14,6 +15,8 @@ import numpy as np
 
 from .. import dtypes
 from ..autograd import mode
+from ..jit.kernel import observers
+from ..jit.memory import pool
 from ..nn.modules.module import Module
 from ..nn.parameter import Parameter
 from ..tensor import Tensor
@@ -56,6 +59,20 @@ class Compiled:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if getattr(_running, "inside", False) or disabled() or mode.anomaly:
             return self.function(*args, **kwargs)
+        if observers:
+            return self._observed(args, kwargs)
+        return self._dispatch(args, kwargs)
+
+    def _observed(self, args: Any, kwargs: Any) -> Any:
+        start = time.perf_counter_ns()
+        try:
+            return self._dispatch(args, kwargs)
+        finally:
+            stop = time.perf_counter_ns()
+            for observer in observers:
+                observer.called(self._name, start, stop)
+
+    def _dispatch(self, args: Any, kwargs: Any) -> Any:
         leaves, spec = flatten((args, kwargs))
         call = Arguments(leaves)
         with self._lock:
@@ -136,6 +153,7 @@ class Compiled:
 
     def _compile(self, kind: _Kind, recording: Recording, made: PairCall | None) -> None:
         kind.last, kind.recordings, kind.unexplained = None, 0, 0
+        pool.clear()  # of what the recordings have used, for the plan has memory of its own
         layout = self._layout(recording)
         variant = Variant(recording, layout) if made is None else Pair(made, layout, self._layout(made.backward))
         kind.variants.insert(0, variant)
@@ -222,28 +240,22 @@ class Arguments:
         self.tensors: list[Tensor | None] = []
         self.tracked: list[Tensor | None] = []
         for leaf in leaves:
-            requires = False
-            tensor = None
+            tensor, array, requires = None, leaf, False
             if isinstance(leaf, Tensor):
                 if leaf._base is not None:
                     leaf.catch_up()
-                if isinstance(leaf, Parameter):
-                    self.roots.append(leaf)
-                    key.append(id(leaf))
-                    continue
-                requires = leaf._requires_grad
-                tensor, leaf = leaf, leaf._data
-            if type(leaf) is np.ndarray:
-                self.inputs.append(leaf)
+                tensor, array, requires = leaf, leaf._data, leaf._requires_grad
+            if type(array) is np.ndarray and not isinstance(tensor, Parameter):
+                self.inputs.append(array)
                 self.tensors.append(tensor)
                 self.tracked.append(tensor if requires and mode.enabled else None)
-                key.append((leaf.dtype, leaf.shape, leaf.strides, leaf.flags.writeable, requires))
+                key.append((array.dtype, array.shape, array.strides, array.flags.writeable, requires))
             elif isinstance(leaf, _VALUES):
                 key.append((type(leaf), repr(leaf)))
             else:
                 self.roots.append(leaf)
                 key.append(id(leaf))
-        self.owners = [id(owner_of(array)) for array in self.inputs]
+        self.owners = [id(array if array.base is None else owner_of(array)) for array in self.inputs]
         if len(set(self.owners)) < len(self.owners):
             key.append(self._overlaps())
         self.key = tuple(key)

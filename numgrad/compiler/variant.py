@@ -92,16 +92,19 @@ class Variant(Replay):
         self.input_bumps = recording.input_bumps
         self._counters = [(tensor.version_counter(), count) for tensor, count in recording.bumps]
         self._made = [_Made(site, place) for site, place in recording.made]
+        self._steady = False  # whether all of them are as the last run left them, and nobody else holds one
 
     def fits(self, owners: list[int]) -> bool:
         """Whether what the function reaches is as it was when it was recorded, and no argument (of these owners) is a part of it."""
         watch, quiet = self.watch, self.watch.quiet
-        if quiet.holds(watch):
+        if quiet.same() and not (quiet.rest and not quiet.rest_holds(watch)):
+            self._steady = quiet.alone
             fits = (not quiet.tensors or self._tensors_fit()) and (not quiet.settings or not watch.settings_changed())
         else:
+            self._steady = False
             fits = watch.changed() is None and self._tensors_fit() and not watch.settings_changed()
             if fits:
-                quiet.renew(watch)
+                quiet.renew(watch, [made for m in self._made for made in m.objects()])
         return fits and self.sites.owners.isdisjoint(owners)
 
     def _tensors_fit(self) -> bool:
@@ -121,13 +124,15 @@ class Variant(Replay):
         """The leaves of the function's result, and its effects."""
         self.bind("input", inputs)
         raw = self.take_results()
-        for made in self._made:
-            made.prepare(self.program.addresses, raw)
+        made = () if self._steady else self._made
+        for one in made:
+            one.prepare(self.program.addresses, raw)
         self.execute()
         for tensor in self.cleared:
-            tensor.grad = None
-        for made in self._made:
-            made.settle()
+            if tensor.grad is not None:
+                tensor.grad = None
+        for one in made:
+            one.settle()
         for counter, count in self._counters:
             counter[0] += count
         return self.result(raw)
@@ -214,15 +219,22 @@ class _Buffers:
 class _Made:
     """A gradient or state array that the step makes anew at each call; in the same memory while nobody else holds it."""
 
-    __slots__ = ("address", "array", "place", "site", "tensor")
+    __slots__ = ("address", "array", "place", "shared", "site", "tensor")
 
     def __init__(self, site: Site, place: Place):
         self.site, self.place = site, place
         self.tensor: Any = None
+        self.array: Any = None
+        self.shared = False
+
+    def objects(self) -> tuple[int, int]:
+        """What is its own and the site's, by their `id`: nobody else holds it while the memory may be written again."""
+        return (id(None), id(None)) if self.shared else (id(self.tensor), id(self.array))
 
     def prepare(self, addresses: np.ndarray, raw: dict[int, np.ndarray]) -> None:
         place = self.place
-        if place.memory in raw:  # it is a result as well, or two sites share it
+        self.shared = place.memory in raw  # it is a result as well, or two sites share it
+        if self.shared:
             self.array = _view(raw[place.memory], place)
         elif self.tensor is None or sys.getrefcount(self.tensor) > 3 or sys.getrefcount(self.array) > 3:
             memory = empty(place.offset + _extent(place), np.uint8)

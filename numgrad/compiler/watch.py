@@ -70,7 +70,11 @@ class Watch:
         for data, content, name in self._contents:
             if bytes(data) != content:
                 return name
-        return _different(self._bags) if self._bags else None
+        return _different(self._bags)
+
+    def has_rest(self) -> bool:
+        """Whether there is anything that a quiet watch does not see."""
+        return bool(self._others or self._contents or self._bags)
 
     def lists(self) -> list[list[Any]]:
         """The lists whose items must stay."""

@@ -164,7 +164,12 @@ def _flags(fastmath: tuple[str, ...]) -> frozenset[str]:
 
 
 class Observer:
-    """Who is told of every launch, allocation and look at a value, while `observe` lasts: recorders and profilers."""
+    """Who is told of every launch, allocation and look at a value, while `observe` lasts: recorders and profilers.
+
+    `each_step` says whether programs run step by step, to be timed; else they run as they do unobserved.
+    """
+
+    each_step = True
 
     def launched(self, kernel: Kernel, work: int, args: tuple[Any, ...]) -> None:
         """A kernel is about to run, in its parallel or its serial form; `args` begin with its output."""
@@ -182,7 +187,11 @@ class Observer:
         """The kernel that was launched last on this thread has run."""
 
     def replayed(self, steps: Sequence[Any], lines: Sequence[str], times: Sequence[int]) -> None:
-        """A program has run: its steps, the lines of code they stand for, and the time (ns) before each and after the last."""
+        """A program has run: its steps (or itself, as one), the lines of code they stand for, and the time (ns) before each and
+        after the last."""
+
+    def called(self, name: str, start: int, stop: int) -> None:
+        """A compiled function was called, from one time (ns) to another."""
 
 
 #: Those who are told, see `observe`. Where nobody is, what is known ahead may go straight to an entry or to `maker`'s function.

@@ -95,6 +95,9 @@ class Program:
         """Run all; the number of the step whose report stopped it, or -1."""
         if observers:
             return self._run_observed()
+        return self._run()
+
+    def _run(self) -> int:
         if DISABLED:
             return self._interpret()
         pooled = True in self._parallel and threads.acquire()
@@ -106,7 +109,13 @@ class Program:
                 threads.release()
 
     def _run_observed(self) -> int:
-        """Step by step, with a look at the clock after each."""
+        """With a look at the clock, after each step if that is asked for."""
+        if not any(observer.each_step for observer in observers):
+            start = time.perf_counter_ns()
+            stopped = self._run()
+            for observer in observers:
+                observer.replayed([self], [""], [start, time.perf_counter_ns()])
+            return stopped
         pooled = True in self._parallel and threads.acquire()
         times, stopped = [time.perf_counter_ns()], -1
         try:

@@ -14,7 +14,7 @@ import numpy as np
 from .kernel import DISABLED
 from .program import native
 
-__all__ = ["Words", "cell_words", "dict_words", "list_words", "supported", "version"]
+__all__ = ["Words", "cell_words", "dict_words", "held_by", "list_words", "supported", "version"]
 
 _WORD = ir.IntType(64)
 #: Where the parts of CPython's objects lie, in bytes from their start: what follows the head that all objects have.
@@ -40,6 +40,11 @@ def cell_words(cell: Any) -> list[int]:
     return [id(cell) + _CONTENT]
 
 
+def held_by(address: int, count: int) -> bool:
+    """Whether the object at an address (its `id`) has just so many references. The address is that of a word that counts them."""
+    return _at(address) == count
+
+
 def version(d: dict[Any, Any]) -> int:
     """A number that no other state of any dictionary has."""
     return _at(id(d) + _VERSION)
@@ -49,11 +54,12 @@ class Words:
     """The words at some addresses as they are now. Their owners must live as long."""
 
     def __init__(self, addresses: Sequence[int]):
-        self._addresses = np.array(addresses, np.int64)
-        self._values = np.array([_at(a) for a in addresses], np.uint64)
+        arrays = np.array(addresses, np.int64), np.array([_at(a) for a in addresses], np.uint64)
         same = ctypes.PYFUNCTYPE(ctypes.c_int64, *[ctypes.c_int64] * 3)(native("same", _same_ir))  # keeps the interpreter's lock
+        found = functools.partial(same, arrays[0].ctypes.data, arrays[1].ctypes.data, len(addresses))
+        found.arrays = arrays  # type: ignore[attr-defined]  # they live as long as the call that reads them
         #: Whether all words are as they were: 1 or 0.
-        self.same: Callable[[], int] = functools.partial(same, self._addresses.ctypes.data, self._values.ctypes.data, len(addresses))
+        self.same: Callable[[], int] = found
 
 
 def _at(address: int) -> int:
@@ -96,6 +102,8 @@ def _lists_and_cells() -> bool:
     items, content = [0, None], object()
     cell = (lambda: content).__closure__[0]  # type: ignore[index]
     found = list_words(items)
+    if not held_by(id(content), 1) or held_by(id(items[0]), 1):  # the small number has many holders
+        return False
     return _at(found[0]) == 2 and len(found) == 4 and _at(found[2]) == id(items[0]) and _at(found[3]) == id(None) and _at(cell_words(cell)[0]) == id(content)
 
 

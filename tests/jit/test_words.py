@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
@@ -64,3 +65,13 @@ def test_closures_and_attributes() -> None:
     holder.a = 1
     assert _sees(words.cell_words(change.__closure__[0]), change)  # type: ignore[index]
     assert _sees(words.dict_words(vars(holder)), lambda: setattr(holder, "a", 2))
+
+
+def test_what_is_compared_lives_as_long_as_the_comparison() -> None:
+    d = {"a": 1}
+    same = words.Words(words.dict_words(d) * 1000).same  # nobody holds the object itself
+    gc.collect()
+    [bytearray(8000) for _ in range(100)]  # would lie where the words lay
+    assert same()
+    d["a"] = 2
+    assert not same()
