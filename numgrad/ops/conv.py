@@ -7,6 +7,7 @@ convolution is the gradient of a convolution's input.
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,7 +39,7 @@ def _bias_gradient(g: Tensor) -> Tensor:
 
 
 def _to_input(g, weight, input_shape, stride, padding, dilation, groups):  # type: ignore[no-untyped-def]
-    return _input_gradient(g, weight, input_shape, stride, padding, dilation, groups)
+    return _input_gradient(g, weight, None, input_shape, stride, padding, dilation, groups)
 
 
 def _to_weight(g, input, weight_shape, stride, padding, dilation, groups):  # type: ignore[no-untyped-def]
@@ -52,10 +53,11 @@ _convolution = op(
 
 _input_gradient = op(
     "convolution_input_gradient",
-    lambda grad, weight, shape, stride, padding, dilation, groups: convolve.input_gradient(grad, weight, shape, stride, padding, dilation, groups),
+    lambda grad, weight, bias, shape, stride, padding, dilation, groups: convolve.input_gradient(grad, weight, bias, shape, stride, padding, dilation, groups),
     vjp=(
         lambda g, weight, stride, padding, dilation, groups: _convolution(g, weight, None, stride, padding, dilation, groups),
         lambda g, grad, weight_shape, stride, padding, dilation, groups: _weight_gradient(grad, g, weight_shape, stride, padding, dilation, groups),
+        _bias_gradient,
     ), public=False, method=False,
 )  # fmt: skip
 
@@ -64,7 +66,7 @@ _weight_gradient = op(
     lambda grad, input, shape, stride, padding, dilation, groups: convolve.weight_gradient(grad, input, shape, stride, padding, dilation, groups),
     vjp=(
         lambda g, input, stride, padding, dilation, groups: _convolution(input, g, None, stride, padding, dilation, groups),
-        lambda g, grad, input_shape, stride, padding, dilation, groups: _input_gradient(grad, g, input_shape, stride, padding, dilation, groups),
+        lambda g, grad, input_shape, stride, padding, dilation, groups: _input_gradient(grad, g, None, input_shape, stride, padding, dilation, groups),
     ), public=False, method=False,
 )  # fmt: skip
 
@@ -145,13 +147,23 @@ def _numbers_of(dims: int, shape: tuple[int, ...], weight_shape: tuple[int, ...]
     return stride, sides, dilation
 
 
+def _whole(input: Tensor, weight: Tensor, bias: Any) -> Tensor:
+    """A convolution whose kernel is as large as the image: a matrix product."""
+    size = math.prod(weight.shape[1:])
+    flat = REGISTRY["linear"](input.reshape(len(input), size), weight.reshape(len(weight), size), bias)
+    return flat.reshape(*flat.shape, *[1] * (input.dim() - 2))
+
+
 def _convolve(dims: int, input: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Tensor:
     _check_operands(f"conv{dims}d", dims, input, weight, bias)
     batched = input if input.dim() == dims + 2 else unsqueeze(input, 0)
     given = [tuple(v) if type(v) is list else v for v in (stride, padding, dilation)]
     stride, sides, dilation = _numbers_of(dims, batched._data.shape, weight._data.shape, *given, groups)
     _check_bias(weight, bias, weight._data.shape[0])
-    result = _convolution(batched, weight, bias, stride, sides, dilation, groups)
+    if groups == 1 and weight._data.shape[2:] == batched._data.shape[2:] and not any(map(sum, sides)) and weight._data.size and weight._data.dtype.kind == "f":
+        result = _whole(batched, weight, bias)
+    else:
+        result = _convolution(batched, weight, bias, stride, sides, dilation, groups)
     return result if batched is input else result.squeeze(0)
 
 
@@ -254,9 +266,13 @@ def _transpose(dims: int, input: Tensor, weight: Tensor, bias: Any, stride: Any,
         raise RuntimeError(f"Given input size per channel: {list(shape[2:])}. Calculated output size per channel: {size}. Output size is too small")
     # As a convolution from `size` to the input's: what output_padding adds is padding missing after the end.
     sides = tuple((p, p - o) for p, o in zip(padding, output_padding, strict=True))
-    result = _input_gradient(batched, weight, (shape[0], features, *size), stride, sides, dilation, groups)
-    if bias is not None:
-        result = REGISTRY["plus"](result, bias.reshape(-1, *[1] * dims))
+    if groups == 1 and tuple(size) == tuple(weight.shape[2:]) and not any(padding) and math.prod(shape[2:]) == 1 and 0 not in weight.shape:
+        # One pixel times the kernel: a matrix product.
+        product = batched.reshape(shape[0], shape[1]) @ weight.reshape(shape[1], features * math.prod(size))
+        result = product.reshape(shape[0], features, *size)
+        result = result if bias is None else REGISTRY["plus"](result, bias.reshape(-1, *[1] * dims))
+        return result if input.dim() == dims + 2 else result.squeeze(0)
+    result = _input_gradient(batched, weight, bias, (shape[0], features, *size), stride, sides, dilation, groups)
     return result if input.dim() == dims + 2 else result.squeeze(0)
 
 

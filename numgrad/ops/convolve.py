@@ -40,12 +40,12 @@ def _correlation(x: tuple[int, ...], w: tuple[int, ...], stride: Any, padding: A
     axes = conv_plan.merged([make_axis(*axis) for axis in _axes(x[2:], out, w[2:], stride, padding, dilation)])
     channels, features, positions = w[1], w[0] // groups, math.prod(w[2:])
     shape = out if gradient else (x[0], w[0], *out)
-    if conv_depthwise.suits(axes, groups, *((features, channels) if gradient else (channels, features)), dtype):
-        return shape, conv_depthwise.make(axes, x[0], groups, features, dtype)
+    read, written = (features, channels) if gradient else (channels, features)
+    if conv_depthwise.suits(axes, groups, read, written, dtype):
+        return shape, conv_depthwise.make(axes, x[0], groups, written, dtype)
     whole, of_feature = features * channels * positions, channels * positions
-    if gradient:
-        return shape, conv_plan.make(axes, x[0], groups, features, channels, whole, positions, of_feature, dtype)
-    return shape, conv_plan.make(axes, x[0], groups, channels, features, whole, of_feature, positions, dtype)
+    steps = (positions, of_feature) if gradient else (of_feature, positions)
+    return shape, conv_plan.make(axes, x[0], groups, read, written, whole, *steps, dtype)
 
 
 def _run(y: np.ndarray, x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, plan: Any) -> None:
@@ -62,12 +62,12 @@ def forward(x, w, bias, stride, padding, dilation, groups):  # type: ignore[no-u
     return y
 
 
-def input_gradient(y, w, shape, stride, padding, dilation, groups):  # type: ignore[no-untyped-def]
-    """The gradient of an input of a shape, given the gradient y of the output."""
+def input_gradient(y, w, bias, shape, stride, padding, dilation, groups):  # type: ignore[no-untyped-def]
+    """The gradient of an input of a shape, given the gradient y of the output; or the transposed convolution of y, plus its bias."""
     _, plan = _correlation(shape, w.shape, stride, padding, dilation, groups, y.dtype, True)
     x = empty(shape, y.dtype)
     if x.size:
-        _run(x, y, w, None, plan)
+        _run(x, y, w, bias, plan)
     return x
 
 

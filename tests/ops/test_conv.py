@@ -41,7 +41,7 @@ def test_many_tiles_and_tasks(size, kernel, stride, padding, dilation, groups) -
     # The gradients are the transposes of the convolution as a map of x and of w: <g, conv(x, w)> = <grad_x, x> = <grad_w, w>, exactly.
     g = rng.integers(-3, 4, y.shape).astype(np.float64)
     other_x, other_w = rng.integers(-3, 4, x.shape).astype(np.float64), rng.integers(-3, 4, w.shape).astype(np.float64)
-    grad_x, grad_w = convolve.input_gradient(g, w, x.shape, *numbers), convolve.weight_gradient(g, x, w.shape, *numbers)
+    grad_x, grad_w = convolve.input_gradient(g, w, None, x.shape, *numbers), convolve.weight_gradient(g, x, w.shape, *numbers)
     assert (g * convolve.forward(other_x, w, None, *numbers)).sum() == (grad_x * other_x).sum()
     assert (g * convolve.forward(x, other_w, None, *numbers)).sum() == (grad_w * other_w).sum()
 
@@ -54,7 +54,7 @@ def test_depthwise(kernel: int, padding: int, stride: int, side: int) -> None:
     y = convolve.forward(x, w, None, *numbers)
     assert np.array_equal(y, ng.ops.conv2d.reference(x, w, None, stride, padding, 1, 5))
     g, other, other_x = (rng.integers(-3, 4, like.shape).astype(np.float32) for like in (y, w, x))
-    grad, grad_x = convolve.weight_gradient(g, x, w.shape, *numbers), convolve.input_gradient(g, w, x.shape, *numbers)
+    grad, grad_x = convolve.weight_gradient(g, x, w.shape, *numbers), convolve.input_gradient(g, w, None, x.shape, *numbers)
     assert (g * convolve.forward(x, other, None, *numbers)).sum() == (grad * other).sum()
     assert (g * convolve.forward(other_x, w, None, *numbers)).sum() == (grad_x * other_x).sum()
 
@@ -76,3 +76,14 @@ def test_empty_batches_and_channels() -> None:
 
 def test_integers() -> None:
     assert ng.conv1d(ng.tensor([[1, 2, 3]]), ng.tensor([[[1, 10]]])).tolist() == [[21, 32]]
+
+
+def test_products() -> None:
+    """A kernel as large as the image, and an image of one pixel, are matrix products."""
+    rng = np.random.default_rng(0)
+    x, w, b = (rng.integers(-3, 4, shape).astype(np.float64) for shape in ((3, 5, 4, 2), (5, 7, 4, 2), (7,)))
+    y = ng.conv2d(ng.tensor(x), ng.tensor(w).transpose(0, 1), ng.tensor(b), stride=3)
+    assert np.array_equal(y.numpy()[:, :, 0, 0], np.einsum("nchw,cfhw->nf", x, w) + b)
+    y = ng.conv_transpose2d(ng.tensor(x[:, :, :1, :1]), ng.tensor(w), ng.tensor(b), stride=3)
+    assert np.array_equal(y.numpy(), np.einsum("nc,cfhw->nfhw", x[:, :, 0, 0], w) + b[:, None, None])
+    assert ng.conv2d(ng.ones(0, 5, 4, 2), ng.ones(7, 5, 4, 2)).shape == (0, 7, 1, 1)
