@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -259,3 +262,30 @@ def test_copies_and_errors() -> None:
                   lambda: xp.isdtype(xp.int8, "real"), lambda: xp.asarray(x, dtype=xp.float64, copy=False)):  # fmt: skip
         with pytest.raises(ValueError):
             wrong()
+
+
+PROGRAM = """
+import numpy as np, scipy.special, scipy.stats, numgrad
+from sklearn import config_context
+from sklearn.decomposition import PCA
+from sklearn.linear_model import Ridge
+from sklearn.preprocessing import StandardScaler
+x = np.random.default_rng(0).standard_normal((20, 3))
+programs = [
+    lambda x: StandardScaler().fit_transform(x), lambda x: abs(PCA(2, svd_solver="full").fit_transform(x)),
+    lambda x: Ridge(solver="svd").fit(x, x[:, 0] + x[:, 1]).coef_, lambda x: scipy.special.logsumexp(x, axis=1), scipy.stats.skew,
+]
+with config_context(array_api_dispatch=True):
+    for program in programs:
+        found = program(numgrad.from_numpy(x))
+        assert isinstance(found, numgrad.Tensor)
+        np.testing.assert_allclose(found.numpy(), program(x))
+"""
+
+
+@pytest.mark.interpreted
+def test_scipy_and_scikit_learn_take_tensors() -> None:
+    pytest.importorskip("sklearn", minversion="1.6")
+    environment = {**os.environ, "SCIPY_ARRAY_API": "1", "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

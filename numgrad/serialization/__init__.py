@@ -13,11 +13,8 @@ from typing import Any
 
 import numgrad
 
-from .checkpoint import LEGACY, ZIP, load_checkpoint
-from .format import FileFormatError, array_of, opened, write
-from .pickled import RefusedError
+from .format import LEGACY, ZIP, FileFormatError, RefusedError, array_of, opened, write
 from .structure import Decoder, Encoder
-from .torch_writer import write_checkpoint
 
 __all__ = ["FileFormatError", "RefusedError", "load", "load_safetensors", "save", "save_safetensors", "save_torch"]
 
@@ -52,6 +49,8 @@ def load(f: Any, map_location: Any = None, pickle_module: Any = None, **_options
     with opened(f) as source:
         start = source.start(len(LEGACY))
         if start.startswith(ZIP) or start == LEGACY:
+            from .checkpoint import load_checkpoint
+
             return load_checkpoint(source.file, start != LEGACY, source)
         arrays, metadata = source.read_all()
         if metadata.get("numgrad") != "1" or not {"structure", "views"} <= metadata.keys():
@@ -96,6 +95,8 @@ def save_torch(obj: Any, f: Any) -> None:
 
     Takes what `save` takes, NumPy's arrays and numbers excepted. `load` reads it, too.
     """
+    from .torch_writer import write_checkpoint
+
     write_checkpoint(obj, f)
 
 

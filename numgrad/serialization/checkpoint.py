@@ -16,11 +16,9 @@ import numpy as np
 
 import numgrad
 
-from .format import FileFormatError, Source
-from .pickled import Known, Machine, RefusedError
+from .format import FileFormatError, RefusedError, Source
+from .pickled import Known, Machine
 
-ZIP = b"PK\x03\x04"
-LEGACY = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."  # a pickle of the number 0x1950a86a20f9469cfc6c
 _CHUNK = 1 << 24
 
 #: PyTorch's storage classes: the dtype their elements have in the file, and the one they are read as

@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import os
+import pickle
 import stat
 from collections.abc import Iterator
 from typing import Any
@@ -27,8 +28,17 @@ _WIDER = {"F16": np.float32, "U16": np.int32, "U32": np.int64}  # what numgrad h
 _ADVICE = "load_safetensors(..., widen=True) reads it as a wider one"
 
 
+#: How files of PyTorch's begin: zip archives, and before PyTorch 1.6 a pickle of the number 0x1950a86a20f9469cfc6c.
+ZIP = b"PK\x03\x04"
+LEGACY = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
+
+
 class FileFormatError(ValueError):
     """A file that is not what it should be: damaged, cut short, or of another format."""
+
+
+class RefusedError(FileFormatError, pickle.UnpicklingError):
+    """A file that asks for a function or class which a reader of weights does not call."""
 
 
 def array_of(value: Any, where: str) -> np.ndarray:

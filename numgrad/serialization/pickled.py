@@ -7,17 +7,12 @@ https://docs.python.org/3/library/pickletools.html.
 
 from __future__ import annotations
 
-import pickle
 import pickletools
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .format import FileFormatError
-
-
-class RefusedError(FileFormatError, pickle.UnpicklingError):
-    """A file that asks for a function or class which a reader of weights does not call."""
+from .format import RefusedError
 
 
 class Known:
