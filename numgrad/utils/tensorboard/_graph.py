@@ -12,7 +12,7 @@ from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 from tensorboard.compat.proto.versions_pb2 import VersionDef
 
 import numgrad
-from numgrad.autograd import Node, edge
+from numgrad.autograd import Edge, Node, edge
 from numgrad.tensor import Tensor
 
 
@@ -129,17 +129,18 @@ class _Trace:
                 continue
             seen.add(id(node))
             found.append(node)
-            waiting += [e.target for e in node.edges if e is not None]
+            waiting += [target for target, _, _ in filter(None, node.edges)]
         return found
 
-    def _source(self, e: Any) -> str | None:
+    def _source(self, e: Edge) -> str:
         """The name of what an edge leads to; also notes the shape that came from there."""
-        if isinstance(e.target, Node):
-            name = self.names[id(e.target)][0]
+        target, index, kind = e
+        if isinstance(target, Node):
+            name = self.names[id(target)][0]
         else:
-            name = self.leaves.setdefault(id(e.target), f"constant/{len(self.leaves)}")
-        self.shapes[name, e.index] = e.shape
-        return name if e.index == 0 else f"{name}:{e.index}"
+            name = self.leaves.setdefault(id(target), f"constant/{len(self.leaves)}")
+        self.shapes[name, index] = kind.shape
+        return name if index == 0 else f"{name}:{index}"
 
     def _definitions(self, leaves: list[Tensor], outputs: list[Tensor]) -> list[NodeDef]:
         entries: list[tuple[str, str, list[str]]] = []
@@ -148,7 +149,7 @@ class _Trace:
             self.shapes[name, 0] = tuple(leaf.shape)
             entries.append((name, "Input" if name.startswith("input/") else "Parameter", []))
         for name, node in self.names.values():
-            sources = [self._source(e) for e in node.edges if e is not None]
+            sources = [self._source(e) for e in filter(None, node.edges)]
             entries.append((name, node.name().removesuffix("Backward0"), sources + self.extra.get(id(node), [])))
         for i, output in enumerate(outputs):
             source = [self._source(edge(output))] if output.requires_grad else []
