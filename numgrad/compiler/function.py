@@ -22,6 +22,7 @@ from ..nn.parameter import Parameter
 from ..tensor import Tensor
 from . import changes
 from .changes import logger
+from .epilogue import fold_tails
 from .explain import kernels_of
 from .fuse import Fusion
 from .pair import Call as PairCall
@@ -168,8 +169,9 @@ class Compiled:
             return Layout(recording, recording.steps, recording.lines)
         drop_dead(recording)
         drop_copies(recording)
+        tails = fold_tails(recording)
         fusion = Fusion(recording)
-        recording.notes = fusion.notes
+        recording.notes = tails + fusion.notes
         return Layout(recording, fusion.steps, fusion.lines)
 
     def _give_up(self, reason: str | None) -> None:

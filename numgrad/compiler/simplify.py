@@ -67,7 +67,7 @@ def drop_copies(recording: Recording) -> int:
                 continue
         kept.append((step, line))
     if renamed:
-        _rename(recording, kept, renamed)
+        rename(recording, kept, renamed)
     return len(renamed)
 
 
@@ -90,7 +90,9 @@ def _spans(recording: Recording) -> tuple[dict[int, int], dict[int, int]]:
     return first, last
 
 
-def _rename(recording: Recording, kept: list[tuple[Any, str]], renamed: dict[int, tuple[int, int]]) -> None:
+def rename(recording: Recording, kept: list[tuple[Any, str]], renamed: dict[int, tuple[int, int]]) -> None:
+    """Keep these steps and lines; places in memories that are renamed lie in another one from now on, so far in."""
+
     def move(place: Place) -> Place:
         while place.memory in renamed:
             memory, offset = renamed[place.memory]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import numgrad
+import numgrad.nn.functional as functional
 from numgrad.jit.program import Call
 
 
@@ -126,3 +127,39 @@ def test_mixed_dtypes() -> None:
 def test_scalars_and_single_elements() -> None:
     compiled(lambda x, s: (x * s + s).exp() * s, random((7,), ()))
     compiled(lambda s: (s * 2 + 1).exp(), random(()))
+
+
+def test_a_product_ends_in_its_activation() -> None:
+    x, weight, bias = random((6, 20), (9, 20), (9,))
+    (step,) = compiled(lambda x: functional.linear(x, weight, bias).relu(), (x,))
+    assert step.kernel.name == "_product"
+
+
+def test_a_result_that_something_else_reads_is_not_replaced_by_its_activation() -> None:
+    x, weight = random((6, 20), (9, 20))
+    assert len(compiled(lambda x: (lambda y: (y.relu(), y))(functional.linear(x, weight)), (x,))) == 2
+    names = [s.kernel.name for s in compiled(lambda x: (lambda y: functional.linear(y.relu(), weight.t()) + y.sum())(functional.linear(x, weight)), (x,))]
+    assert "relu_kernel" in names
+
+
+def test_training_with_activations_in_products_is_the_same() -> None:
+    losses = []
+    for compile in (False, True):
+        numgrad.manual_seed(0)
+        layers = [layer for n in (16, 16, 16) for layer in (numgrad.nn.Linear(n, 16), numgrad.nn.ReLU())]
+        model = numgrad.nn.Sequential(*layers, numgrad.nn.Linear(16, 1))
+        optimizer = numgrad.optim.SGD(model.parameters(), lr=0.05)
+
+        def step(x: Any, model: Any = model, optimizer: Any = optimizer) -> Any:
+            optimizer.zero_grad()
+            loss = model(x).square().mean()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        run = numgrad.compile(step, fullgraph=True) if compile else step
+        (x,) = random((12, 16))
+        losses.append([run(x).item() for _ in range(8)])
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
+    (kind,) = run._kinds.values()
+    assert "relu_kernel" not in [s.kernel.name for s in kind.variants[0].steps if type(s) is Call]
