@@ -57,6 +57,19 @@ def native(emit: Callable[..., Any], returns: Any = None, accepts: Any = None, l
     return pair
 
 
+def by_width_of_first(narrow: Callable[..., Any], wide: Callable[..., Any]) -> Callable[..., Any]:
+    """``by_width`` for functions of two arguments, both as wide as the first."""
+
+    def choose(x, y):  # type: ignore[no-untyped-def]
+        return narrow(x, y) if x.itemsize == 4 else wide(x, y)
+
+    @overload(choose, jit_options=_OPTIONS)
+    def implementation(x, y):  # type: ignore[no-untyped-def]
+        return (lambda x, y: narrow(x, y)) if x == types.float32 else (lambda x, y: wide(x, y))
+
+    return choose
+
+
 def by_width(narrow: Callable[..., Any], wide: Callable[..., Any]) -> Callable[..., Any]:
     """One name for two scalar functions of one argument: ``narrow`` takes a float32, ``wide`` a float64."""
 

@@ -99,10 +99,18 @@ class Planned(Op):
                     arrays.append(a._data)
                 elif type(a) is tuple or type(a) is list or type(a) is slice:
                     if type(a) is not slice and a and isinstance(a[0], Tensor):
-                        inner, also = unwrap((a,))
-                        arrays += inner
-                        tracked = tracked or also
-                        terms.append(_term(a))
+                        kinds, inner = [], []
+                        for t in a:
+                            if isinstance(t, Tensor):
+                                if t._base is not None and t._epoch != t._base._epoch:
+                                    t.catch_up()
+                                tracked = tracked or t._requires_grad
+                                kinds.append(t._kind or learn(t))
+                                inner.append(t._data)
+                            else:
+                                kinds.append(_term(t))
+                        terms.append(tuple(kinds))
+                        arrays.append(inner)
                     else:
                         terms.append(a if plain else _term(a))
                 else:
