@@ -289,3 +289,22 @@ def test_scipy_and_scikit_learn_take_tensors() -> None:
     environment = {**os.environ, "SCIPY_ARRAY_API": "1", "PYTHONWARNINGS": "ignore"}
     done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+SPECIAL = [0.0, -0.0, 1, -1, 0.5, -0.5, 2, -2, 3, -3, np.inf, -np.inf, np.nan, 1e300, -1e300, 5e-324, 1e-30, 7.5, -7.5, 2.0**53 + 2]
+
+
+@pytest.mark.interpreted
+@pytest.mark.parametrize("name", [*REAL, "abs", "ceil", "floor", "isfinite", "isinf", "isnan", "negative", "round", "sign", "signbit", "square",
+                                  "trunc", *PAIRS, *REAL_PAIRS])  # fmt: skip
+def test_special_values(name: str) -> None:
+    """Infinities, NaN, signed zeros and the ends of the formats; which zero of two is larger is left open."""
+    for dtype in (np.float32, np.float64):
+        with np.errstate(all="ignore"):
+            x = np.array(SPECIAL).astype(dtype)
+            args = [a.ravel() for a in np.meshgrid(x, x)] if name in PAIRS + REAL_PAIRS else [x]
+            expected = getattr(np, name)(*args)
+        found = getattr(xp, name)(*map(numgrad.from_numpy, args)).numpy()
+        np.testing.assert_allclose(found, expected, rtol=1e-5 if dtype is np.float32 else 1e-12)
+        signed = ~np.isnan(expected) & (name not in ("maximum", "minimum"))
+        np.testing.assert_array_equal(np.copysign(1.0, found)[signed], np.copysign(1.0, expected)[signed])
