@@ -13,13 +13,13 @@ import numpy as np
 from ..dtypes import INT64
 from ..jit import device, empty, kernel, launch, prange, verify, zeros
 from ..jit.search import largest
-from ..jit.vmath import exp
+from ..jit.vmath import exp, log
 from ..tensor import Tensor, wrap
 from .elementwise import copied
 from .record import op
 from .shape import reshape
 from .softmax import COST, columns_log_sum_exp, columns_max, rows, softmax, softmax_backward, strip, units
-from .softmax_rows import log_sum_exp
+from .softmax_rows import SHORT, UNIT, exp_rows, log_sum_exp, run_sum
 
 #: Targets of one unit of work, and elements of the rows of one.
 TARGETS, ELEMENTS = 4096, 16384
@@ -176,40 +176,55 @@ def _mean_below(x, largest):  # type: ignore[no-untyped-def]
 
 
 @device
-def _entropy_row(loss, state, x, target, table, step, ignored, smoothing, r):  # type: ignore[no-untyped-def]
-    """The loss of row r, and what its gradient needs; False where its target is neither a class nor ignored."""
+def _sort_out(loss, state, x, target, table, step, ignored, r):  # type: ignore[no-untyped-def]
+    """The weight of a target; nothing else for ones without. False where it is neither a class nor ignored."""
     t = target[r]
     within = t >= 0 and t < x.shape[1] and t != ignored
-    w = table[t * step] if within else x.dtype.type(0)
-    state[0, r] = w
-    if w == 0:
-        loss[r] = 0
-        state[1, r] = 0
-        state[2, r] = 0
-        return within or t == ignored
-    row = x[r]
-    top = largest(row)
-    rest = log_sum_exp(row, top)
-    mean = _mean_below(row, top) if smoothing > 0 else 0.0
-    loss[r] = w * _entropy(row[t], top, rest, mean, smoothing)
-    state[1, r] = top
-    state[2, r] = rest
-    return True
+    loss[r] = 0
+    state[0, r] = table[t * step] if within else x.dtype.type(0)
+    state[1, r] = 0
+    state[2, r] = 0
+    return within or t == ignored
 
 
 @device
-def _entropy_tile(loss, state, bad, x, target, table, step, ignored, smoothing, first, last, unit):  # type: ignore[no-untyped-def]
+def _sum_rows(state, x, exps, first, last):  # type: ignore[no-untyped-def]
+    """The largest element and log(sum(exp(x - largest))) of each row: of short ones all at once, with `exps` as scratch."""
+    if exps.size:
+        exp_rows(exps[first:last], x[first:last])
+        rest = state[2, first:last]
+        for r in range(first, last):
+            state[1, r] = largest(x[r])
+            rest[r - first] = run_sum(exps[r])
+        for r in range(rest.size):
+            rest[r] = log(rest[r])
+        return
+    for r in range(first, last):
+        if state[0, r] != 0:
+            top = largest(x[r])
+            state[1, r] = top
+            state[2, r] = log_sum_exp(x[r], top)
+
+
+@device
+def _entropy_tile(loss, state, bad, exps, x, target, table, step, ignored, smoothing, first, last, unit):  # type: ignore[no-untyped-def]
     wrong = -1
     for r in range(first, last):
-        if not _entropy_row(loss, state, x, target, table, step, ignored, smoothing, r) and wrong < 0:
+        if not _sort_out(loss, state, x, target, table, step, ignored, r) and wrong < 0:
             wrong = r
     bad[unit] = wrong
+    _sum_rows(state, x, exps, first, last)
+    for r in range(first, last):
+        if state[0, r] != 0:
+            mean = _mean_below(x[r], state[1, r]) if smoothing > 0 else 0.0
+            loss[r] = state[0, r] * _entropy(x[r, target[r]], state[1, r], state[2, r], mean, smoothing)
 
 
 @kernel
-def _entropy_rows(loss, state, bad, x, target, table, step, ignored, smoothing, per):  # type: ignore[no-untyped-def]
+def _entropy_rows(loss, state, bad, exps, x, target, table, step, ignored, smoothing, per):  # type: ignore[no-untyped-def]
     for unit in prange(bad.size):
-        _entropy_tile(loss, state, bad, x, target, table, step, ignored, smoothing, unit * per, min(loss.size, (unit + 1) * per), unit)
+        first, last = unit * per, min(loss.size, (unit + 1) * per)
+        _entropy_tile(loss, state, bad, exps, x, target, table, step, ignored, smoothing, first, last, unit)
 
 
 @device
@@ -297,7 +312,7 @@ def _entropy_backward_columns(out, x, state, factor, target, smoothing, units): 
 
 def _per(classes: int) -> int:
     """Rows of one unit of work."""
-    return max(1, ELEMENTS // max(classes, 1))
+    return max(1, (UNIT if classes <= SHORT else ELEMENTS) // max(classes, 1))
 
 
 def _entropy_forward(input: Any, target: Any, weight: Any, ignore_index: int, reduction: str, smoothing: float) -> Any:
@@ -306,8 +321,8 @@ def _entropy_forward(input: Any, target: Any, weight: Any, ignore_index: int, re
     loss, state = empty(t.size, input.dtype), empty((3, t.size), input.dtype)
     if inner == 1:
         per = _per(classes)
-        bad = empty(-(-t.size // per), INT64)
-        launch(_entropy_rows, loss, state, bad, x.reshape(outer, classes), t, *_table(weight, input.dtype), ignore_index, smoothing, per,
+        bad, exps = empty(-(-t.size // per), INT64), empty((outer, classes) if classes <= SHORT else (0, 0), input.dtype)
+        launch(_entropy_rows, loss, state, bad, exps, x.reshape(outer, classes), t, *_table(weight, input.dtype), ignore_index, smoothing, per,
                work=COST * x.size)  # fmt: skip
         verify(bad, _refuse_target, target)
     else:

@@ -12,8 +12,9 @@ from ..jit.vmath import exp, log
 
 #: Elements of a row that one number of its dtype sums.
 RUN = 4096
-#: A row of at most so many elements is short, and done with others that together have so many.
-SHORT, UNIT = 32, 1024
+#: A row of at most so many elements is short (on the way back, where less is done with one), and done with others that together
+#: have so many.
+SHORT, SHORT_BACK, UNIT = 128, 112, 1024
 
 # --- a row in one piece ---------------------------------------------------------------------------------------------
 
@@ -73,7 +74,8 @@ def _run_dot(a, b):  # type: ignore[no-untyped-def]
 
 
 @device(fastmath=("contract", "reassoc"))
-def _run_sum(a):  # type: ignore[no-untyped-def]
+def run_sum(a):  # type: ignore[no-untyped-def]
+    """The sum of a row, in its dtype."""
     total = a.dtype.type(0)
     for j in range(a.size):
         total += a[j]
@@ -95,14 +97,14 @@ def _softmax_backward_row(out, grad, y):  # type: ignore[no-untyped-def]
 def _log_softmax_backward_row(out, grad, y):  # type: ignore[no-untyped-def]
     total = 0.0
     for start in range(0, y.size, RUN):
-        total += _run_sum(grad[start : min(y.size, start + RUN)])
+        total += run_sum(grad[start : min(y.size, start + RUN)])
     mass = y.dtype.type(total)
     for j in range(y.size):
         out[j] = grad[j] - exp(y[j]) * mass
 
 
 # --- several short rows at a time -----------------------------------------------------------------------------------
-# A vector holds more numbers than such a row, so what takes long, exp, runs over all the rows of a unit as one.
+# Such a row is few vectors, so what takes long, exp, runs over all the rows of a unit as one.
 
 
 @device
@@ -113,7 +115,7 @@ def _exp_all(y):  # type: ignore[no-untyped-def]
 
 
 @device
-def _exp_rows(y, x):  # type: ignore[no-untyped-def]
+def exp_rows(y, x):  # type: ignore[no-untyped-def]
     """y = exp(x - the largest of its row)."""
     for i in range(y.shape[0]):
         out, row = y[i], x[i]
@@ -125,20 +127,20 @@ def _exp_rows(y, x):  # type: ignore[no-untyped-def]
 
 @device
 def _softmax_short(y, x):  # type: ignore[no-untyped-def]
-    _exp_rows(y, x)
+    exp_rows(y, x)
     for i in range(y.shape[0]):
         out = y[i]
-        factor = x.dtype.type(1.0 / np.float64(_run_sum(out)))
+        factor = x.dtype.type(1.0 / np.float64(run_sum(out)))
         for j in range(out.size):
             out[j] *= factor
 
 
 @device
 def _log_softmax_short(y, x):  # type: ignore[no-untyped-def]
-    _exp_rows(y, x)
+    exp_rows(y, x)
     for i in range(y.shape[0]):
         out, row = y[i], x[i]
-        shift, rest = largest(row), x.dtype.type(log(np.float64(_run_sum(out))))
+        shift, rest = largest(row), log(run_sum(out))
         for j in range(out.size):
             out[j] = (row[j] - shift) - rest
 
@@ -152,20 +154,20 @@ def _log_softmax_backward_short(out, grad, y):  # type: ignore[no-untyped-def]
     _exp_all(out)
     for i in range(out.shape[0]):
         into, g = out[i], grad[i]
-        mass = _run_sum(g)
+        mass = run_sum(g)
         for j in range(into.size):
             into[j] = g[j] - into[j] * mass
 
 
 @device
-def _together(n):  # type: ignore[no-untyped-def]
-    """How many rows of n elements are a unit of work."""
-    return UNIT // n if n <= SHORT else 1
+def _together(n, most):  # type: ignore[no-untyped-def]
+    """How many rows of n elements are a unit of work, if they are short."""
+    return UNIT // n if n <= most else 1
 
 
 @kernel
 def softmax_rows(y, x):  # type: ignore[no-untyped-def]
-    count, some = y.shape[0], _together(y.shape[1])
+    count, some = y.shape[0], _together(y.shape[1], SHORT)
     for unit in prange((count + some - 1) // some):
         first, last = unit * some, min(count, unit * some + some)
         if some > 1:
@@ -176,7 +178,7 @@ def softmax_rows(y, x):  # type: ignore[no-untyped-def]
 
 @kernel
 def log_softmax_rows(y, x):  # type: ignore[no-untyped-def]
-    count, some = y.shape[0], _together(y.shape[1])
+    count, some = y.shape[0], _together(y.shape[1], SHORT)
     for unit in prange((count + some - 1) // some):
         first, last = unit * some, min(count, unit * some + some)
         if some > 1:
@@ -193,7 +195,7 @@ def softmax_backward_rows(out, grad, y):  # type: ignore[no-untyped-def]
 
 @kernel
 def log_softmax_backward_rows(out, grad, y):  # type: ignore[no-untyped-def]
-    count, some = y.shape[0], _together(y.shape[1])
+    count, some = y.shape[0], _together(y.shape[1], SHORT_BACK)
     for unit in prange((count + some - 1) // some):
         first, last = unit * some, min(count, unit * some + some)
         if some > 1:
