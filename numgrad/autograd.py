@@ -261,7 +261,7 @@ def _first_gradient(tensor: Tensor, grad: Any, what: str) -> Any:
     if grad is None:
         if tensor.numel() != 1:
             raise RuntimeError("grad can be implicitly created only for scalar outputs")
-        return ops.filled(tensor._data.shape, tensor._data.dtype, 1)
+        return ops.filled(tensor._data.shape, tensor._data.dtype, 1, tensor._kind)
     if grad._data.shape != tensor._data.shape:
         raise RuntimeError(f"Mismatch in shape: grad_output[0] has a shape of {grad.shape} and output[0] has a shape of {tensor.shape}.")
     return grad

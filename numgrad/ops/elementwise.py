@@ -16,7 +16,7 @@ from ..autograd import mode, ops
 from ..dtypes import BOOL, scalar_name
 from ..jit import GRAIN, Kernel, codegen, empty, formula, launch, launch_flat, maker, observers
 from ..jit import span as span  # ops import it from here
-from ..kinds import kind_of, learn
+from ..kinds import Kind, kind_of, learn
 from ..tensor import Tensor, wrap
 from .record import MISSING, REGISTRY, Op, check_cast, named, register
 from .tape import attach
@@ -305,9 +305,11 @@ def copy_into(out: np.ndarray, source: Any) -> None:
     _copy.compute(source, out=out)
 
 
-def filled(shape: tuple[int, ...], dtype: np.dtype, value: Any) -> Tensor:
-    """A new tensor with one value everywhere."""
+def filled(shape: tuple[int, ...], dtype: np.dtype, value: Any, like: Kind | None = None) -> Tensor:
+    """A new tensor with one value everywhere; `like`: its kind, if that is contiguous."""
     result = wrap(empty(shape, dtype))
+    if like is not None and like.contiguous and like.size:
+        result._kind = like
     _copy.overwrite(result, (value,))
     return result
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..jit import maker, observers
+from ..jit import empty, maker, observers
 from .elementwise import copied
 from .gemm import NOTHING, plan_for, product
 from .gemm_plan import Plan
@@ -16,10 +16,11 @@ from .gemm_plan import Plan
 class Small:
     """A product that is one serial launch, with all but its operands known; `turned`: of the second operand's transpose."""
 
-    __slots__ = ("dtype", "entry", "make", "nothing", "numbers", "shape", "swapped", "turned")
+    __slots__ = ("dtype", "entry", "make", "nothing", "numbers", "scratch", "shape", "swapped", "turned")
 
     def __init__(self, plan: Plan, shape: tuple[int, ...], dtype: np.dtype, turned: bool):
         self.entry, self.numbers, self.swapped, self.shape, self.dtype, self.turned = plan.entry, plan.numbers, plan.swapped, shape, dtype, turned
+        self.scratch = plan.scratch
         self.make, self.nothing = maker(shape, dtype), NOTHING[dtype]
 
     def __call__(self, a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
@@ -30,7 +31,8 @@ class Small:
         y, nothing = self.make(self.shape, self.dtype), self.nothing
         if self.swapped:
             a, b = b, a
-        self.entry(y, a, b, nothing if bias is None else bias, nothing, self.numbers)
+        scratch = empty(self.scratch, self.dtype) if self.scratch else nothing
+        self.entry(y, a, b, nothing if bias is None else bias, scratch, self.numbers)
         return y
 
 
@@ -60,4 +62,4 @@ def small(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, turned: bool = 
         a, b = (np.empty(x.shape, x.dtype) if c else x for x, c in zip((a, b), plan.copies, strict=False))
         inner = None if bias is not None and plan.copies[2] else small(a, b, bias)
         return inner and Copying(inner, plan.copies, turned)
-    return None if plan.entry is None or plan.scratch or plan.sums else Small(plan, shape, a.dtype, turned)
+    return None if plan.entry is None or plan.sums else Small(plan, shape, a.dtype, turned)

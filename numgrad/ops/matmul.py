@@ -21,7 +21,7 @@ _C_NAMES = {"f4": "float", "f8": "double", "i1": "signed char", "i2": "short", "
 
 
 def _mt(x: Tensor) -> Tensor:
-    return _permute(x, (1, 0)) if x._data.ndim == 2 else transpose(x, -2, -1)
+    return _permute.function(x, (1, 0)) if x._data.ndim == 2 else transpose(x, -2, -1)
 
 
 def check_dtypes(a: Any, b: Any) -> None:
@@ -66,11 +66,11 @@ def _prepare_product(input: np.ndarray, other: np.ndarray, bias: np.ndarray | No
 def _product_grad_other(g: Tensor, input: Tensor, other_shape: tuple[int, ...]) -> Tensor:
     if len(other_shape) == 2 and g.dim() > 2:  # the sum over the batch belongs to the product
         g, input = g.flatten(0, -2), input.flatten(0, -2)
-    return product(_mt(input), g, None)
+    return product.function(_mt(input), g, None)
 
 
 product = planned("matrix_product", _product_forward, prepare=_prepare_product,
-                  vjp=(lambda g, other: product(g, _mt(other), None), _product_grad_other, lambda g: g))  # fmt: skip
+                  vjp=(lambda g, other: product.function(g, _mt(other), None), _product_grad_other, lambda g: g))  # fmt: skip
 
 
 def _matmul_arguments(input: Tensor, other: Tensor) -> Any:
@@ -263,11 +263,11 @@ def _linear_forward(input: np.ndarray, weight: np.ndarray, bias: np.ndarray | No
 
 def _linear_grad_weight(g: Tensor, input: Tensor) -> Tensor:
     rows = g if g.dim() == 2 else reshape(g, (math.prod(g.shape[:-1]), g.shape[-1]))
-    return product(_mt(rows), input if input.dim() == 2 else reshape(input, (rows.shape[0], input.shape[-1])), None)
+    return product.function(_mt(rows), input if input.dim() == 2 else reshape(input, (rows.shape[0], input.shape[-1])), None)
 
 
 def _linear_grad_input(g: Tensor, weight: Tensor) -> Tensor:
-    return product(g, weight, None) if g.dim() > 1 else reshape(product(unsqueeze(g, 0), weight), weight.shape[1])
+    return product.function(g, weight, None) if g.dim() > 1 else reshape(product(unsqueeze(g, 0), weight), weight.shape[1])
 
 
 def _prepare_linear(input: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> Any:

@@ -16,6 +16,7 @@ from ..autograd import mode
 from ..jit import GRAIN, Kernel, empty, launch_flat, maker, observers, whole
 from ..kinds import Kind, learn
 from ..tensor import Tensor, wrap
+from .elementwise import copied
 from .record import Op, named, register
 from .tape import attach, has_tensors, unwrap
 
@@ -26,15 +27,17 @@ _MOST = 2000
 class Launch:
     """One launch of a kernel into a new array.
 
-    `views` are the shapes in which the kernel sees the array and its operands, contiguous all; `given` the operands' dtypes.
+    `views` are the shapes in which the kernel sees the array and its operands, contiguous all, or copied first where `copies`
+    says so; `given` are the operands' dtypes.
     """
 
-    __slots__ = ("dtype", "entry", "kernel", "make", "rest", "shape", "views", "work")
+    __slots__ = ("copies", "dtype", "entry", "kernel", "make", "rest", "shape", "views", "work")
 
     def __init__(
         self, kernel: Kernel, shape: tuple[int, ...], dtype: np.dtype, views: Sequence[tuple[int, ...]], given: Sequence[np.dtype],
-        rest: tuple[Any, ...] = (), work: int = 0,
+        rest: tuple[Any, ...] = (), work: int = 0, copies: Sequence[bool] = (),
     ):  # fmt: skip
+        self.copies = tuple(copies) if any(copies) else ()
         self.kernel, self.shape, self.dtype, self.views, self.rest, self.work = kernel, shape, dtype, tuple(views), rest, work
         self.make, self.entry = maker(shape, dtype), None
         if work < GRAIN:
@@ -42,6 +45,8 @@ class Launch:
             self.entry = kernel.entry(seen, rest, False)
 
     def __call__(self, *operands: np.ndarray) -> np.ndarray:
+        if self.copies:
+            operands = tuple([copied(a) if c else a for a, c in zip(operands, self.copies, strict=True)])
         entry = None if observers else self.entry
         y = empty(self.shape, self.dtype) if entry is None else self.make(self.shape, self.dtype)
         seen = [a.reshape(v) for a, v in zip((y, *operands), self.views)]

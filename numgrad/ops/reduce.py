@@ -51,16 +51,17 @@ def _sum_forward(input: np.ndarray, dims: tuple[int, ...], keepdim: bool, dtype:
 
 
 def _prepared(reduction: Reduction) -> Any:
-    """What prepares a call: the one launch that reduces, where the array, its dimensions perhaps turned, is contiguous."""
+    """What prepares a call: the one launch that reduces the array, its dimensions turned to be contiguous, or a copy."""
 
     def prepare(input: np.ndarray, dims: tuple[int, ...], keepdim: bool, dtype: np.dtype) -> Any:
-        order = None if input.dtype != dtype else memory_order(input, dims)
-        if order is None:
+        if input.dtype != dtype:
             return None
+        order = memory_order(input, dims)
+        copies, order = (order is None,), order or list(range(input.ndim))
         turned = order != sorted(order)
         moved = input.transpose(order) if turned else input
         shape = reduced_shape(input.shape, dims, keepdim)
-        launch = reduction.launch_of(moved.shape, tuple([order.index(d) for d in dims]), dtype, shape)
+        launch = reduction.launch_of(moved.shape, tuple([order.index(d) for d in dims]), dtype, shape, copies)
         return Turned(order, launch) if launch and turned else launch
 
     return prepare
@@ -112,13 +113,15 @@ bad_dims: Any = [((np.ones((2, 3)), 2), IndexError, "range"), ((np.ones((2, 3)),
 front("sum", _sum, _sum_arguments, reference=numpy_reduction(np.sum), sample=reduction_sample, errors=bad_dims)
 
 
-def _sum_to_size_function(input: Tensor, *size: Any) -> Tensor:
+def _sum_to_size_arguments(input: Tensor, *size: Any) -> Any:
     """The sum over the dimensions in which a tensor of shape `size` would be repeated to get the input's shape."""
     wanted = tuple(size[0] if len(size) == 1 and isinstance(size[0], (tuple, list)) else size)
     shape = input._data.shape
     if wanted == shape:
         return input
     dims, keepdim = _repeated(shape, wanted)
+    if dims and reduced_shape(shape, dims, keepdim) == wanted:
+        return input, dims, keepdim, sum_dtype(input, None)
     total = _sum(input, dims, keepdim, sum_dtype(input, None)) if dims else input
     return total if total._data.shape == wanted else reshape(total, wanted)
 
@@ -144,9 +147,10 @@ def _sum_to_size_sample(draw: Any) -> Any:
     return (draw.array(shape), draw.broadcastable(shape)), {}
 
 
-sum_to_size = composite(
+sum_to_size = front(
     "sum_to_size",
-    _sum_to_size_function,
+    _sum,
+    _sum_to_size_arguments,
     public=False,
     reference=_sum_to_size_reference,
     sample=_sum_to_size_sample,

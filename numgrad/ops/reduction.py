@@ -261,12 +261,14 @@ class Reduction:
             launch(plan.kernel, y.reshape(plan.of_y), empty(plan.of_part, result), x.reshape(plan.of_x), work=plan.work)
         return y
 
-    def launch_of(self, given: tuple[int, ...], dims: tuple[int, ...], dtype: np.dtype, shape: tuple[int, ...]) -> Launch | None:
+    def launch_of(
+        self, given: tuple[int, ...], dims: tuple[int, ...], dtype: np.dtype, shape: tuple[int, ...], copies: tuple[bool, ...] = ()
+    ) -> Launch | None:
         """The launch that does all for a contiguous array, into a result of this shape, if there is such a one."""
         plan = self._plan((given, dims, False, dtype, dtype))
         if plan.kernel is None or plan.of_part is not None:
             return None
-        return Launch(plan.kernel, shape, dtype, (plan.of_y, plan.of_x), (dtype,), work=plan.work)
+        return Launch(plan.kernel, shape, dtype, (plan.of_y, plan.of_x), (dtype,), work=plan.work, copies=copies)
 
     def _plan(self, key: tuple[Any, ...]) -> _Plan:
         """What to launch for a contiguous array of this shape, if one launch does all."""

@@ -185,10 +185,11 @@ def _in_rows(kernel: Kernel) -> Any:
     def prepare(*args: Any) -> Launch | None:
         *arrays, dim = args
         x = arrays[0]
-        if not x.ndim or not x.size or math.prod(x.shape[dim + 1 :]) > 1 or not all(a.flags.c_contiguous for a in arrays):
+        if not x.ndim or not x.size or math.prod(x.shape[dim + 1 :]) > 1:
             return None
         view = x.size // x.shape[dim], x.shape[dim]
-        return Launch(kernel, x.shape, x.dtype, [view] * (len(arrays) + 1), [a.dtype for a in arrays], work=COST * x.size)
+        return Launch(kernel, x.shape, x.dtype, [view] * (len(arrays) + 1), [a.dtype for a in arrays], work=COST * x.size,
+                      copies=[not a.flags.c_contiguous for a in arrays])  # fmt: skip
 
     return prepare
 
