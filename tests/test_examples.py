@@ -69,6 +69,19 @@ def test_a_compiled_gpt_learns_to_write(tmp_path):
     assert float(re.findall(r"validation loss ([\d.]+)", out)[-1]) < 1.5  # 2.7 if it only knew how often each letter comes
 
 
+def test_a_policy_learns_to_balance_a_pole(tmp_path):
+    out = run("pole_policy.py", "--updates", "25", "--carts", "8", cwd=tmp_path)
+    assert float(re.search(r"mean return of the last 100 episodes ([\d.]+)", out)[1]) > 45  # 22 by chance
+
+
+def test_regressions_find_what_closed_forms_find(tmp_path):
+    pytest.importorskip("sklearn")
+    out = run("regression.py", "--epochs", "15", cwd=tmp_path)
+    assert float(re.search(r"from least squares ([\d.e+-]+)", out)[1]) < 1e-2  # of weights up to 40
+    found, newton = re.search(r"loss ([\d.]+), Newton's method ([\d.]+)", out).groups()
+    assert abs(float(found) - float(newton)) < 1e-7
+
+
 def write_cifar(folder):
     """Ten colours under noise, in CIFAR-10's pickled format."""
     rng = np.random.default_rng(0)
