@@ -34,7 +34,7 @@ class Poles:
 
     def push(self, actions):
         """Push each cart left (0) or right (1); the new states, and which poles still stand."""
-        position, speed, angle, turn = self.states.T
+        _, speed, angle, turn = self.states.T
         force = np.where(actions == 1, self.force, -self.force)
         sine, cosine, total = np.sin(angle), np.cos(angle), self.cart + self.pole
         push = (force + self.pole * self.half_length * turn**2 * sine) / total
