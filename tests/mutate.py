@@ -20,8 +20,10 @@ os.environ["NUMBA_DISABLE_JIT"] = "1"  # nothing to compile, so a mutant costs m
 
 import numpy as np
 
+from numgrad import dtypes
 from numgrad.ops import REGISTRY
 from numgrad.ops.elementwise import Pointwise
+from numgrad.ops.planned import Planned
 from numgrad.ops.record import Op, OpNode, rule_arguments
 from numgrad.testing import checks, numpy_draw
 from numgrad.testing.case import Case
@@ -121,12 +123,23 @@ def planted(place: Place, change: Callable[[Any], Any]) -> Iterator[None]:
     else:
         op.vjp = tuple(_changed(r, change) if i == place.parameter else r for i, r in enumerate(rules))
     op._plans = {}
+    _forget_calls()
     try:
         yield
     finally:
+        _forget_calls()
         if isinstance(op, Pointwise):
             op.__dict__.pop("_vjp", None)
         op.__dict__.update(before)
+
+
+def _forget_calls() -> None:
+    """Ops remember how a call of some sort went, its gradient's plan included."""
+    for plans in dtypes.default_dependent:  # of all formulas, the derived ones too
+        plans.clear()
+    for op in REGISTRY.values():
+        if isinstance(op, Planned):
+            op.calls.clear()
 
 
 def _changed(rule: Any, change: Callable[[Any], Any]) -> Any:
