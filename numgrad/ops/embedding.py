@@ -15,39 +15,30 @@ from .record import composite, op
 
 #: Columns that one unit of work adds to, rows that one copies, counts that one keeps.
 COLUMNS, ROWS, COUNTS = 32, 64, 4096
-_1, _2, _3, _4, _5, _6, _7 = [np.uint64(n) for n in range(1, 8)]  # unsigned like what they are added to
 
 # --- kernels --------------------------------------------------------------------------------------------------------
 # `padding` is -1 or the row that has no gradient. `counts` says how often each index occurs where gradients are divided by
 # that; else it has no elements.
 
 
-@device
-def _copy_row(y, r, table, i):  # type: ignore[no-untyped-def]
-    """y[r] = table[i], eight numbers at a time. Rows are short: taking a view of one costs more than to copy it."""
-    columns = y.shape[1]
-    for k in range(columns // 8):
-        j = unsigned(8 * k)
-        a, b, c, d = table[i, j], table[i, j + _1], table[i, j + _2], table[i, j + _3]
-        e, f, g, h = table[i, j + _4], table[i, j + _5], table[i, j + _6], table[i, j + _7]
-        y[r, j], y[r, j + _1], y[r, j + _2], y[r, j + _3] = a, b, c, d
-        y[r, j + _4], y[r, j + _5], y[r, j + _6], y[r, j + _7] = e, f, g, h
-    for k in range(columns - columns % 8, columns):
-        y[r, unsigned(k)] = table[i, unsigned(k)]
+@device(inline=True)
+def _copy_row(out, row):  # type: ignore[no-untyped-def]
+    for k in range(out.size):
+        out[k] = row[k]
 
 
 @device
 def _take_tile(y, table, index, padding, counts, first, last):  # type: ignore[no-untyped-def]
-    for n in range(first, last):
-        r, i = unsigned(n), unsigned(index[n])
-        if index[n] == padding:
+    for r in range(first, last):
+        i = unsigned(index[r])
+        if index[r] == padding:
             for k in range(y.shape[1]):
                 y[r, unsigned(k)] = 0
         elif counts.size:
             for k in range(y.shape[1]):
                 y[r, unsigned(k)] = table[i, unsigned(k)] / counts[i]
         else:
-            _copy_row(y, r, table, i)
+            _copy_row(y[r], table[i])
 
 
 @kernel
