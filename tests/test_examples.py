@@ -109,3 +109,12 @@ def test_losses_fall(tmp_path, name, pattern):
 
 def test_custom_op_proves_its_gradient(tmp_path):
     assert "proved" in run("custom_op.py", cwd=tmp_path)
+
+
+def test_sentiment_gru_hears_negations(tmp_path):
+    """Made-up sentences: 67 % for the judgement without the negation before it. Then lines in UCI's format, as files hold them."""
+    assert float(re.findall(r"test accuracy ([\d.]+)%", run("sentiment_gru.py", "--epochs", "5", "--lr", "0.01", cwd=tmp_path))[-1]) > 80
+    lines = [f"{'Loved' if label else 'Hated'} it, all {n} of it.  \t{label}" for n in range(40) for label in (0, 1)]
+    (tmp_path / "shop_labelled.txt").write_text("\n".join(lines) + "\n")
+    out = run("sentiment_gru.py", "--data", str(tmp_path), "--epochs", "4", "--lr", "0.02", "--batch-size", "8", cwd=tmp_path)
+    assert "64 training and 16 test sentences" in out and float(re.findall(r"test accuracy ([\d.]+)%", out)[-1]) > 90
