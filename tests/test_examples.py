@@ -118,3 +118,9 @@ def test_sentiment_gru_hears_negations(tmp_path):
     (tmp_path / "shop_labelled.txt").write_text("\n".join(lines) + "\n")
     out = run("sentiment_gru.py", "--data", str(tmp_path), "--epochs", "4", "--lr", "0.02", "--batch-size", "8", cwd=tmp_path)
     assert "64 training and 16 test sentences" in out and float(re.findall(r"test accuracy ([\d.]+)%", out)[-1]) > 90
+
+
+def test_burgers_pinn_nears_the_exact_solution(tmp_path):
+    """A network that is zero everywhere has an error of 100 %."""
+    out = run("burgers_pinn.py", "--adam", "300", "--lbfgs", "250", "--points", "800", cwd=tmp_path)
+    assert float(re.findall(r"relative L2 error ([\d.]+)%", out)[-1]) < 50
