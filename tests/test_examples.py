@@ -124,3 +124,9 @@ def test_burgers_pinn_nears_the_exact_solution(tmp_path):
     """A network that is zero everywhere has an error of 100 %."""
     out = run("burgers_pinn.py", "--adam", "300", "--lbfgs", "250", "--points", "800", cwd=tmp_path)
     assert float(re.findall(r"relative L2 error ([\d.]+)%", out)[-1]) < 50
+
+
+def test_a_compiled_lstm_learns_to_write(tmp_path):
+    (tmp_path / "tinyshakespeare.txt").write_text("to be, or not to be, that is the question: " * 200)
+    out = run("char_lstm.py", "--data", str(tmp_path), "--batch-size", "8", "--length", "16", "--write", "20", cwd=tmp_path)
+    assert float(re.findall(r"validation loss ([\d.]+)", out)[-1]) < 1.0  # 2.7 if it only knew how often each letter comes
