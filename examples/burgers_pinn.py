@@ -110,7 +110,8 @@ def main():
     settings = {"max_iter": 250, "history_size": 50, "tolerance_grad": 1e-9, "tolerance_change": 1e-12}
     optimizer = torch.optim.LBFGS(model.parameters(), line_search_fn="strong_wolfe", **settings)
     for count in range(250, options.lbfgs + 1, 250):
-        report("L-BFGS", count, optimizer.step(closure).item())
+        optimizer.step(closure)  # returns the loss before its iterations
+        report("L-BFGS", count, closure().item())
     print(f"relative L2 error {relative_error(model):.2%}")
 
 

@@ -84,7 +84,7 @@ def write(model, characters, count):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--data", metavar="DIR", help="folder of tinyshakespeare.txt; numgrad's own source is embedded")
-    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--pieces", type=int, default=None, metavar="N", help="pieces of text an epoch at most")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--length", type=int, default=64, help="characters in a piece")

@@ -71,6 +71,7 @@ class Node:
     hooks: dict[int, list[Callable[..., Any]]] | None = None
     metadata: dict[str, Any] | None = None
     trace: list[str] | None = None
+    selective = False  # whether `gradients` also takes which edges are wanted
 
     def __init__(self, edges: Sequence[Edge | None], outputs: Sequence[Any]):
         self.begin(edges, outputs)
@@ -166,14 +167,18 @@ class _Walk:
             node, grads = nodes.pop(-heappop(heap))
             if node.hooks is not None:
                 self._hooks(node.hooks, grads)
-            if self.wanted is not None:
+            if self.wanted is None:
+                received = _with_trace(node, grads) if anomaly else node.gradients(grads)
+            else:
                 self._capture(node, grads)
-                if not any(e is not None and id(e[0]) in allowed for e in node.edges):  # type: ignore[operator]
+                some = tuple([e is not None and id(e[0]) in allowed for e in node.edges])  # type: ignore[operator]
+                if True not in some:
                     continue
-            send(node.edges, _with_trace(node, grads) if anomaly else node.gradients(grads))
+                received = _with_trace(node, grads) if anomaly else node.gradients(grads, some) if node.selective else node.gradients(grads)  # type: ignore[call-arg]
+            send(node.edges, received)
             if not retain_graph:
                 node.release()
-            del grads  # what a leaf gets must have no other owner
+            del grads, received  # what a leaf gets must have no other owner
         for leaf, grads in self.leaves.values():
             if leaf._hooks is not None:
                 self._hooks(leaf._hooks, grads)

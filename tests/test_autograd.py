@@ -14,6 +14,7 @@ import pytest
 
 import numgrad
 from numgrad import autograd
+from numgrad.ops.record import Op
 from numgrad.testing import assert_close, check_gradients, check_second_gradients
 
 EXACT = {"rtol": 0, "atol": 0}
@@ -699,3 +700,18 @@ def test_recursion_limit_is_never_in_the_way() -> None:
         y = y * 1.0
     (g,) = autograd.grad(y, x, create_graph=True)
     same(g.detach(), 1.0)
+
+
+def test_only_gradients_that_are_asked_for_are_computed() -> None:
+    ran: list[str] = []
+    rules = (lambda g, b: ran.append("x") or g * b, lambda g, a: ran.append("y") or g * a)
+    op = Op("note_which_rules_run", lambda a, b: a * b, vjp=rules)
+    x, y = (numgrad.tensor([2.0, 3.0], requires_grad=True) for _ in range(2))
+    (gx,) = numgrad.autograd.grad(op(x, y).sum(), [x])
+    assert ran == ["x"] and gx.tolist() == [2.0, 3.0]
+    op(x, y).sum().backward(inputs=[y])
+    assert ran == ["x", "y"] and y.grad.tolist() == [2.0, 3.0] and x.grad is None
+    found = numgrad.autograd.grad(op(x, x).sum(), [x])[0]  # both ways lead there
+    assert ran == ["x", "y", "x", "y"] and found.tolist() == [4.0, 6.0]
+    joined = numgrad.cat([x, y])
+    assert numgrad.autograd.grad((joined * joined).sum(), [y])[0].tolist() == [4.0, 6.0]

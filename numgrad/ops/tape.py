@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,6 +50,19 @@ class Plan:
         self.shapes = tuple(i for i, p in enumerate(op.parameters) if p + "_shape" in asked and p + "_shape" not in op.parameters)
         self.results = "y" in asked
         self.tensors = tuple([i for i in self.reads if pattern[i] is not None])  # of which the versions are kept
+        self._narrowed: dict[tuple[bool, ...], Callable[..., tuple[Any, ...]]] = {}
+
+    def narrowed(self, wanted: tuple[bool, ...]) -> Callable[..., tuple[Any, ...]]:
+        """`apply` for some of the edges only: the others get None, and their rules do not run."""
+        found = self._narrowed.get(wanted)
+        if found is None:
+            plan, edges = copy.copy(self), iter(wanted)
+            plan.__dict__.pop("apply", None)
+            asked = [True in list(islice(edges, count)) for count in self.counts]
+            plan.needs = tuple([n and a for n, a in zip(self.needs, asked, strict=True)])
+            plan.rules = self.rules if self.whole else [r if n else None for r, n in zip(self.rules, plan.needs, strict=False)]
+            found = self._narrowed[wanted] = plan.apply
+        return found
 
     @functools.cached_property
     def apply(self) -> Callable[..., tuple[Any, ...]]:
@@ -149,6 +164,7 @@ class OpNode(Node):
     """
 
     outputs, several, values, versions = SINGLE, False, (), ()  # until set
+    selective = True
 
     def __init__(self, op: Op, args: Sequence[Any], outputs: Sequence[Tensor], several: bool = False):
         self.edges, pattern = edges_of(args)
@@ -170,7 +186,7 @@ class OpNode(Node):
     def name(self) -> str:
         return "".join(part.capitalize() for part in self.op.name.split("_")) + "Backward0"
 
-    def gradients(self, grads: list[Any]) -> Sequence[Any]:
+    def gradients(self, grads: list[Any], wanted: tuple[bool, ...] | None = None) -> Sequence[Any]:
         if self.values is None:
             raise RuntimeError(
                 "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
@@ -182,7 +198,8 @@ class OpNode(Node):
                 check_version(version, counter[0], tensor._data, self.op.name)
         plan = self.plan
         y = self._results() if plan.results else None
-        return plan.apply(self._filled(grads) if self.several else grads[0], y, self.values)
+        apply = plan.apply if wanted is None else plan.narrowed(wanted)
+        return apply(self._filled(grads) if self.several else grads[0], y, self.values)
 
     def _results(self) -> Any:
         outputs = []
