@@ -32,6 +32,7 @@ EXACT: dict[str, Any] = {
     "copysign": lambda x, y: abs(x) * (1 if y >= 0 else -1), "where": _select, "round": mpmath.nint, "isnan": lambda x: False,
     "isinf": lambda x: False, "isfinite": lambda x: True, "heaviside": lambda x, y: 0 if x < 0 else 1 if x > 0 else y,
     "polygamma": lambda n, x: mpmath.polygamma(int(n), x),
+    "nextafter": lambda x, y: x,  # among all real numbers, nothing lies between it and x
 }  # fmt: skip
 #: Where a function is defined, if not at 0.4 and 0.7.
 POINTS = {"acosh": (1.6,), "fmod": (2.3, 0.7), "polygamma": (1, 0.7)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,7 @@ def test_files_and_what_is_lacking(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     writer.add_scalar("a", 1, 0)
     writer.add_scalar("a", 2, 5)
     writer.close()
+    time.sleep(1.1)  # files are read in the order of their names, which have the second in them
     with SummaryWriter(writer.log_dir, purge_step=5, filename_suffix=".more") as again:
         again.add_scalar("a", 3, 5)
     assert len(list(Path(writer.log_dir).glob("*.more"))) == 1
