@@ -94,8 +94,8 @@ def survey(names: list[str]) -> dict[Place, list[Call]]:
 def _watching(seen: set[Place]) -> Iterator[None]:
     original = OpNode.gradients
 
-    def gradients(node: OpNode, grads: list[Any]) -> list[Any]:
-        received = original(node, grads)
+    def gradients(node: OpNode, grads: list[Any], wanted: Any = None) -> list[Any]:
+        received = original(node, grads, wanted)
         rest = iter(received)
         for parameter, count in enumerate(node.plan.counts):
             given = [next(rest) for _ in range(count)]
