@@ -41,7 +41,7 @@ class Quiet:
             return
         self._touched.update(id(d) for d, was in self._seen if version(d) != was)
         loose = {owner for owner, count in self._touched.items() if count >= _PATIENCE}
-        tensors = [vars(t) for t in watch.tensors]
+        tensors = [vars(t) for tensor in watch.tensors for t in (tensor, tensor.grad) if t is not None]
         named = {id(d): d for d in (*watch.maps, *(s for s in watch.sized if isinstance(s, dict)), *tensors)}
         steady = [d for d in named.values() if id(d) not in loose]
         self._seen = [(d, version(d)) for d in steady]

@@ -236,7 +236,7 @@ class _Made:
         self.shared = place.memory in raw  # it is a result as well, or two sites share it
         if self.shared:
             self.array = _view(raw[place.memory], place)
-        elif self.tensor is None or sys.getrefcount(self.tensor) > 3 or sys.getrefcount(self.array) > 3:
+        elif self.tensor is None or self.tensor._data is not self.array or sys.getrefcount(self.tensor) > 3 or sys.getrefcount(self.array) > 3:
             memory = empty(place.offset + _extent(place), np.uint8)
             raw[place.memory], self.address = memory, address(memory)
             self.array = _view(memory, place)

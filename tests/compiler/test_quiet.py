@@ -124,3 +124,33 @@ def test_gradients_that_are_kept_stay_what_they_were() -> None:
                 kept += [layer.linear.weight.grad, layer.linear.bias.grad._data, layer.linear.bias.grad.detach()]
         found.append([np.array(k).tolist() for k in kept])
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("accumulates", [False, True])
+def test_the_data_of_gradients_may_be_replaced(accumulates: bool) -> None:
+    found = []
+    for compiled in (False, True):
+        ng.manual_seed(0)
+        layer = nn.Linear(3, 2)
+        optimizer = ng.optim.SGD(layer.parameters(), lr=0.1)
+
+        def step(x: Any, layer: Any = layer, optimizer: Any = optimizer) -> Any:
+            if not accumulates:
+                optimizer.zero_grad()
+            loss = layer(x).square().mean()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        run = ng.compile(step, fullgraph=True, options={"fuse": False}) if compiled else step
+        x, seen = ng.arange(12.0).reshape(4, 3) / 12, []
+        for p in layer.parameters():
+            p.grad = ng.zeros_like(p)
+        for n in range(14):
+            seen.append(run(x).item())
+            if n in (6, 9, 10):
+                for p in layer.parameters():
+                    p.grad.data = p.grad.data.clamp(-0.01, 0.01)
+            seen.append(layer.weight.grad.tolist())
+        found.append(seen)
+    assert found[0] == found[1]
