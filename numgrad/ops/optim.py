@@ -333,7 +333,7 @@ class Plan:
     def __init__(self, name: str, param: Tensor, states: list[Tensor | None], setting: np.ndarray):
         data = param._data
         self.name, self.kernel, self.states = name, KERNELS[name], states
-        self.shape, self.dtype, self.work = data.shape, data.dtype, data.size // _ELEMENTS
+        self.shape, self.dtype, self.work = data.shape, data.dtype, data.size
         self.tensors = [param, *[t for t in states if t is not None]]
         self.held = [t._data for t in self.tensors]  # never a gradient: each step has its own
         self.arrays = (*[zeros(0, data.dtype) if t is None else t._data for t in states], setting)
@@ -349,8 +349,6 @@ class Plan:
 
 
 _data_of = attrgetter("_data")
-#: An update is no more than memory read and written in vectors: elements that cost as much as one operation of `launch`'s measure.
-_ELEMENTS = 4
 
 
 def update(plans: dict[Tensor, Plan], name: str, param: Tensor, states: list[Tensor | None], setting: np.ndarray) -> bool:
@@ -377,7 +375,7 @@ def update_anew(plans: dict[Tensor, Plan], name: str, param: Tensor, states: lis
 def _update_copies(name: str, param: Tensor, states: list[Tensor | None], setting: np.ndarray) -> None:
     tensors = [param, *states]
     arrays = [zeros(0, param._data.dtype) if t is None else _flat(t) for t in tensors]
-    launch(KERNELS[name], arrays[0], _flat(param.grad), *arrays[1:], setting, work=arrays[0].size // _ELEMENTS)
+    launch(KERNELS[name], arrays[0], _flat(param.grad), *arrays[1:], setting, work=arrays[0].size)
     for tensor, array in zip(tensors, arrays):
         if tensor is not None:
             if not tensor._data.flags.c_contiguous:
