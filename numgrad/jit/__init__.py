@@ -1,5 +1,6 @@
 """Everything that touches Numba: kernels, their launch, their cache, vectorisable mathematics, code generation."""
 
+from . import threads  # noqa: F401  (before Numba, which reads what it puts into the environment)
 from .borrow import span
 from .kernel import (
     DISABLED,

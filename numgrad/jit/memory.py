@@ -13,10 +13,11 @@ import mmap
 import os
 import threading
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from . import limits
 
 __all__ = ["LARGE", "empty", "is_small", "owns", "pool", "zeros"]
 
@@ -110,10 +111,7 @@ def _usable() -> int:
         machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):  # not on Windows
         machine = 1 << 33
-    try:
-        return min(machine, int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    except (OSError, ValueError):  # no cgroup v2, or "max"
-        return machine
+    return int(min(machine, limits.memory()))
 
 
 #: The pool that results come from; `pool.clear()` empties it, `pool.limit` is in bytes.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import threading
-from pathlib import Path
+
+from . import limits
 
 # Read by libgomp when it loads: how often a thread that waits looks again before it sleeps. Its default spins for milliseconds,
 # which starves BLAS and every other program; after 1000 turns (25 us) the threads sleep between most launches of a step, and
@@ -20,26 +22,23 @@ def available_cpus() -> int:
         cpus = len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows
         cpus = os.cpu_count() or 1
-    return max(1, min(cpus, _cgroup_quota()))
+    return max(1, math.ceil(min(cpus, limits.cpus())))
 
 
-def _cgroup_quota() -> int:
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return math.ceil(int(quota) / int(period))
-    except (OSError, ValueError):  # no cgroup v2, or "max": no quota
-        return 1 << 30
-
-
-os.environ.setdefault("NUMBA_NUM_THREADS", str(available_cpus()))
+# Numba reads the size of the pool from the environment. What a parent process put there for the CPUs that it may use, and not
+# the user, says nothing about this one.
+_POOL, _OURS = "NUMBA_NUM_THREADS", "NUMGRAD_CHOSEN_THREADS"
+_chosen_here = os.environ.get(_POOL) == os.environ.get(_OURS)
+if _chosen_here and "numba" not in sys.modules:  # else it has read it, and would raise an error if it found another number
+    os.environ[_POOL] = os.environ[_OURS] = str(available_cpus())
 
 import numba  # noqa: E402
 
-_wanted: int = numba.config.NUMBA_NUM_THREADS
+_wanted: int = min(numba.config.NUMBA_NUM_THREADS, available_cpus() if _chosen_here else 1 << 30)
 _configured: set[int] = set()  # Python threads that have been told; Numba keeps the number a thread
 _forked = False
 _lock: threading.Lock | None = None
-_layer_known = False
+_layer_known, _learning = False, threading.Lock()
 
 
 def get_num_threads() -> int:
@@ -75,7 +74,12 @@ def acquire() -> bool:
     if threading.get_ident() not in _configured:
         numba.set_num_threads(_wanted)
         _configured.add(threading.get_ident())
-    return _lock is None or _lock.acquire(blocking=False)
+    return _lock is None or (not _is_foreign() and _lock.acquire(blocking=False))
+
+
+def _is_foreign() -> bool:
+    """Whether Python did not start this thread: then it may be one of the pool's, called back from a user's own parallel loop."""
+    return isinstance(threading.current_thread(), threading._DummyThread)
 
 
 def release() -> None:
@@ -87,15 +91,18 @@ def release() -> None:
 def _learn_layer() -> None:
     """Start the pool; Numba's own pool (workqueue) aborts the process when two Python threads launch at once."""
     global _layer_known, _lock
-    numba.get_num_threads()  # starts the threads: code loaded from the cache needs them running
-    if numba.threading_layer() == "workqueue":
-        _lock = threading.Lock()
-    _layer_known = True
+    with _learning:
+        numba.get_num_threads()  # starts the threads: code loaded from the cache needs them running
+        if _lock is None and numba.threading_layer() == "workqueue":
+            _lock = threading.Lock()
+        _layer_known = True
 
 
 def _after_fork() -> None:
-    global _forked
-    _forked = _layer_known or _forked
+    global _forked, _learning
+    _learning = threading.Lock()  # another thread may have held it
+    # The pool may also have been started by parallel functions of the user's own.
+    _forked = _forked or _layer_known or numba.np.ufunc.parallel._is_initialized
 
 
 if hasattr(os, "register_at_fork"):
