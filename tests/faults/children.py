@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-TALLIES = ROOT / "tests" / "tallies"
 
 
 def environment(**settings: str | None) -> dict[str, str]:
@@ -27,10 +25,3 @@ def child(*arguments: str, timeout: float = 120, **settings: str | None) -> list
         raise AssertionError(f"{arguments} hung: {error.stdout!r} {error.stderr!r}") from None
     assert done.returncode == 0, f"{arguments} {settings} ended with {done.returncode}:\n{done.stdout}{done.stderr[-3000:]}"
     return done.stdout.splitlines()
-
-
-def tally(name: str, what: str, count: int, failures: list[str]) -> bool:
-    """Put what a long run found where the report finds it; whether nothing failed."""
-    TALLIES.mkdir(exist_ok=True)
-    (TALLIES / f"{name}.json").write_text(json.dumps({"what": what, "count": count, "failures": failures}, indent=1) + "\n")
-    return not failures

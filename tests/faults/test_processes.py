@@ -10,13 +10,11 @@ from pathlib import Path
 import pytest
 
 from numgrad.jit import limits
-from tests.faults.children import child, tally
+from tests.faults.children import child
 
 pytestmark = pytest.mark.native
 
-CASES = ["main thread", "two threads", "one compiled function", "fork", "fork before", "fork after a prange", "fork from a thread", "spawn",
-         "workers", "spawned workers", "prange", "nested in prange", "blas", "torch"]  # fmt: skip
-#: what the normal tests run, of each layer
+#: what the normal tests run, of each layer; the lane `processes` runs every case on every layer
 SHORT = {"omp": ["two threads", "fork", "fork after a prange", "workers", "nested in prange", "blas"], "workqueue": ["two threads", "nested in prange"]}
 
 
@@ -52,21 +50,6 @@ def test_surroundings(layer: str, case: str) -> None:
     if layer not in layers():
         pytest.skip(f"no {layer} here")
     assert outcome(layer, case) == reference() | {"threads 4"}
-
-
-def matrix(budget: float) -> bool:
-    """Every case on every layer there is."""
-    count, failures = 0, []
-    for layer in layers():
-        for case in CASES:
-            if case == "torch" and importlib.util.find_spec("torch") is None:
-                continue
-            count += 1
-            try:
-                assert outcome(layer, case) == reference() | {"threads 4"}
-            except AssertionError as error:
-                failures.append(f"{layer}, {case}: {error}")
-    return tally("processes", f"surroundings of threads and processes ({', '.join(layers())})", count, failures)
 
 
 # --- how many threads -----------------------------------------------------------------------------------------------
