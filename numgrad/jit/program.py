@@ -158,7 +158,7 @@ class Program:
 # --- threads --------------------------------------------------------------------------------------------------------
 # In element operations, `launch`'s measure of work, of which a core does about four in a nanosecond.
 
-_LAUNCH = 8_192  # to start threads that are awake and wait for the next launch
+_LAUNCH = 4_096  # to start threads that are awake and wait for the next launch
 _WAKE = 131_072  # and threads that sleep; they fall asleep after
 _WAITING = 200_000
 

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..jit import GRAIN as LAUNCH
 from ..jit.machine import cache_bytes
 from ..jit.sweep import TILES, address
 from ..jit.threads import pool_size
@@ -28,6 +27,8 @@ FEW = 16
 GROUP = 2
 #: Columns of y and bytes of a, rows of y and bytes of b, from which an operand is packed that could be read where it lies.
 PACK_A_N, PACK_A_BYTES, PACK_B_M, PACK_B_BYTES = 256, 1 << 18, 128, 1 << 19
+#: Work from which y is cut into blocks: half of it is what a compiled step, whose threads are awake, gives to a core.
+SMALL = 16_384
 #: Shares of the first-level cache for a panel of b, and of the second for a block of a.
 L1, L2 = 0.67, 0.55
 #: Time to pack an element of a and of b, in steps of a tile's depth (one multiplication of every element, a cycle a row).
@@ -122,14 +123,15 @@ def _lay_out(
     tall = -(-m // high)  # as equal as they can be
     multiplications, moved = count * m * n * k, count * (m * k + k * n + m * n)
     # The work in element operations: threads that went to sleep take as long to wake as millions of multiplications.
-    work = max(multiplications * itemsize // 128, moved * itemsize // 32)
+    computed = count * m * k * (n if dots else -(-n // lanes) * lanes)  # vectors of which only a part is stored take as long
+    work = max(computed * itemsize // 128, moved * itemsize // 32)
     packs_a, packs_b = _packs(a, b, dots, itemsize)
     deepest = max(64, (1024 if dots else min(384, int(cache_bytes(1) * L1) // (2 * VECTOR_BYTES))) // lanes * lanes)
     target = min(BLOCKS, max(multiplications, 8 * moved) // GRAIN)
     parts = max(1, min(target // (count * high * broad), k // PART))
     depth = max(1, min(deepest, -(-k // parts)))
     rows = max(1, int(cache_bytes(2) * L2) // (depth * itemsize * tall))
-    down, across = _blocks(count * parts, high, broad, tall, wide, rows, packs_a, packs_b) if work >= LAUNCH else (1, 1)
+    down, across = _blocks(count * parts, high, broad, tall, wide, rows, packs_a, packs_b, work) if work >= SMALL else (1, 1)
     block_rows = -(-high // down)
     block_rows = -(-block_rows // -(-block_rows // rows))
     block_columns = min(GROUP, broad) if packs_b else broad
@@ -163,12 +165,12 @@ def _packs(a: _Matrices, b: _Matrices, dots: bool, itemsize: int) -> tuple[bool,
     return packs_a, packs_b
 
 
-def _blocks(count: int, high: int, broad: int, tall: int, wide: int, rows: int, packs_a: bool, packs_b: bool) -> tuple[int, int]:
-    """Blocks down and across that take the least time on all cores, with what each packs for itself.
+def _blocks(count: int, high: int, broad: int, tall: int, wide: int, rows: int, packs_a: bool, packs_b: bool, work: int) -> tuple[int, int]:
+    """Blocks down and across that take the least time on all cores that are worth while, with what each packs for itself.
 
     They make no difference to the bits: sums are cut by `parts` and passes alone.
     """
-    best, found, cores = math.inf, (1, 1), pool_size()
+    best, found, cores = math.inf, (1, 1), min(pool_size(), 2 * work // SMALL)
     for down in _counts(high):
         for across in _counts(broad):
             i, j = -(-high // down), -(-broad // across)

@@ -17,7 +17,7 @@ def _parallel(work: list[int]) -> list[bool]:
 
 
 def test_large_launches_are_parallel_wherever_they_are() -> None:
-    assert _parallel([GRAIN, 0, GRAIN // 8, 10 * GRAIN]) == [True, False, False, True]
+    assert _parallel([GRAIN, 0, GRAIN // 32, 10 * GRAIN]) == [True, False, False, True]
 
 
 def test_medium_launches_are_parallel_where_enough_of_them_follow_one_another() -> None:

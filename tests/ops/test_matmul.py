@@ -80,7 +80,7 @@ def test_a_long_depth_is_summed_in_parts_of_fixed_order() -> None:
 
 
 def test_cores_to_plan_for_do_not_change_the_bits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gemm_plan, "LAUNCH", 1)  # small products are cut as large ones are
+    monkeypatch.setattr(gemm_plan, "SMALL", 1)  # small products are cut as large ones are
     rng = np.random.default_rng(5)
     values = (rng.standard_normal(shape).astype(np.float32) for shape in ((2, 70, 300), (150, 300), (2, 1, 150)))
     a, b, bias = (x.round() if DISABLED else x for x in values)  # NumPy, the tiles' twin, sums in orders of its own
@@ -91,6 +91,18 @@ def test_cores_to_plan_for_do_not_change_the_bits(monkeypatch: pytest.MonkeyPatc
         found.append((gemm.product(a, b.T, bias), gemm.product(a[0].copy().T, np.ones((70, 40), np.float32))))
         assert {len(p.numbers) and int(p.numbers[UNITS]) > 2 for p in gemm._plans.values()} == {cores > 2}
     assert all(np.array_equal(x, y) for pair in found for x, y in zip(pair, found[0], strict=True))
+
+
+def test_products_are_cut_for_as_many_cores_as_are_worth_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gemm_plan, "pool_size", lambda: 64)
+
+    def units(m: int, k: int, n: int) -> int:
+        y, a, b = (np.empty(shape, np.float32) for shape in ((m, n), (m, k), (k, n)))
+        return int(gemm_plan.plan_of(y, a, b, None).numbers[UNITS])
+
+    assert units(32, 128, 64) == 1
+    assert 2 <= units(256, 64, 64) <= 4
+    assert units(2048, 2048, 2048) >= 64
 
 
 @pytest.mark.parametrize("shapes", [((3, 20, 40), (40, 35), (35,)), ((2, 9), (9, 3), (2, 1)), ((4, 3000), (3000, 5), (4, 5)), ((30, 8), (8, 1), (1,))])
