@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import numgrad
+from numgrad import nn
 
 
 def test_shapes_and_shared_memory() -> None:
@@ -45,3 +46,22 @@ def test_what_cannot_be_differentiated_is_refused() -> None:
     y.mul_(2)
     with pytest.raises(RuntimeError, match="reshaped in place"):
         before.sum()
+
+
+LAYERS = [nn.BatchNorm1d(3), nn.LayerNorm(8), nn.GroupNorm(3, 3), nn.InstanceNorm1d(3), nn.RMSNorm(8), nn.Conv1d(3, 3, 3, padding=1),
+          nn.ConvTranspose1d(3, 3, 3, padding=1), nn.Linear(8, 8), nn.MaxPool1d(2), nn.AvgPool1d(2),
+          nn.AdaptiveMaxPool1d(3), nn.Upsample(scale_factor=2)]  # fmt: skip
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: type(layer).__name__)
+def test_an_activation_in_place_may_follow_a_layer(layer: nn.Module) -> None:
+    """Layers need their input for their gradient, not their output, so the next one may overwrite it."""
+    x = numgrad.linspace(-1, 1, 48).sin().reshape(2, 3, 8)
+    found = []
+    for inplace in (False, True):
+        leaf = x.clone().requires_grad_()
+        y = nn.functional.relu(layer(leaf), inplace=inplace)
+        (y * y).sum().backward()
+        found.append([leaf.grad, *[p.grad for p in layer.parameters()]])
+        layer.zero_grad()
+    assert all(numgrad.equal(a, b) for a, b in zip(*found, strict=True))

@@ -17,7 +17,7 @@ from .windows import Windows
 
 # --- the ops --------------------------------------------------------------------------------------------------------
 
-_max = op("window_max", lambda input, windows: planes.largest(input, windows), public=False, method=False,
+_max = op("window_max", lambda input, windows: planes.largest(input, windows), public=False, method=False, saved=True,
           vjp=(lambda g, y, windows: _scatter(g[0], y[1], windows.sizes, True),))  # fmt: skip
 _scatter = op("plane_scatter", lambda input, index, sizes, adding: planes.scatter(input, index, sizes, adding), public=False, method=False,
               vjp=(lambda g, index, sizes: _gather(g, index, len(sizes)), None))  # fmt: skip

@@ -27,7 +27,7 @@ class Op:
     `vjp` is a tuple with one rule for each of the first parameters, or one function that returns such a tuple; a rule
     takes by name what it needs: `g` (the gradient of the result), `y` (the result), any parameter of `forward`, or
     `<parameter>_shape`; with several results, g and y are tuples. Rules are written in ops, hence differentiable again.
-    `saved`: the results after the first are for the rules alone, and have no gradient.
+    `saved`: the results after the first have no gradient, and they are all that rules read of y: the first may be overwritten.
     """
 
     def __init__(

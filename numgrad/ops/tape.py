@@ -181,6 +181,7 @@ class OpNode(Node):
     def keep_results(self, outputs: Sequence[Tensor]) -> None:
         """Keep the outputs' arrays, with the versions they have now, if the rules ask for them."""
         if self.plan.results:
+            outputs = outputs[1:] if self.op.saved else outputs
             self.outcome: Any = [(o._data, c := o._counter or o.version_counter(), c[0]) for o in outputs]
 
     def name(self) -> str:
@@ -202,11 +203,12 @@ class OpNode(Node):
         return apply(self._filled(grads) if self.several else grads[0], y, self.values)
 
     def _results(self) -> Any:
-        outputs = []
+        saved = self.op.saved
+        outputs: list[Any] = [None] if saved else []
         for index, (data, counter, version) in enumerate(self.outcome):
             check_version(version, counter[0], data, self.op.name)
             output = wrap(data)
-            if data.dtype.kind == "f" and not (index and self.op.saved):
+            if data.dtype.kind == "f" and not saved:
                 output._node, output._index, output._requires_grad = self, index, True
             outputs.append(output)
         return tuple(outputs) if self.several else outputs[0]
