@@ -88,14 +88,13 @@ def judge(draw, classifier, count=1000):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--data", metavar="DIR", help="folder of MNIST's files; digits are embedded in the package")
-    parser.add_argument("--epochs", type=int, default=None, help="default: 120 for digits, 3 for MNIST")
+    parser.add_argument("--epochs", type=int, default=None, help="default: 400 for digits, 4 for MNIST")
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--lr", type=float, default=None, help="default: 1e-3 for digits, 4e-4 for MNIST")
+    parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-compile", action="store_true", help="run every operation on its own")
     options = parser.parse_args()
-    usual_epochs, usual_lr = (120, 1e-3) if options.data is None else (3, 4e-4)
-    epochs, lr = options.epochs or usual_epochs, options.lr or usual_lr
+    epochs, lr = options.epochs or (400 if options.data is None else 4), options.lr
 
     torch.manual_seed(options.seed)
     (images, labels), (unseen, truth) = (load(options.data, train) for train in (True, False))

@@ -130,3 +130,34 @@ def test_a_compiled_lstm_learns_to_write(tmp_path):
     (tmp_path / "tinyshakespeare.txt").write_text("to be, or not to be, that is the question: " * 200)
     out = run("char_lstm.py", "--data", str(tmp_path), "--batch-size", "8", "--length", "16", "--write", "20", cwd=tmp_path)
     assert float(re.findall(r"validation loss ([\d.]+)", out)[-1]) < 1.0  # 2.7 if it only knew how often each letter comes
+
+
+def test_a_transformer_writes_names_backwards(tmp_path):
+    """Unseen names, every letter right; then names from a file."""
+    out = run("names_transformer.py", "--epochs", "2", "--batches", "60", cwd=tmp_path)
+    assert float(re.findall(r"exact match ([\d.]+)%", out)[-1]) > 60
+    (tmp_path / "names.txt").write_text("\n".join(a + b + c for a in "bdfgklm" for b in "aeiou" for c in ("", "n", "ra", "na")) + "\nTOOLONGANAME\n")
+    out = run("names_transformer.py", "--data", str(tmp_path), "--epochs", "1", "--batches", "1", "--no-compile", cwd=tmp_path)
+    assert "112 training and 28 test names" in out
+
+
+def test_a_unet_finds_shapes(tmp_path):
+    out = run("shapes_unet.py", "--steps", "60", "--side", "24", "--lr", "0.01", "--no-compile", cwd=tmp_path)
+    assert float(re.findall(r"mean IoU ([\d.]+)%", out)[-1]) > 30  # 21 where everything is called background
+
+
+def test_a_detector_finds_shapes(tmp_path):
+    out = run("shapes_detector.py", "--steps", "60", "--lr", "0.01", "--no-compile", cwd=tmp_path)
+    assert float(re.findall(r"mAP at 0.5 ([\d.]+)%", out)[-1]) > 30
+
+
+def test_a_variational_autoencoder_needs_fewer_nats(tmp_path):
+    found, needed = re.search(r"test ([\d.]+) nats an image, ([\d.]+) without", run("digits_vae.py", "--epochs", "30", cwd=tmp_path)).groups()
+    assert float(found) < 20 and 24 < float(needed) < 25
+
+
+def test_an_adversarial_network_draws_digits(tmp_path):
+    """Its drawings before it learns: sure of few, of three digits or so, score about 1.5."""
+    out = run("digits_gan.py", "--epochs", "40", cwd=tmp_path)
+    sure, digits, score = re.search(r"sure of ([\d.]+)% of 1000 drawings, (\d+) of 10 digits among them, inception score ([\d.]+)", out).groups()
+    assert float(sure) > 40 and int(digits) >= 8 and float(score) > 4
