@@ -7,6 +7,7 @@ tested by `tests/test_ops.py` and benchmarked by `perf`; there is no second list
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Sequence
 from types import MethodType
 from typing import Any
@@ -52,6 +53,9 @@ class Op:
     def __signature__(self) -> inspect.Signature:
         """What `inspect.signature` and `help` show."""
         return inspect.signature(self.forward)
+
+    #: The module that registered it.
+    module = "numgrad"
 
     #: `into(out, *rest)` computes with `out` as first operand and as result; None where only `forward` can.
     into: Any = None
@@ -193,11 +197,25 @@ def composite(name: str, function: Callable[..., Any], **record: Any) -> Op:
 
 
 def register(made: Op) -> Op:
-    """Enter an op under its name; a name is given once."""
-    if made.name in REGISTRY:
-        raise ValueError(f"an op named {made.name!r} is registered already")
+    """Enter an op under its name; a name is given once, but a user's module that runs again replaces its own."""
+    made.module = registrant()
+    known = REGISTRY.get(made.name)
+    if known is not None and (known.module != made.module or made.module.startswith("numgrad.")):
+        raise ValueError(f"an op named {made.name!r} is registered already, by {known.module}")
     REGISTRY[made.name] = made
     return made
+
+
+#: Modules whose functions register what others give them.
+_DOORS = {__name__, *(f"numgrad.ops.{name}" for name in ("elementwise", "planned", "scalar", "views"))}
+
+
+def registrant() -> str:
+    """The module that is registering an op: the first in the chain of callers that does so for itself."""
+    frame: Any = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__") in _DOORS:
+        frame = frame.f_back
+    return frame.f_globals.get("__name__", "__main__") if frame is not None else "__main__"
 
 
 def check_cast(found: np.dtype, wanted: np.dtype) -> None:

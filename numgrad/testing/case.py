@@ -37,6 +37,13 @@ class Case:
         """Which arrays are floating-point, hence may have gradients."""
         return [i for i, a in enumerate(self.arrays) if a.dtype.kind == "f"]
 
+    @property
+    def names(self) -> list[str]:
+        """What the parameter of each array is called; arrays in a sequence are counted."""
+        named = [*zip(self.op.parameters, self.args), *self.kwargs.items()]
+        named += [(f"argument {i}", a) for i, a in enumerate(self.args) if i >= len(self.op.parameters)]
+        return [name for parameter, value in named for name in _paths(parameter, value)]
+
     def fill(self, values: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments with other values in place of the arrays."""
         rest = iter(values)
@@ -118,12 +125,39 @@ def _leaves(tree: Any) -> Iterator[Any]:
         yield tree
 
 
+def _paths(name: str, tree: Any) -> Iterator[str]:
+    if isinstance(tree, dict):
+        for key, part in tree.items():
+            yield from _paths(f"{name}[{key!r}]", part)
+    elif isinstance(tree, (tuple, list)):
+        for i, part in enumerate(tree):
+            yield from _paths(f"{name}[{i}]", part)
+    elif isinstance(tree, _ARRAYS):
+        yield name
+
+
 def _replace(tree: Any, rest: Iterator[Any]) -> Any:
     if isinstance(tree, dict):
         return {k: _replace(v, rest) for k, v in tree.items()}
     if isinstance(tree, (tuple, list)):
         return type(tree)(_replace(part, rest) for part in tree)
     return next(rest) if isinstance(tree, _ARRAYS) else tree
+
+
+def unwrapped(tree: Any) -> Any:
+    """The tree with copies of the tensors' arrays in place of tensors."""
+    if isinstance(tree, dict):
+        return {k: unwrapped(v) for k, v in tree.items()}
+    if isinstance(tree, (tuple, list)):
+        return type(tree)(unwrapped(part) for part in tree)
+    return np.array(_as_array(tree)) if isinstance(tree, Tensor) else tree
+
+
+def wrapped(tree: Any) -> Any:
+    """The tree with tensors in place of arrays."""
+    if isinstance(tree, (tuple, list)):
+        return tuple(wrapped(part) for part in tree)
+    return wrap(np.asarray(tree)) if isinstance(tree, _ARRAYS) else tree
 
 
 def _as_array(result: Any) -> np.ndarray:

@@ -11,12 +11,19 @@ from typing import Any
 import numpy as np
 
 from .. import autograd, dtypes
-from ..jit import DISABLED, get_num_threads, set_num_threads
+from ..jit import get_num_threads, set_num_threads
 from ..ops.record import Op
 from ..tensor import Tensor, wrap
 from .case import Case, _leaves, quiet
-from .draw import numpy_draw
-from .gradients import backward_of, check_gradients, check_second_gradients, direction, outputs_of, upstream
+from .gradients import (
+    GradientError,
+    backward_of,
+    check_gradients,
+    check_second_gradients,
+    direction,
+    outputs_of,
+    upstream,
+)
 
 #: Roundings an op may be away from the exact result, in units of what one rounding of its inputs or output changes.
 ROUNDINGS = 16
@@ -131,21 +138,38 @@ def check_gradient(case: Case, projections: int = 2) -> None:
     if case.floats and _has_gradient(case):
         with case.untouched() as own:
             floats = [own.arrays[i] for i in case.floats]
-            check_gradients(
-                own.function(case.floats), floats, projections=projections, precision=1e-9 * case.op.tolerance
-            )
+            with _naming(case):
+                check_gradients(own.function(case.floats), floats, projections=projections, precision=1e-9 * case.op.tolerance,
+                                names=_names(case))  # fmt: skip
 
 
 def check_second_gradient(case: Case, order: int = 2) -> None:
     """The gradient of backward agrees with central differences (float64); with `order` 3, that of its backward too."""
     if case.floats and _has_gradient(case):
         with case.untouched() as own:
-            function, arrays = own.function(case.floats), [own.arrays[i] for i in case.floats]
+            function, arrays, names = own.function(case.floats), [own.arrays[i] for i in case.floats], _names(case)
             if any(o._data.dtype != np.float64 for o in outputs_of(own.run())):
                 return  # what a conversion to float32 rounds away shows in a gradient's differences
             for _ in range(order - 2):
-                function, arrays = backward_of(function, len(arrays)), [*arrays, *upstream(function, arrays)]
-            check_second_gradients(function, arrays, precision=1e-9 * case.op.tolerance)
+                given = upstream(function, arrays)
+                function, arrays = backward_of(function, len(arrays)), [*arrays, *given]
+                names += [f"the gradient of result {i}" for i in range(len(given))]
+            with _naming(case, f"gradient of order {order}, "):
+                check_second_gradients(function, arrays, precision=1e-9 * case.op.tolerance, names=names)
+
+
+def _names(case: Case) -> list[str]:
+    return [case.names[i] for i in case.floats]
+
+
+@contextlib.contextmanager
+def _naming(case: Case, what: str = "") -> Iterator[None]:
+    """Errors say which call they are about."""
+    try:
+        yield
+    except GradientError as error:
+        error.args = (f"{what}{error}\n    in {case!r}",)
+        raise
 
 
 def check_gradient_of_reference(case: Case) -> None:
@@ -162,13 +186,11 @@ def check_gradient_of_reference(case: Case) -> None:
 
     with case.untouched() as own:
         floats = [own.arrays[i] for i in case.floats]
-        check_gradients(
-            own.function(case.floats),
-            floats,
-            projections=1,
-            precision=4 * ROUNDINGS * case.op.tolerance * _eps(case),
-            compute=compute,
-        )
+        with _naming(case):
+            check_gradients(
+                own.function(case.floats), floats, projections=1, precision=4 * ROUNDINGS * case.op.tolerance * _eps(case),
+                compute=compute, names=_names(case),
+            )  # fmt: skip
 
 
 # --- layouts --------------------------------------------------------------------------------------------------------
@@ -307,29 +329,3 @@ def check_raises(call: Callable[[], Any], kind: type[BaseException], pattern: st
     except Exception as error:
         raise AssertionError(f"{where} raises {type(error).__name__}: {error}; expected {kind.__name__}") from error
     raise AssertionError(f"{where} raises nothing; expected {kind.__name__}")
-
-
-# --- all of it ------------------------------------------------------------------------------------------------------
-
-
-def check_op(op: Op, *, examples: int = 10, seed: int = 0) -> None:
-    """Check an op by its sample: value, gradients, layouts, dtypes, in-place form, threads, declared errors.
-
-    Whoever registers an op of their own tests it with this one call.
-    """
-    from .dtype_checks import check_dtypes
-    from .inplace_checks import check_inplace
-
-    for i in range(examples):
-        double = Case.drawn(op, numpy_draw(seed + i, np.float64, 4))
-        single = Case.drawn(op, numpy_draw(seed + i, np.float32, 4))
-        check_value(double)
-        check_value(single)
-        check_gradient(double)
-        check_second_gradient(double)
-        check_layouts(double)
-        check_inplace(double)
-        check_dtypes(op, numpy_draw(seed + i, np.float32, 4))
-        if not DISABLED:
-            check_threads(single)
-    check_errors(op)

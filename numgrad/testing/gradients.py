@@ -25,8 +25,20 @@ STEP = 4e-3
 UNCERTAIN = 1e-4
 
 
+#: Inputs of more elements than this are not searched for the element whose gradient is wrong.
+SEARCHED = 512
+
+
 class GradientError(AssertionError):
-    """A gradient is wrong, missing, or of the wrong shape or dtype."""
+    """A gradient is wrong, missing, or of the wrong shape or dtype.
+
+    Where one element could be found that is wrong: `input` (its number), `index`, `analytic` and `numeric`.
+    """
+
+    input: int | None = None
+    index: tuple[int, ...] | None = None
+    analytic: float | None = None
+    numeric: float | None = None
 
 
 def outputs_of(result: Any) -> list[Tensor]:
@@ -129,12 +141,13 @@ def directional(
 
 def check_gradients(
     function: Callable[..., Any], arrays: Arrays, *, projections: int = 2, seed: int = 0, precision: float = 1e-9,
-    compute: Compute | None = None,
+    compute: Compute | None = None, names: Sequence[str] = (),
 ) -> None:  # fmt: skip
-    """Check backward of `function(*tensors)` at these float64 arrays; GradientError names the input that is wrong.
+    """Check backward of `function(*tensors)` at these float64 arrays; GradientError names the input and the element that is wrong.
 
     `precision` is how exact backward is expected to be. `compute` evaluates the function for the numeric side, where
     something else than the function itself should (arrays may then be float32, and the precision that of float32).
+    `names` are what messages call the inputs.
     """
     compute = compute or (lambda moved: evaluate(function, moved))
     doubles = [x.astype(np.float64) for x in arrays]
@@ -153,20 +166,52 @@ def check_gradients(
                 # what cancels in backward, where gradients are small, leaves the rounding of numbers about 1
                 least = 64 * float(np.finfo(arrays[index].dtype).eps) * _length([v]) * _length(weights)
                 bound = numeric.truncation + numeric.noise + precision * (scale + numeric.size) + least
-                _compare(float(np.sum(inner)), scale, numeric, bound, f"input {index}", grad is None)
+                where = f"input {index}" + (f" ({names[index]})" if names else "")
+                if not abs(float(np.sum(inner)) - numeric.value) <= bound:
+                    side = _Side(compute, doubles, index, weights, eps, precision)
+                    raise _wrong(float(np.sum(inner)), numeric, bound, where, grad, side)
+                _check_certain(scale, numeric, least, where)
 
 
 def _length(vectors: Arrays) -> float:
     return float(np.sqrt(sum(np.sum(v * v) for v in vectors)))
 
 
-def _compare(analytic: float, scale: float, numeric: Numeric, bound: float, where: str, missing: bool) -> None:
-    if not abs(analytic - numeric.value) <= bound:
-        reason = "; no gradient arrives there" if missing else ""
-        raise GradientError(
-            f"{where}: backward gives {analytic:.10g}, central differences {numeric.value:.10g} +- {bound:.1g}{reason}"
-        )
-    if numeric.truncation > max(UNCERTAIN * scale, 10 * numeric.noise):
+class _Side(NamedTuple):
+    """Where a derivative is taken numerically."""
+
+    compute: Compute
+    arrays: Arrays
+    input: int
+    weights: Arrays
+    eps: float
+    precision: float
+
+
+def _wrong(analytic: float, numeric: Numeric, bound: float, where: str, grad: np.ndarray | None, side: _Side) -> GradientError:
+    """The error to raise: it shows the element that is furthest off, or, where none is, the sum over all."""
+    reason = "; no gradient arrives there" if grad is None else ""
+    x, value = side.arrays[side.input], numeric.value
+    worst, at = 1.0, None
+    for element in np.ndindex(x.shape) if x.size <= SEARCHED else ():
+        v = np.zeros(x.shape)
+        v[element] = 1.0
+        if x.ndim > 1 and x.shape[-1] == x.shape[-2] > 1 and np.array_equal(x, np.swapaxes(x, -1, -2)):
+            v = (v + np.swapaxes(v, -1, -2)) / 2  # see `direction`
+        own = 0.0 if grad is None else float(np.sum(grad * v))
+        found = directional(side.compute, side.arrays, side.input, v, side.weights, abs(own), side.eps)
+        allowed = found.truncation + found.noise + side.precision * (abs(own) + found.size)
+        if abs(own - found.value) > worst * allowed:
+            worst, at = abs(own - found.value) / max(allowed, 1e-300), element
+            analytic, value, bound = own, found.value, allowed
+    place = "" if at is None else f", index {list(at)}"
+    error = GradientError(f"{where}{place}: backward gives {analytic:.10g}, central differences {value:.10g} +- {bound:.1g}{reason}")
+    error.input, error.index, error.analytic, error.numeric = side.input, at, analytic, value
+    return error
+
+
+def _check_certain(scale: float, numeric: Numeric, least: float, where: str) -> None:
+    if numeric.truncation > max(UNCERTAIN * scale, 10 * numeric.noise, least):
         raise GradientError(
             f"{where}: the numeric derivative {numeric.value:.6g} is uncertain by {numeric.truncation:.2g}: "
             "the inputs are too near a kink or pole of the function to check its gradient"
@@ -174,11 +219,14 @@ def _compare(analytic: float, scale: float, numeric: Numeric, bound: float, wher
 
 
 def check_second_gradients(
-    function: Callable[..., Any], arrays: Arrays, *, projections: int = 1, seed: int = 0, precision: float = 1e-9
-) -> None:
+    function: Callable[..., Any], arrays: Arrays, *, projections: int = 1, seed: int = 0, precision: float = 1e-9,
+    names: Sequence[str] = (),
+) -> None:  # fmt: skip
     """Check the gradient of backward itself, with respect to the inputs and to the gradient it starts from."""
-    both = [*arrays, *upstream(function, arrays, seed + 1)]
-    check_gradients(backward_of(function, len(arrays)), both, projections=projections, seed=seed, precision=precision)
+    given = upstream(function, arrays, seed + 1)
+    names = [*names, *(f"the gradient of result {i}" for i in range(len(given)))] if names else ()
+    backward = backward_of(function, len(arrays))
+    check_gradients(backward, [*arrays, *given], projections=projections, seed=seed, precision=precision, names=names)
 
 
 def upstream(function: Callable[..., Any], arrays: Arrays, seed: int = 0) -> list[np.ndarray]:
