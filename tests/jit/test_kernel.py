@@ -176,7 +176,7 @@ def test_numbers_of_threads_that_cannot_be(wrong: Any, error: type[Exception]) -
     ("content", "expected"), [("150000 100000", 2), ("max 100000", None), ("50000 100000", 1), ("nonsense", None)]
 )
 def test_cpus_are_those_of_the_cgroup(content: str, expected: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads.Path, "read_text", lambda path: content)
+    monkeypatch.setattr(threads.limits.Path, "read_text", lambda path: content)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(64)), raising=False)
     assert threads.available_cpus() == (64 if expected is None else expected)
 
