@@ -99,6 +99,16 @@ def destination(f: Any) -> Iterator[Any]:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+    with contextlib.suppress(OSError):  # the new name survives a loss of power, too, where folders can be written out
+        _write_out(os.path.dirname(path))
+
+
+def _write_out(folder: str) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

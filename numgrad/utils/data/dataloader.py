@@ -10,6 +10,7 @@ from multiprocessing import reduction
 from multiprocessing.context import BaseContext
 from typing import Any, Generic, TypeVar
 
+from . import position
 from .collate import default_collate, default_convert
 from .dataset import IterableDataset
 from .iterators import MultiProcessIterator, SingleProcessIterator
@@ -104,6 +105,8 @@ class DataLoader(Generic[T]):
         self.batch_sampler = batch_sampler
         self.collate_fn = collate_fn or (default_convert if batch_sampler is None else default_collate)
         self._iterator: MultiProcessIterator | None = None
+        self._position: position.Position | None = None
+        self._resumed: dict[str, Any] | None = None
         self._initialized = True
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -121,15 +124,35 @@ class DataLoader(Generic[T]):
         self._multiprocessing_context = None if context is None else _as_context(context, self.num_workers)
 
     def __iter__(self) -> Iterator:
+        resumed, self._resumed = self._resumed, None
+        here = self._position = position.Position(self, resumed)
         if self.num_workers == 0:
-            return SingleProcessIterator(self)
+            return SingleProcessIterator(self, here)
         if not self.persistent_workers:
-            return MultiProcessIterator(self)
-        if self._iterator is None or self._iterator.stopped:
-            self._iterator = MultiProcessIterator(self)
+            return MultiProcessIterator(self, here)
+        if self._iterator is None or self._iterator.stopped or resumed is not None:
+            self._iterator = MultiProcessIterator(self, here)
         else:
-            self._iterator.restart(self)
+            self._iterator.restart(self, here)
         return self._iterator
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the newest iterator is: how many batches it handed out, and what their order was drawn from; for `numgrad.save`.
+
+        Order, and what workers draw at random, go on from there bit for bit. The global generator is not part of it: save
+        `numgrad.get_rng_state()` beside it. A sampler that draws from elsewhere is to be put back by its owner.
+        """
+        if self._resumed is not None:
+            return dict(self._resumed)
+        return position.fresh(self) if self._position is None else self._position.state()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Let the next `for` loop go on where the one stood that `state_dict` was taken of.
+
+        Samples that were handed out are passed by without being fetched, but for an IterableDataset, which runs through them.
+        ValueError for the state of a loader with another batch size or another kind of generator.
+        """
+        self._resumed = position.check(self, state_dict)
 
     def __len__(self) -> int:
         """The number of batches; for an IterableDataset what its `__len__` promises."""

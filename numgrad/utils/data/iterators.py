@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from multiprocessing.connection import wait
 from typing import Any
 
+from .position import Position
 from .sampler import draw_seed
 from .transport import Slot, unpack
 from .worker import BATCH, END, ERROR, RESTART, describe, raise_again, work
@@ -23,24 +24,33 @@ _PATIENCE_SECONDS = 5  # for a worker that was asked to stop
 class SingleProcessIterator:
     """Makes each batch when it is asked for."""
 
-    def __init__(self, loader: Any) -> None:
+    def __init__(self, loader: Any, position: Position) -> None:
         draw_seed(loader.generator)  # so that the order of samples does not depend on the number of workers
-        self._tasks = loader._tasks()
+        self._tasks, self._position = loader._tasks(), position
         self._fetch = loader._recipe().fetcher()
+        position.skip(self._tasks, self._fetch if loader._is_stream else None)
+        position.arrive()
 
     def __iter__(self) -> Iterator:
         return self
 
     def __next__(self) -> Any:
-        return self._fetch(next(self._tasks))
+        try:
+            task = next(self._tasks)
+            self._position.batches += 1
+            return self._fetch(task)
+        except StopIteration:
+            self._position.end()
+            raise
 
 
 class Worker:
     """A worker process as its owner sees it: tasks go out, answers come back in the same order."""
 
-    def __init__(self, loader: Any, context: Any, worker_id: int, base_seed: int) -> None:
+    def __init__(self, loader: Any, context: Any, worker_id: int, base_seed: int, drawn: Any = None) -> None:
         self.id = worker_id
         self.outstanding = 0
+        self.drawn = drawn
         self._sent = 0
         self._timeout = loader.timeout or None
         self.slots = [Slot() for _ in range(loader.prefetch_factor)]
@@ -55,6 +65,7 @@ class Worker:
                 loader.num_workers,
                 base_seed,
                 loader.worker_init_fn,
+                drawn,
             ),
             daemon=True,
         )
@@ -89,11 +100,12 @@ class Worker:
         try:
             if not self.connection.poll():
                 raise EOFError
-            kind, count = self.connection.recv()
+            kind, count, drawn = self.connection.recv()
         except (EOFError, ConnectionResetError):
             raise RuntimeError(self._obituary()) from None
         slot = self.slots[(self._sent - self.outstanding) % len(self.slots)]
         self.outstanding -= 1
+        self.drawn = drawn or self.drawn
         try:
             return kind, unpack(count, slot)
         except Exception as error:
@@ -125,29 +137,32 @@ class MultiProcessIterator:
     Each worker has `prefetch_factor` tasks before it at any time.
     """
 
-    def __init__(self, loader: Any) -> None:
+    def __init__(self, loader: Any, position: Position) -> None:
         # What is needed of the loader, not the loader: with persistent workers it owns this iterator.
         self._prefetch_factor, self._in_order = loader.prefetch_factor, loader.in_order
         self._timeout, self._persistent = loader.timeout or None, loader.persistent_workers
-        base_seed = draw_seed(loader.generator)
+        drawn_seed = draw_seed(loader.generator)
+        base_seed = drawn_seed if position.resumed_seed is None else position.resumed_seed
         context = loader._context()
         self._workers: list[Worker] = []
         self._stop = weakref.finalize(self, stop, self._workers, os.getpid())
+        self._base_seed = base_seed
         try:
             for worker_id in range(loader.num_workers):
-                self._workers.append(Worker(loader, context, worker_id, base_seed))
-            self._begin(loader)
+                self._workers.append(Worker(loader, context, worker_id, base_seed, position.drawn[worker_id]))
+            self._begin(loader, position)
         except BaseException:
             self._stop()
             raise
 
-    def restart(self, loader: Any) -> None:
+    def restart(self, loader: Any, position: Position) -> None:
         """Begin another epoch with the same workers."""
         draw_seed(loader.generator)
         try:
             for worker in self._workers:
                 worker.restart()
-            self._begin(loader)
+            position.drawn = [worker.drawn for worker in self._workers]
+            self._begin(loader, position)
         except BaseException:
             self._stop()
             raise
@@ -157,12 +172,19 @@ class MultiProcessIterator:
         """Whether the workers have been shut down."""
         return not self._stop.alive
 
-    def _begin(self, loader: Any) -> None:
-        self._tasks = loader._tasks()
+    def _begin(self, loader: Any, position: Position) -> None:
+        self._tasks, self._position = loader._tasks(), position
         self._turns = deque(self._workers)
+        position.base_seed = self._base_seed
+        if not loader._is_stream:
+            position.skip(self._tasks)
+            self._turns.rotate(-(position.batches % len(self._workers)))
         for _ in range(self._prefetch_factor):
-            for worker in self._workers:
+            for worker in list(self._turns):
                 self._feed(worker)
+        if loader._is_stream:
+            position.skip(iter(lambda: None, 0), lambda _: next(self))
+        position.arrive()
 
     def _feed(self, worker: Worker) -> None:
         for task in self._tasks:
@@ -191,11 +213,14 @@ class MultiProcessIterator:
                 continue
             self._turns.rotate(-1)
             self._feed(worker)
+            self._position.batches += 1
+            self._position.drawn[worker.id] = worker.drawn
             if kind == BATCH:
                 return content
             raise_again(content, f"in DataLoader worker process {worker.id}")
         if not self._persistent:
             self._stop()
+        self._position.end()
         raise StopIteration
 
     def _bring_forward_whoever_is_ready(self) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 
 import numgrad
 
+from . import position
 from .dataset import fetch, fetch_columns
 from .transport import Slot, pack
 
@@ -99,6 +100,7 @@ def work(
     num_workers: int,
     base_seed: int,
     init_fn: Callable[[int], None] | None,
+    drawn: Any,
 ) -> None:
     """Answer tasks until told to stop by SIGTERM, or until the process that asked is gone."""
     global _worker_info
@@ -111,8 +113,11 @@ def work(
         _worker_info = WorkerInfo(worker_id, num_workers, base_seed + worker_id, recipe.dataset)
         if init_fn is not None:
             init_fn(worker_id)
+        if drawn is not None:
+            position.continue_from(drawn)
     except Exception as error:
         failure = describe(error)
+    last = position.drawn()
     while (task := _next_task(connection, parent)) is not None:
         if task == RESTART:
             fetch_batch = None
@@ -125,7 +130,8 @@ def work(
                 kind, content = _answer(fetch_batch, indices, recipe)
             except Exception as error:
                 content = describe(error)
-        _send(connection, slots[which], kind, content)
+        before, last = last, position.drawn()
+        _send(connection, slots[which], kind, content, None if last == before else last)
         del content
 
 
@@ -138,13 +144,13 @@ def _answer(fetch_batch: Callable, indices: Any, recipe: Recipe) -> tuple[str, A
         return END, None
 
 
-def _send(connection: Connection, slot: Slot, kind: str, content: Any) -> None:
+def _send(connection: Connection, slot: Slot, kind: str, content: Any, drawn: Any) -> None:
     try:
         count = pack(content, slot)
     except Exception as error:
         kind, count = ERROR, pack(describe(error), slot)
     try:
-        connection.send((kind, count))
+        connection.send((kind, count, drawn))
     except (BrokenPipeError, ConnectionResetError):
         raise SystemExit(0) from None
 
