@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from .grad_mode import (
@@ -125,10 +126,14 @@ def _as_function(target: Any) -> Any:
 # --- the walk back --------------------------------------------------------------------------------------------------
 
 
+#: What `grad` asks for: by the id of a node or leaf, its outputs, each with the place of what arrives there among the results.
+_Wanted = dict[int, dict[int, int]]
+
+
 class _Walk:
     """One backward pass: gradients on their way, the nodes still to visit, and where to put what arrives."""
 
-    def __init__(self, wanted: dict[tuple[int, int], int] | None, allowed: set[int] | None, create_graph: bool):
+    def __init__(self, wanted: _Wanted | None, allowed: set[int] | None, create_graph: bool):
         self.nodes: dict[int, tuple[Node, list[Any]]] = {}  # by sequence number, with what arrived at each output
         self.leaves: dict[int, tuple[Any, list[Any]]] = {}
         self.heap: list[int] = []  # sequence numbers of `nodes`, negative: the last comes first
@@ -162,15 +167,16 @@ class _Walk:
             slots[index] = grad if slots[index] is None else slots[index] + grad
 
     def run(self, retain_graph: bool) -> None:
-        heap, nodes, send, allowed, anomaly = self.heap, self.nodes, self.send, self.allowed, mode.anomaly
+        heap, nodes, send, wanted, allowed, anomaly = self.heap, self.nodes, self.send, self.wanted, self.allowed, mode.anomaly
         while heap:
             node, grads = nodes.pop(-heappop(heap))
             if node.hooks is not None:
                 self._hooks(node.hooks, grads)
-            if self.wanted is None:
+            if wanted is None:
                 received = _with_trace(node, grads) if anomaly else node.gradients(grads)
             else:
-                self._capture(node, grads)
+                if id(node) in wanted:
+                    self._capture(wanted[id(node)], grads)
                 some = tuple([e is not None and id(e[0]) in allowed for e in node.edges])  # type: ignore[operator]
                 if True not in some:
                     continue
@@ -182,10 +188,10 @@ class _Walk:
         for leaf, grads in self.leaves.values():
             if leaf._hooks is not None:
                 self._hooks(leaf._hooks, grads)
-            if self.wanted is None:
+            if wanted is None:
                 _accumulate(leaf, grads, self.create_graph)
-            else:
-                self._capture(leaf, grads)
+            elif id(leaf) in wanted:
+                self._capture(wanted[id(leaf)], grads)
 
     def _hooks(self, hooks: dict[int, list[Callable[..., Any]]], grads: list[Any]) -> None:
         for index, functions in hooks.items():
@@ -195,11 +201,9 @@ class _Walk:
                     if changed is not None:
                         grads[index] = changed
 
-    def _capture(self, target: Any, grads: list[Any]) -> None:
-        for index, grad in enumerate(grads):
-            position = self.wanted.get((id(target), index))  # type: ignore[union-attr]
-            if position is not None:
-                self.captured[position] = grad
+    def _capture(self, places: dict[int, int], grads: list[Any]) -> None:
+        for index, place in places.items():
+            self.captured[place] = grads[index]
 
 
 def _with_trace(node: Node, grads: list[Any]) -> Sequence[Any]:
@@ -242,22 +246,27 @@ def _accumulate(leaf: Tensor, grads: list[Any], create_graph: bool) -> None:
             hook(leaf)
 
 
-def _reachable(roots: Iterable[Any], wanted: set[int]) -> set[int]:
+def _reachable(roots: Iterable[Any], wanted: Iterable[int]) -> set[int]:
     """The targets on a path from the roots to a wanted one."""
-    order, seen, waiting = [], set(), [r for r in roots if r is not None]
+    nodes: list[Node] = []
+    seen, waiting = set(), list(roots)
     while waiting:
         target = waiting.pop()
-        if id(target) not in seen:
+        if isinstance(target, Node) and id(target) not in seen:
             seen.add(id(target))
-            order.append(target)
-            if isinstance(target, Node):
-                waiting += [e[0] for e in target.edges if e is not None]
+            nodes.append(target)
+            waiting += [e[0] for e in target.edges if e is not None]
     useful = set(wanted)
-    order.sort(key=lambda t: t.sequence if isinstance(t, Node) else 0)
-    for target in order:
-        if isinstance(target, Node) and any(e is not None and id(e[0]) in useful for e in target.edges):
-            useful.add(id(target))
+    nodes.sort(key=_sequence_number)
+    for node in nodes:
+        for e in node.edges:
+            if e is not None and id(e[0]) in useful:
+                useful.add(id(node))
+                break
     return useful
+
+
+_sequence_number = attrgetter("sequence")
 
 
 def _first_gradient(tensor: Tensor, grad: Any, what: str) -> Any:
@@ -277,7 +286,7 @@ def _run(tensors: Sequence[Tensor], grads: Sequence[Any], wanted: Any, retain_gr
         raise RuntimeError(f"got {len(tensors)} tensors and {len(grads)} gradients")
     first = [_first_gradient(t, g, what) for t, g in zip(tensors, grads, strict=True)]
     edges = [edge_of(t) for t in tensors]
-    allowed = None if wanted is None else _reachable([e[0] for e in edges], {key for key, _ in wanted})
+    allowed = None if wanted is None else _reachable([e[0] for e in edges], wanted)
     walk = _Walk(wanted, allowed, create_graph)
     before, mode.enabled = mode.enabled, bool(create_graph)
     try:
@@ -319,8 +328,6 @@ def grad(
     allow_unused: bool | None = None, is_grads_batched: bool = False, materialize_grads: bool = False,
 ) -> tuple[Any, ...]:  # fmt: skip
     """The gradients of the sum of `outputs` (weighted with `grad_outputs`) with respect to each of `inputs`."""
-    from .ops import zeros_like
-
     outputs, inputs = _sequence_of(outputs), _sequence_of(inputs)
     if is_grads_batched:
         return _batched(outputs, inputs, _sequence_of(grad_outputs), create_graph, allow_unused, materialize_grads)
@@ -329,13 +336,15 @@ def grad(
         if not tensor.requires_grad:
             raise RuntimeError("One of the differentiated Tensors does not require grad")
     edges = [edge_of(t) for t in inputs]
-    first: dict[tuple[int, int], int] = {}
-    places = [first.setdefault((id(e[0]), e[1]), i) for i, e in enumerate(edges)]
-    captured = _run(outputs, grads, first, retain_graph, create_graph, "outputs").captured
+    wanted: _Wanted = {}
+    places = [wanted.setdefault(id(e[0]), {}).setdefault(e[1], i) for i, e in enumerate(edges)]
+    captured = _run(outputs, grads, wanted, retain_graph, create_graph, "outputs").captured
     found = [captured.get(place) for place in places]
     for i, tensor in enumerate(inputs):
         if found[i] is None:
             if materialize_grads:
+                from .ops import zeros_like
+
                 found[i] = zeros_like(tensor, requires_grad=False)
             elif not allow_unused:
                 raise RuntimeError(

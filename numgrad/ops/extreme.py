@@ -15,8 +15,9 @@ from ..jit import Kernel, codegen, empty, launch
 from ..tensor import Tensor
 from .compare import _apart
 from .elementwise import copied
+from .planned import front, planned
 from .record import REGISTRY, composite, op
-from .reduce import bad_dims, numpy_reduction, reduced_dims, spread
+from .reduce import bad_dims, numpy_reduction, prepared, reduced_dims, spread
 from .reduction import ROWS, RUN, Reduction, along, reduced_shape
 from .scan import add_at
 from .shape import dimension, reshape, unsqueeze
@@ -69,20 +70,26 @@ def share_among_equals(g: Tensor, y: Tensor, input: Tensor, dims: tuple[int, ...
     return spread(g / equal.sum(dims, keepdim=True).reshape(g.shape), shape, dims) * equal if dims else g
 
 
-_extreme = op(
+_prepare = {which: prepared(reduction) for which, reduction in _reductions.items()}
+
+
+def _prepare_extreme(input: np.ndarray, which: str, dims: tuple[int, ...], keepdim: bool) -> Any:
+    return None if input.dtype == BOOL else _prepare[which](input, dims, keepdim, input.dtype)
+
+
+_extreme = planned(
     "extreme_over",
     _extreme_forward,
-    public=False,
-    method=False,
+    prepare=_prepare_extreme,
     vjp=(lambda g, y, input, dims: share_among_equals(g, y, input, dims),),
 )
 
 
-def _values_function(name: str, which: str) -> Any:
-    def function(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
+def _values_arguments(name: str, which: str) -> Any:
+    def function(input: Tensor, dim: Any = (), keepdim: bool = False) -> Any:
         dims = reduced_dims(dim, input.dim())
         check_not_empty(name, input._data.shape, dims, dim == ())
-        return _extreme(input, which, dims, keepdim)
+        return input, which, dims, keepdim
 
     function.__doc__ = f"The {which}imum over dimensions `dim` (none: all); its gradient is shared among equals."
     return function
@@ -95,16 +102,18 @@ def _distinct_sample(draw: Any) -> Any:
 
 _nothing = np.ones((0, 2))
 _no_elements: Any = [((_nothing,), RuntimeError, "specified"), ((_nothing, 0), IndexError, "non-zero size")]
-amax = composite(
+amax = front(
     "amax",
-    _values_function("amax", "max"),
+    _extreme,
+    _values_arguments("amax", "max"),
     reference=numpy_reduction(np.max),
     sample=_distinct_sample,
     errors=bad_dims + _no_elements,
 )
-amin = composite(
+amin = front(
     "amin",
-    _values_function("amin", "min"),
+    _extreme,
+    _values_arguments("amin", "min"),
     reference=numpy_reduction(np.min),
     sample=_distinct_sample,
     errors=bad_dims + _no_elements,
@@ -116,9 +125,7 @@ _Both = namedtuple("aminmax", ["min", "max"])
 def _aminmax_function(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Any:
     """(min, max) of all elements or over one dimension."""
     if dim is None and input.numel() == 0:
-        raise RuntimeError(
-            "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity."
-        )
+        raise RuntimeError("aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.")
     dims = reduced_dims(None if dim is None else dimension(dim, input.dim()), input.dim())
     check_not_empty("aminmax", input._data.shape, dims, False)
     return _Both(_extreme(input, "min", dims, keepdim), _extreme(input, "max", dims, keepdim))
@@ -239,6 +246,39 @@ def _extreme_at_forward(input: np.ndarray, which: str, dim: int, keepdim: bool) 
     return values.view(input.dtype).reshape(shape), at.reshape(shape)
 
 
+class _Search:
+    """The places of a contiguous array whose rows or columns are searched in one launch."""
+
+    __slots__ = ("kernel", "shape", "view", "views", "work")
+
+    def __init__(self, x: np.ndarray, which: str, dim: int, keepdim: bool):
+        self.shape, (outer, n, inner) = _geometry(x.shape, dim, keepdim)
+        runs = inner == 1
+        self.kernel = _places_kernel(which, "search" if runs else "rows", x.dtype.kind == "f")
+        self.view, self.views = ((outer, n), (outer, 1)) if runs else ((outer, n, inner), (outer, 1, inner))
+        self.work = x.size if runs else 2 * x.size
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        at = empty(self.shape, INT64)
+        known = _NO_ORIGINS if len(self.view) == 2 else _NO_ORIGINS[None]
+        launch(self.kernel, at.reshape(self.views), empty(self.views, x.dtype), x.reshape(self.view), known, work=self.work)
+        return at
+
+
+def _prepare_place(input: np.ndarray, which: str, dim: int, keepdim: bool) -> Any:
+    shape, (_, n, inner) = _geometry(input.shape, dim, keepdim)
+    single = input.flags.c_contiguous and 0 not in shape and n <= (RUN if inner == 1 else ROWS)
+    return _Search(input, which, dim, keepdim) if single else None
+
+
+_place = planned(
+    "place_of_extreme",
+    lambda input, which, dim, keepdim: _extreme_at_forward(input, which, dim, keepdim)[1],
+    prepare=_prepare_place,
+    vjp=None,
+)
+
+
 def put(g: Tensor, at: Tensor, shape: tuple[int, ...], dim: int, keepdim: bool) -> Tensor:
     """Zeros of a shape, with the elements of a reduced g where `at` says along `dim`."""
     if not shape:
@@ -316,21 +356,19 @@ composite(
 )
 
 
-def _place_function(name: str, which: str) -> Any:
-    def function(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+def _place_arguments(name: str, which: str) -> Any:
+    def function(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
         if input._data.dtype == BOOL:
             raise RuntimeError(f"{name}(): does not support {scalar_name(BOOL).lower()} input")
         if dim is None:
             check_not_empty(name, input._data.shape, (), True, IndexError)
-            at = _extreme_at(reshape(input, (input.numel(),)).detach(), which, 0, False)[1]
+            at = _place(reshape(input, (input.numel(),)), which, 0, False)
             return reshape(at, (1,) * input.dim()) if keepdim else at
         dim = dimension(dim, input.dim())
         check_not_empty(name, input._data.shape, (dim,), False)
-        return _extreme_at(input.detach(), which, dim, keepdim)[1]
+        return input, which, dim, keepdim
 
-    function.__doc__ = (
-        f"Where the {which}imum is along `dim`, or in the flattened tensor; of equals the first, NaN before all."
-    )
+    function.__doc__ = f"Where the {which}imum is along `dim`, or in the flattened tensor; of equals the first, NaN before all."
     return function
 
 
@@ -344,16 +382,18 @@ _place_errors: Any = [
     ((_nothing, 0), IndexError, "non-zero size"),
     ((np.ones(2, bool),), RuntimeError, "bool"),
 ]
-argmax = composite(
+argmax = front(
     "argmax",
-    _place_function("argmax", "max"),
+    _place,
+    _place_arguments("argmax", "max"),
     reference=numpy_reduction(np.argmax),
     sample=_place_sample,
     errors=_place_errors,
 )
-argmin = composite(
+argmin = front(
     "argmin",
-    _place_function("argmin", "min"),
+    _place,
+    _place_arguments("argmin", "min"),
     reference=numpy_reduction(np.argmin),
     sample=_place_sample,
     errors=_place_errors,

@@ -50,7 +50,7 @@ def _sum_forward(input: np.ndarray, dims: tuple[int, ...], keepdim: bool, dtype:
     return summed(x, dims, keepdim)
 
 
-def _prepared(reduction: Reduction) -> Any:
+def prepared(reduction: Reduction) -> Any:
     """What prepares a call: the one launch that reduces the array, its dimensions turned to be contiguous, or a copy."""
 
     def prepare(input: np.ndarray, dims: tuple[int, ...], keepdim: bool, dtype: np.dtype) -> Any:
@@ -70,7 +70,7 @@ def _prepared(reduction: Reduction) -> Any:
 _sum = planned(
     "sum_over",
     _sum_forward,
-    prepare=_prepared(summed),
+    prepare=prepared(summed),
     vjp=(lambda g, input_shape, dims: spread(g, input_shape, dims),),
 )
 
@@ -192,7 +192,7 @@ def _mean_forward(input: np.ndarray, dims: tuple[int, ...], keepdim: bool, dtype
 _mean = planned(
     "mean_over",
     _mean_forward,
-    prepare=_prepared(_averaged),
+    prepare=prepared(_averaged),
     vjp=(lambda g, input_shape, dims: spread(g / count(input_shape, dims), input_shape, dims),),
 )
 

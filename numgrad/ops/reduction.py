@@ -141,6 +141,14 @@ class _Plan(NamedTuple):
     of_x: tuple[int, ...] = ()
     of_part: tuple[int, ...] | None = None
     work: int = 0
+    entry: Any = None  # of a kernel that needs memory for parts of the result, where the work is small
+
+    def run(self, x: np.ndarray, shape: tuple[int, ...], result: np.dtype) -> np.ndarray:
+        """Reduce a contiguous array to a new one."""
+        y = empty(shape, result)
+        parts = () if self.of_part is None else (empty(self.of_part, result),)
+        launch_flat(self.kernel, self.entry, (y.reshape(self.of_y), *parts, x.reshape(self.of_x)), (), self.work, whole)  # type: ignore[arg-type]
+        return y
 
 
 class Reduction:
@@ -252,22 +260,17 @@ class Reduction:
         """Reduce a contiguous array, if one launch can."""
         key = x.shape, dims, keepdim, x.dtype, result
         plan = self._plans.get(key) or self._plan(key)
-        if plan.kernel is None:
-            return None
-        y = empty(plan.shape, result)
-        if plan.of_part is None:
-            launch_flat(plan.kernel, None, (y.reshape(plan.of_y), x.reshape(plan.of_x)), (), plan.work, whole)
-        else:
-            launch(plan.kernel, y.reshape(plan.of_y), empty(plan.of_part, result), x.reshape(plan.of_x), work=plan.work)
-        return y
+        return plan.run(x, plan.shape, result) if plan.kernel else None
 
     def launch_of(
         self, given: tuple[int, ...], dims: tuple[int, ...], dtype: np.dtype, shape: tuple[int, ...], copies: tuple[bool, ...] = ()
-    ) -> Launch | None:
+    ) -> Callable[[np.ndarray], np.ndarray] | None:
         """The launch that does all for a contiguous array, into a result of this shape, if there is such a one."""
         plan = self._plan((given, dims, False, dtype, dtype))
-        if plan.kernel is None or plan.of_part is not None:
+        if plan.kernel is None or (plan.of_part is not None and any(copies)):
             return None
+        if plan.of_part is not None:
+            return lambda x: plan.run(x, shape, dtype)
         return Launch(plan.kernel, shape, dtype, (plan.of_y, plan.of_x), (dtype,), work=plan.work, copies=copies)
 
     def _plan(self, key: tuple[Any, ...]) -> _Plan:
@@ -284,8 +287,10 @@ class Reduction:
             elif inner > 1 and n <= ROWS and not self.mean:
                 plan = _Plan(shape, self.kernel("rows", dtype, result), (outer, 1, inner), (outer, n, inner), None, work)
             elif inner > 1 and n <= ROWS * ROWS and (work < 4 * GRAIN or units >= 8):
-                work = work if units > 1 else 0
-                plan = _Plan(shape, self.kernel("whole", dtype, result), (outer, 1, inner), (outer, n, inner), (outer, inner), work)
+                kernel, work, views = self.kernel("whole", dtype, result), work if units > 1 else 0, ((outer, 1, inner), (outer, inner), (outer, n, inner))
+                seen = [np.empty((0,) * len(v), d) for v, d in zip(views, (result, result, dtype), strict=True)]
+                entry = kernel.entry(seen, (), False) if work < GRAIN else None
+                plan = _Plan(shape, kernel, views[0], views[2], views[1], work, entry)
         if len(self._plans) > 2000:  # shapes that never come back must not pile up
             self._plans.clear()
         self._plans[key] = plan
@@ -364,7 +369,7 @@ class Turned:
 
     __slots__ = ("launch", "order")
 
-    def __init__(self, order: Sequence[int], launch: Launch):
+    def __init__(self, order: Sequence[int], launch: Callable[[np.ndarray], np.ndarray]):
         self.order, self.launch = tuple(order), launch
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
