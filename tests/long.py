@@ -28,6 +28,7 @@ TALLIES = Path(__file__).parent / "tallies"
 #: name -> "module:function"; the first line of the function's documentation is what `--list` shows.
 LANES: dict[str, str] = {
     "examples": "tests.lanes.examples:run",
+    "cache": "tests.lanes.disk_cache:run",
     "kills": "tests.lanes.kills:run",
     "processes": "tests.lanes.processes:run",
 }

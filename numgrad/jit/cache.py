@@ -16,6 +16,7 @@ import platform
 import sys
 import tempfile
 import types
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from numba.core import compiler
 from numba.core.caching import _Cache
 
 _FOLDER = Path(__file__).parent
+_PREFIX = str(_FOLDER) + os.sep
 
 
 @functools.cache
@@ -39,10 +41,26 @@ def directory() -> Path | None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         # What is loaded from here runs, so it must be nobody else's to write.
         if hasattr(os, "getuid") and (path.stat().st_uid != os.getuid() or path.stat().st_mode & 0o022):
+            _warn(f"{path} belongs to, or may be written by, others")
             return None
+        if not os.access(path, os.W_OK):
+            _warn(f"{path} is read-only")  # what is there already is used
         return path
-    except (OSError, RuntimeError):  # read-only, or no home directory
+    except (OSError, RuntimeError) as error:  # read-only, or no home directory
+        _warn(str(error))
         return None
+
+
+_warned = False
+
+
+def _warn(problem: str) -> None:
+    """Tell the user, once, why every process compiles anew."""
+    global _warned
+    if not _warned:
+        _warned = True
+        advice = "NUMGRAD_CACHE_DIR names a folder of your own with room in it; NUMGRAD_CACHE=0 does without, quietly"
+        warnings.warn(f"numgrad cannot keep its compiled kernels, so each process compiles them again: {problem}. {advice}", stacklevel=2)
 
 
 def _chosen_directory() -> Path:
@@ -56,8 +74,8 @@ def _chosen_directory() -> Path:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name and rename it, so that a reader sees all of it or nothing. Failures are silent."""
-    with contextlib.suppress(OSError):
+    """Write a file under a temporary name and rename it, so that a reader sees all of it or nothing. Of failures the first warns."""
+    try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
         try:
@@ -65,8 +83,11 @@ def write_atomically(path: Path, content: bytes) -> None:
                 file.write(content)
             os.replace(temporary, path)
         except BaseException:
-            os.unlink(temporary)
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
             raise
+    except OSError as error:
+        _warn(f"{path.parent}: {error.strerror or error}")
 
 
 def _hash_toolchain() -> bytes:
@@ -86,29 +107,60 @@ def fingerprint(function: Callable[..., Any]) -> str:
     digest, seen, waiting = hashlib.sha256(_TOOLCHAIN), set(), [function]
     while waiting:
         current = waiting.pop()
-        current = getattr(current, "py_func", current)
+        current = _source(current)
         if id(current) in seen:
             continue
         seen.add(id(current))
-        code = current.__code__
+        parts = _code_objects(current.__code__)
         digest.update(repr((current.__module__, current.__qualname__)).encode())
-        for part in _code_objects(code):
+        for part in parts:
             digest.update(part.co_code)
             digest.update(repr([c for c in part.co_consts if not isinstance(c, types.CodeType)]).encode())
-            digest.update(repr((part.co_names, part.co_varnames)).encode())
-        for name in sorted({name for part in _code_objects(code) for name in part.co_names}):
-            if name in current.__globals__:
-                value = current.__globals__[name]
-                if isinstance(value, (int, float, bool, str, tuple, np.dtype, np.generic, type)):
-                    digest.update(repr((name, value)).encode())
-                elif hasattr(getattr(value, "py_func", value), "__code__") and not _in_jit(value):
+            digest.update(repr((part.co_names, part.co_varnames, part.co_freevars)).encode())
+        for name, value in _reached(current, {name for part in parts for name in part.co_names}):
+            if hasattr(_source(value), "__code__"):
+                if not _in_jit(value):
                     waiting.append(value)
+            elif isinstance(value, np.ndarray):
+                digest.update(repr((name, value.dtype, value.shape)).encode() + value.tobytes())
+            elif isinstance(value, _CONSTANTS):
+                digest.update(repr((name, value)).encode())
     return digest.hexdigest()
+
+
+_CONSTANTS = (int, float, complex, bool, str, bytes, tuple, frozenset, type(None), np.dtype, np.generic, type)
+
+
+def _source(value: Any) -> Any:
+    """The Python function behind what Numba made of it."""
+    return getattr(value, "py_func", None) or getattr(value, "_defn", None) or value
+
+
+def _reached(function: Any, names: set[str]) -> list[tuple[str, Any]]:
+    """What a function's code may stand on: defaults, cells, globals, and of modules the attributes that it names."""
+    found = list(enumerate([*(function.__defaults__ or ()), *[_content(cell) for cell in function.__closure__ or ()]]))
+    waiting = [(name, function.__globals__[name]) for name in sorted(names) if name in function.__globals__]
+    seen = set()
+    while waiting:
+        name, value = waiting.pop()
+        if not isinstance(value, types.ModuleType):
+            found.append((name, value))
+        elif id(value) not in seen and value.__name__.partition(".")[0] not in ("numpy", "numba", "math"):  # the toolchain's
+            seen.add(id(value))
+            waiting += [(f"{name}.{n}", vars(value)[n]) for n in sorted(names) if n in vars(value)]
+    return [(str(name), value) for name, value in found]
+
+
+def _content(cell: types.CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # empty
+        return None
 
 
 def _in_jit(value: Any) -> bool:
     """Whether `_TOOLCHAIN` covers it: generated code names this package as its module, but its file lies elsewhere."""
-    return Path(getattr(value, "py_func", value).__code__.co_filename).is_relative_to(_FOLDER)
+    return _source(value).__code__.co_filename.startswith(_PREFIX)
 
 
 def _code_objects(code: types.CodeType) -> list[types.CodeType]:
@@ -129,15 +181,12 @@ class DiskCache(_Cache):
     def cache_path(self) -> str:
         return str(directory())
 
-    @functools.cached_property
-    def _fingerprint(self) -> str:
-        return fingerprint(self._function)
-
     def _path(self, signature: Any, codegen: Any) -> Path | None:
         folder = directory()
         if folder is None:
             return None
-        key = repr((self._fingerprint, self._options, str(signature), codegen.magic_tuple()))
+        # Taken anew for each signature: a constant may have changed since the last was compiled.
+        key = repr((fingerprint(self._function), self._options, str(signature), codegen.magic_tuple()))
         return folder / f"{self._function.__name__}-{hashlib.sha256(key.encode()).hexdigest()[:40]}.bin"
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:

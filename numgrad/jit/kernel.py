@@ -117,7 +117,7 @@ def _named(function: Callable[..., Any], suffix: str = "") -> Callable[..., Any]
     Numba tells compiled functions of one name and one signature apart by a counter of the process that compiled them.
     Loaded from the cache, two that met the same count elsewhere would be one symbol, and one would run as the other.
     """
-    copy = types.FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__)  # type: ignore[attr-defined]
+    copy = types.FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__)  # type: ignore[attr-defined]
     copy.__qualname__ = f"{function.__qualname__}_{fingerprint(function)[:16]}{suffix}"
     copy.__module__, copy.__doc__ = function.__module__, function.__doc__
     return copy

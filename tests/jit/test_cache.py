@@ -21,14 +21,17 @@ from numgrad.jit import cache
 pytestmark = pytest.mark.native
 
 SOURCE = """
+import cached_helper
+import numpy as np
 from numgrad.jit import device, kernel, prange
 from cached_helper import shift
 
+TABLE = np.array([{table}, 0.0])
 FACTOR = {factor}
 
 @device
-def helper(value):
-    return value * FACTOR + shift(value)
+def helper(value, more={default}):
+    return value * FACTOR + shift(value) + cached_helper.step(value) + cached_helper.START + TABLE[0] + more
 
 @kernel{options}
 def scale(out, x):
@@ -38,9 +41,15 @@ def scale(out, x):
 HELPER = """
 from numgrad.jit import device
 
+START = {start}
+
 @device
 def shift(value):
     return {shift}
+
+@device
+def step(value):
+    return {step}
 """
 
 
@@ -68,10 +77,11 @@ def scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tupl
         return module
 
     def run(
-        factor: str = "2", shift: str = "value * 0", options: str = "", parallel: bool = False, dtype: Any = np.float64
-    ) -> tuple[list[float], bool]:
-        load("cached_helper", HELPER.format(shift=shift))
-        made = load("cached_module", SOURCE.format(factor=factor, options=options)).scale
+        factor: str = "2", shift: str = "value * 0", options: str = "", parallel: bool = False, dtype: Any = np.float64,
+        step: str = "value * 0", start: float = 0.0, table: float = 0.0, default: float = 0.0,
+    ) -> tuple[list[float], bool]:  # fmt: skip
+        load("cached_helper", HELPER.format(shift=shift, step=step, start=start))
+        made = load("cached_module", SOURCE.format(factor=factor, options=options, table=table, default=default)).scale
         twin = made.parallel if parallel else made.serial
         out = np.zeros(3, dtype)
         twin(out, np.array([1, 2, 3], dtype))
@@ -96,10 +106,14 @@ def test_whatever_shapes_the_code_is_in_the_key(store: Path, scale: Any) -> None
     assert scale() == ([2, 4, 6], False)
     assert scale(factor="3") == ([3, 6, 9], False)
     assert scale(shift="value + 1") == ([4, 7, 10], False)
+    assert scale(step="value + 1") == ([4, 7, 10], False), "reached through its module"
+    assert scale(start=1.0) == ([3, 5, 7], False), "a constant of another module"
+    assert scale(table=1.0) == ([3, 5, 7], False), "an array"
+    assert scale(default=1.0) == ([3, 5, 7], False), "a default"
     assert scale(options='(fastmath=("contract", "reassoc"))') == ([2, 4, 6], False)
     assert scale(parallel=True) == ([2, 4, 6], False)
     assert scale(dtype=np.float32) == ([2, 4, 6], False)
-    assert len(list(store.glob("*.bin"))) == 6
+    assert len(list(store.glob("*.bin"))) == 10
     assert scale() == ([2, 4, 6], True)
     assert scale(parallel=True) == ([2, 4, 6], True)
 
@@ -146,9 +160,11 @@ def test_a_damaged_file_is_compiled_again(damage: str, store: Path, scale: Any) 
 
 def test_a_folder_that_cannot_be_written(store: Path, scale: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "directory", lambda: store / "file" / "below")
+    monkeypatch.setattr(cache, "_warned", False)
     (store / "file").write_text("")
-    assert scale() == ([2, 4, 6], False)
-    assert scale() == ([2, 4, 6], False)
+    with pytest.warns(UserWarning, match="cannot keep its compiled kernels"):
+        assert scale() == ([2, 4, 6], False)
+    assert scale() == ([2, 4, 6], False), "and one warning is enough"
 
 
 def test_no_cache(scale: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +195,9 @@ def test_switched_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="no owners here")
 def test_a_folder_that_others_may_write_is_not_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tmp_path.chmod(0o777)
-    assert chosen(monkeypatch, NUMGRAD_CACHE_DIR=str(tmp_path), NUMGRAD_CACHE=None) is None
+    monkeypatch.setattr(cache, "_warned", False)
+    with pytest.warns(UserWarning, match="may be written by, others"):
+        assert chosen(monkeypatch, NUMGRAD_CACHE_DIR=str(tmp_path), NUMGRAD_CACHE=None) is None
 
 
 @pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="other folders there")
@@ -210,6 +228,7 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
         raise OSError("no space left on device")
 
     monkeypatch.setattr(cache.os, "replace", full)
+    monkeypatch.setattr(cache, "_warned", True)
     cache.write_atomically(tmp_path / "file", b"content")
     assert list(tmp_path.iterdir()) == []
 
