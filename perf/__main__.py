@@ -1,10 +1,11 @@
-"""usage: python -m perf {limits,kernels,ops,eager,steps,start,memory,busy,parity,table} [options]
+"""usage: python -m perf {limits,kernels,ops,layers,eager,steps,start,memory,busy,parity,table} [options]
 
 limits: what the machine can do: multiply-adds, memory, launches.
 kernels: single operations at the shapes of networks; ops: every registered op, from its sample.
+layers: recurrent layers and attention, both ways.
 eager: Python's cost of an operation. steps: whole training steps. start: import and first step. memory: the peak of a step.
 busy: a step while another program keeps one core busy.
-parity: train two networks side by side in PyTorch and numgrad, from the same weights and data, and compare the losses.
+parity: the same calls in PyTorch and numgrad (ops, errors, modules, optimizers, trainings): in how many they agree.
 table: tables out of JSON files; --update-readme puts the summary between two marker comments.
 
 Each contender runs in a process of its own, in turn, several rounds, and the least of its medians counts. Ratios are the
@@ -20,7 +21,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
-from . import parity, report
+from . import report, tally
 from .runner import Case, Contest, Result, Settings, run, versions_of
 
 #: command -> (module of its cases, contenders)
@@ -28,6 +29,7 @@ COMMANDS = {
     "kernels": ("perf.kernels", "numgrad,torch,numpy"),
     "ops": ("perf.registry", "numgrad,torch"),
     "eager": ("perf.eager", "numgrad,torch"),
+    "layers": ("perf.layers", "numgrad,numgrad-compiled,torch"),
     "steps": ("perf.steps", "numgrad,numgrad-compiled,torch,torch-compile,jax,numpy"),
 }
 PROCEDURES = {
@@ -134,7 +136,7 @@ def main(arguments: list[str] | None = None) -> None:
         sub = commands.add_parser(command)
         add_options(sub)
         sub.set_defaults(run=run_limits if command == "limits" else run_contest)
-    parity.add_arguments(commands.add_parser("parity", help="losses of training beside PyTorch's"))
+    tally.add_arguments(commands.add_parser("parity", help="results and trainings beside PyTorch's"))
     sub = commands.add_parser("table", help="tables out of JSON files")
     sub.add_argument("files", nargs="+")
     sub.add_argument("--update-readme", default="", metavar="FILE", help="replace the table between its two marker comments")

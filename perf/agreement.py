@@ -1,8 +1,8 @@
 """Do PyTorch and numgrad agree? The same calls in both, each in a process of its own, and what differs between their answers.
 
 `answer(library, call)` runs one call in one library and says what happened in plain NumPy arrays and strings, so that answers can
-be compared where the other library is not installed. Calls are of four kinds: ops (from the samples in the registry), errors (the
-calls that ops declare to be wrong), modules and optimizers (`perf.agreement_cases`).
+be compared where the other library is not installed. Calls are ops (from the samples in the registry), errors (the calls that ops
+declare to be wrong), modules and optimizers (`perf.agreement_cases`), and whole trainings (`perf.parity`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from . import parity
+
 
 class ElementType(str):
     """Stands for a dtype, whose object is each library's own."""
@@ -26,7 +28,7 @@ class ElementType(str):
 class Call(NamedTuple):
     """A call of something that both libraries have under one name."""
 
-    kind: str  # op, error, module or optimizer
+    kind: str  # op, error, module, optimizer or training
     name: str
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
@@ -66,7 +68,7 @@ def leaves(value: Any) -> Iterator[Any]:
 
 def find(library: ModuleType, name: str) -> Any:
     """The public function or method of a name, None if there is none."""
-    places = [(library, name), (library.nn.functional, name), (getattr(library, "special", library), name), (library.Tensor, name)]
+    places = [(library.nn.functional, name), (library, name), (library.Tensor, name)]
     if name.startswith("linalg_"):
         places = [(library.linalg, name.removeprefix("linalg_"))]
     for place, tail in places:
@@ -76,11 +78,21 @@ def find(library: ModuleType, name: str) -> Any:
     return None
 
 
+#: arguments that have no gradient in PyTorch
+CONSTANT = {
+    **dict.fromkeys(("nll_loss", "cross_entropy", "binary_cross_entropy", "binary_cross_entropy_with_logits"), ("weight", "pos_weight")),
+    **dict.fromkeys(("batch_norm", "instance_norm"), ("running_mean", "running_var")),
+}
+
+
 class Arguments:
     """A call's arguments as a library's tensors; those of floating point ask for gradients."""
 
     def __init__(self, library: ModuleType, call: Call, through: bool = False):
         self.floats: list[Any] = []
+
+        tracked = call.kind != "error" and call.extra != "values"
+        constant = [call.kwargs.get(name) for name in CONSTANT.get(call.name, ())]
 
         def own(value: Any) -> Any:
             if isinstance(value, ElementType):
@@ -88,7 +100,7 @@ class Arguments:
             if not isinstance(value, (np.ndarray, np.generic)):
                 return value
             tensor = library.from_numpy(np.array(value))
-            if not tensor.is_floating_point() or call.kind == "error":
+            if not tensor.is_floating_point() or not tracked or any(value is c for c in constant):
                 return tensor
             self.floats.append(tensor.requires_grad_())
             return tensor * 1 if through else tensor
@@ -105,6 +117,8 @@ def is_tensor(value: Any) -> bool:
 def plain(value: Any) -> Any:
     """A tensor as an array (its own memory), a dtype or shape as text."""
     if is_tensor(value):
+        if getattr(value, "_is_zerotensor", bool)():  # PyTorch's stand-in for zeros, without memory
+            value = value.clone()
         return np.array(value.detach().numpy())
     return value if isinstance(value, (bool, int, float, str, type(None))) else str(value).split(".")[-1]
 
@@ -136,7 +150,7 @@ def attempt(action: Any) -> Any:
     try:
         return action()
     except Exception as error:
-        return Failure(type(error).__mro__[0].__name__, [c.__name__ for c in type(error).__mro__], str(error).split("\n")[0][:160])
+        return Failure(type(error).__name__.strip("_"), [c.__name__.strip("_") for c in type(error).__mro__], str(error).split("\n")[0][:160])
 
 
 class Failure(NamedTuple):
@@ -201,11 +215,11 @@ def state(module: Any) -> dict[str, Any]:
 
 def answer_module(library: ModuleType, call: Call) -> dict[str, Any]:
     """The state a module begins with, its text, its results, gradients and state in training, and results in evaluation."""
-    inputs, dtype = call.extra
+    inputs, wanted_inputs, dtype = call.extra
     module = getattr(library.nn, call.name)(*call.args, **call.kwargs).to(getattr(library, dtype))
     found: dict[str, Any] = {"text": repr(module)}
     tensors = [library.from_numpy(np.array(x)) for x in inputs]
-    tensors = [t.requires_grad_() if t.is_floating_point() else t for t in tensors]
+    tensors = [t.requires_grad_() if t.is_floating_point() and n < wanted_inputs else t for n, t in enumerate(tensors)]
     if "Lazy" in call.name:
         module(*tensors)
     fill(library, module.state_dict().items())
@@ -245,6 +259,11 @@ def answer_optimizer(library: ModuleType, call: Call) -> dict[str, Any]:
     keys = sorted({key for values in saved["state"].values() for key in values})
     settings = {k: plain(v) for k, v in saved["param_groups"][0].items() if k != "params"}
     return {"result": [np.stack(path), np.stack(losses)], "state's keys": keys, "settings": settings}
+
+
+def answer_training(library: ModuleType, call: Call) -> dict[str, Any]:
+    """The losses of a training."""
+    return {"losses": parity.losses(library, call.name)}
 
 
 def answer(library: ModuleType, call: Call) -> dict[str, Any]:

@@ -25,16 +25,15 @@ ELEMENTWISE: list[tuple[str, dict[str, Any]]] = [
     (name, {}) for name in (
         "Identity", "ReLU", "ReLU6", "Sigmoid", "Tanh", "Softplus", "Softsign", "Softshrink", "Hardshrink", "Hardsigmoid", "Hardswish",
         "Hardtanh", "Tanhshrink", "LogSigmoid", "GELU", "SiLU", "Mish", "ELU", "SELU", "CELU", "LeakyReLU", "PReLU", "Flatten",
-        "RReLU",
     )
 ] + [
-    ("GELU", {"approximate": "tanh"}), ("PReLU", {"num_parameters": 6}), ("Threshold", {"threshold": 0.1, "value": 3.0}),
+    ("GELU", {"approximate": "tanh"}), ("PReLU", {"num_parameters": 6}), ("RReLU", {"lower": 0.25, "upper": 0.25}), ("Threshold", {"threshold": 0.1, "value": 3.0}),
     ("Softmax", {"dim": 1}), ("LogSoftmax", {"dim": 0}), ("Softmin", {"dim": -1}), ("GLU", {}), ("Dropout", {"p": 0.0}),
     ("AlphaDropout", {"p": 0.0}), ("ELU", {"alpha": 0.5}), ("Softplus", {"beta": 2.0, "threshold": 1.0}), ("Linear", {"in_features": 6, "out_features": 3}),
     ("Linear", {"in_features": 6, "out_features": 3, "bias": False}), ("LazyLinear", {"out_features": 3}),
     ("LayerNorm", {"normalized_shape": 6}), ("LayerNorm", {"normalized_shape": [6], "bias": False}), ("RMSNorm", {"normalized_shape": 6}),
     ("BatchNorm1d", {"num_features": 6}), ("BatchNorm1d", {"num_features": 6, "affine": False, "momentum": None}),
-    ("BatchNorm1d", {"num_features": 6, "track_running_stats": False}), ("LazyBatchNorm1d", {}), ("GroupNorm", {"num_groups": 3, "num_channels": 6}),
+    ("BatchNorm1d", {"num_features": 6, "track_running_stats": False}), ("LazyBatchNorm1d", {}), ("GroupNorm", {"num_groups": 2, "num_channels": 6}),
     ("Unflatten", {"dim": 1, "unflattened_size": (2, 3)}), ("LSTMCell", {"input_size": 6, "hidden_size": 5}),
     ("GRUCell", {"input_size": 6, "hidden_size": 5}), ("RNNCell", {"input_size": 6, "hidden_size": 5}),
     ("RNNCell", {"input_size": 6, "hidden_size": 5, "nonlinearity": "relu"}),
@@ -129,8 +128,8 @@ def modules() -> Iterator[Call]:
     found += [(name, settings, [_numbers(*shape)]) for shape, name, settings in PLANES]
     found += [(name, settings, [_numbers(*s, seed=k) for k, s in enumerate(shapes)]) for shapes, name, settings in SEQUENCES]
     for dtype in ("float64", "float32"):
-        for name, settings, arrays in [*found, *LOSSES]:
-            yield Call("module", name, (), settings, ([a.astype(dtype) if a.dtype.kind == "f" else a for a in arrays], dtype))
+        for name, settings, arrays, count in [*((*case, 9) for case in found), *((*case, 1 + ("Triplet" in case[0])) for case in LOSSES)]:
+            yield Call("module", name, (), settings, ([a.astype(dtype) if a.dtype.kind == "f" else a for a in arrays], count, dtype))
 
 
 def optimizers() -> Iterator[Call]:

@@ -101,7 +101,7 @@ def _channels_vjp(g: Any, y: Any, input: Any, weight: Any, bias: Any, eps: float
 
 
 _channels_backward = op("native_batch_norm_backward", _channels_backward_forward, **_hidden)
-_channels = op("native_batch_norm", _channels_forward, vjp=_channels_vjp, saved=True, **_hidden)
+_channels = op("native_batch_norm", _channels_forward, vjp=_channels_vjp, saved=1, **_hidden)
 _frozen = pointwise("batch_norm_inference", "(x - mean) * (rsqrt(var + eps) * weight) + bias", **_hidden, sample=None,
                     variables=("x", "mean", "var", "weight", "bias", "eps"), constants=("eps",))  # fmt: skip
 

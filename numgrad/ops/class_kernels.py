@@ -153,7 +153,7 @@ _nll_backward = op("nll_loss_backward", _nll_backward_forward, **_hidden,
                    vjp=(lambda g, target, weights, divisor: _picked(g, target, weights, divisor),))  # fmt: skip
 _picked = op("nll_loss_pick", _pick_forward, **_hidden,
              vjp=(lambda g, input_shape, target, weights, divisor: _nll_backward(g, target, weights, divisor, input_shape),))  # fmt: skip
-nll = op("_nll_loss", _nll_forward, **_hidden, saved=True,
+nll = op("_nll_loss", _nll_forward, **_hidden, saved=1,
          vjp=(lambda g, y, input_shape, target: _nll_backward(g[0], target, y[2], y[1], input_shape),))  # fmt: skip
 
 # --- cross entropy --------------------------------------------------------------------------------------------------
@@ -365,5 +365,5 @@ def _entropy_backward_vjp(g: Tensor, grad: Tensor, input: Tensor, target: Any, d
 
 
 _entropy_backward = op("cross_entropy_backward", _entropy_backward_forward, vjp=_entropy_backward_vjp, **_hidden)
-cross_entropy_of_classes = op("cross_entropy_loss", _entropy_forward, **_hidden, saved=True, vjp=(
+cross_entropy_of_classes = op("cross_entropy_loss", _entropy_forward, **_hidden, saved=1, vjp=(
     lambda g, y, input, target, smoothing: _entropy_backward(g[0], input, target, y[1], y[2], smoothing),))  # fmt: skip

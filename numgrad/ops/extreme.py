@@ -291,7 +291,7 @@ _extreme_at = op(
     _extreme_at_forward,
     public=False,
     method=False,
-    saved=True,
+    saved=1,
     vjp=(lambda g, y, input_shape, dim, keepdim: put(g[0], y[1], input_shape, dim, keepdim),),
 )
 

@@ -107,7 +107,7 @@ def _last_dims(shape: tuple[int, ...], size: int) -> tuple[int, ...]:
 
 _rows_backward = op("native_layer_norm_backward", _rows_backward_forward, **_hidden)
 _rows_gradients = op("native_layer_norm_gradients", _rows_gradients_forward, **_hidden)
-normalize_rows = op("native_layer_norm", _rows_forward, vjp=_rows_vjp, saved=True, **_hidden)
+normalize_rows = op("native_layer_norm", _rows_forward, vjp=_rows_vjp, saved=1, **_hidden)
 
 
 def _check_shape(name: str, input: Tensor, given: Any, weight: Any, bias: Any) -> int:

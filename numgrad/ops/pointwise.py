@@ -65,7 +65,7 @@ rsub = composite("rsub", lambda input, other, *, alpha=1: _sub(other, input, alp
 
 for _name in ("mul", "multiply"):
     mul = pointwise(_name, "x * z", grad=("g * z", "g * x"), **_arithmetic, reference=np.multiply, errors=_bad_broadcast)
-true_divide = pointwise("true_divide", "x / z", grad=("g / z", "-g * y / z"), **_float, reference=np.true_divide, low=0.2, high=3)
+true_divide = pointwise("true_divide", "x / z", grad=("g / z", "-g * (x / z / z)"), **_float, reference=np.true_divide, low=0.2, high=3)
 
 floor_divide_formula = pointwise("floor_quotient", "x // z", grad=(None, None), **_number, public=False, method=False,
                                  reference=np.floor_divide, sample=lambda draw: _div_sample(draw)[:1] + ({},))  # fmt: skip
@@ -187,10 +187,19 @@ def _pow_function(input: Any, exponent: Any) -> Tensor:
         if exponent == 3:
             return _as_float(input, exponent, _cube)
         if input.is_floating_point() and exponent in (0.5, -1, -0.5):
-            return {0.5: sqrt, -1: reciprocal, -0.5: rsqrt}[exponent](input)
+            return _POWERS[exponent](input)
         if exponent < 0 and isinstance(exponent, int) and not input.is_floating_point():
             raise RuntimeError("Integers to negative integer powers are not allowed.")
     return _pow(input, exponent)
+
+
+_internal: Any = {"kind": "float", "public": False, "method": False}
+#: Powers with short formulas. Unlike `sqrt` and its kin, none needs its result for its gradient, so it may be overwritten.
+_POWERS = {
+    0.5: pointwise("pow_half", "sqrt(x)", grad="0.5 * g / sqrt(x)", **_internal, low=0.2, high=4, reference=np.sqrt),
+    -0.5: pointwise("pow_minus_half", "rsqrt(x)", grad="-0.5 * g * rsqrt(x) / x", **_internal, low=0.2, high=4, reference=lambda x: 1 / np.sqrt(x)),
+    -1: pointwise("pow_minus_one", "1 / x", grad="-g / (x * x)", **_internal, low=0.2, high=3, reference=lambda x: 1 / x),
+}
 
 
 def _as_float(input: Tensor, exponent: Any, power: Any) -> Tensor:
@@ -228,7 +237,7 @@ hypot = pointwise("hypot", "where(isinf(x), abs(x), where(isinf(z), abs(z), wher
 # --- exponentials, logarithms ---------------------------------------------------------------------------------------
 
 exp = pointwise("exp", "exp(x)", grad="g * y", **_float, reference=np.exp)
-exp2 = pointwise("exp2", "exp2(x)", **_float, reference=np.exp2)
+exp2 = pointwise("exp2", "exp2(x)", grad="g * y * 0.6931471805599453", **_float, reference=np.exp2)
 expm1 = pointwise("expm1", "expm1(x)", grad="g * (y + 1)", **_float, reference=np.expm1)
 log = pointwise("log", "log(x)", grad="g / x", **_float, low=0.1, high=9, reference=np.log)
 log2 = pointwise("log2", "log2(x)", **_float, low=0.1, high=9, reference=np.log2)
@@ -242,7 +251,7 @@ xlogy = pointwise("xlogy", "where(isnan(z), z, where(x == 0, 0, x * log(z)))", g
 # --- trigonometry, hyperbolics --------------------------------------------------------------------------------------
 
 for _name, _inverse in (("sin", "arcsin"), ("cos", "arccos"), ("tan", "arctan"), ("sinh", "arcsinh"), ("cosh", "arccosh")):
-    pointwise(_name, f"{_name}(x)", **_float, low=-1.4, high=1.4, reference=getattr(np, _name))
+    pointwise(_name, f"{_name}(x)", grad="g * (1 + y * y)" if _name == "tan" else None, **_float, low=-1.4, high=1.4, reference=getattr(np, _name))
     _range = (1.2, 3.0) if _name == "cosh" else (-0.8, 0.8)
     for _spelling in (f"a{_inverse[3:]}", _inverse):
         pointwise(_spelling, f"a{_name}(x)", **_float, low=_range[0], high=_range[1], reference=getattr(np, _inverse))
@@ -251,7 +260,7 @@ for _spelling in ("atanh", "arctanh"):
 for _spelling in ("atan2", "arctan2"):
     pointwise(_spelling, "atan2(x, z)", **_float, grad=("where(x * x + z * z == 0, 0, g * z / (x * x + z * z))", "where(x * x + z * z == 0, 0, -g * x / (x * x + z * z))"), low=0.2, high=3, reference=np.arctan2)
 sinc = pointwise("sinc", "where(x == 0, 1, sin(3.141592653589793 * x) / (3.141592653589793 * x))", **_float, low=0.1, high=2.9,
-                 grad="where(x == 0, 0, g * (cos(3.141592653589793 * x) - y) / x)", reference=np.sinc)  # fmt: skip
+                 grad="where(x == 0, 0, g * (cos(3.141592653589793 * x) - sin(3.141592653589793 * x) / (3.141592653589793 * x)) / x)", reference=np.sinc)  # fmt: skip
 deg2rad = pointwise("deg2rad", "x * 0.017453292519943295", **_float, reference=np.deg2rad)
 rad2deg = pointwise("rad2deg", "x * 57.29577951308232", **_float, reference=np.rad2deg)
 

@@ -17,7 +17,7 @@ from .windows import Windows
 
 # --- the ops --------------------------------------------------------------------------------------------------------
 
-_max = op("window_max", lambda input, windows: planes.largest(input, windows), public=False, method=False, saved=True,
+_max = op("window_max", lambda input, windows: planes.largest(input, windows), public=False, method=False, saved=1,
           vjp=(lambda g, y, windows: _scatter(g[0], y[1], windows.sizes, True),))  # fmt: skip
 _scatter = op("plane_scatter", lambda input, index, sizes, adding: planes.scatter(input, index, sizes, adding), public=False, method=False,
               vjp=(lambda g, index, sizes: _gather(g, index, len(sizes)), None))  # fmt: skip
@@ -57,8 +57,8 @@ def _windows_of(name: str, dims: int, shape: tuple[int, ...], kernel_size: Any, 
     for argument, values in (("kernel_size", kernel), ("stride", steps), ("dilation", gaps)):
         if any(v <= 0 for v in values):
             raise RuntimeError(f"{name}: {argument} should be greater than zero, but got {argument}={list(values)}")
-    if any(not 0 <= 2 * p <= d * (k - 1) + 1 for p, k, d in zip(pads, kernel, gaps, strict=True)):
-        raise RuntimeError(f"{name}: pad should be at least 0 and at most half of effective kernel size, but got pad={list(pads)}, kernel_size={list(kernel)} and dilation={list(gaps)}")
+    if any(not 0 <= 2 * p <= k for p, k in zip(pads, kernel, strict=True)):
+        raise RuntimeError(f"{name}: pad should be at least 0 and at most half of kernel size, but got pad={list(pads)} and kernel_size={list(kernel)}")
     sizes = shape[1:]
     output = tuple(_output_size(*axis, ceil_mode) for axis in zip(sizes, kernel, steps, pads, gaps, strict=True))
     if any(n < 1 for n in output):
@@ -125,7 +125,7 @@ def _pool_sample(dims: int, dilated: bool = True) -> Any:
     def sample(draw: Any) -> Any:
         kernel = tuple(draw.integer(1, 3) for _ in range(dims))
         dilation = tuple(draw.integer(1, 2) if dilated else 1 for _ in range(dims))
-        padding = tuple(draw.integer(0, (d * (k - 1) + 1) // 2) for k, d in zip(kernel, dilation, strict=True))
+        padding = tuple(draw.integer(0, k // 2) for k in kernel)
         size = tuple(max(1, d * (k - 1) + 1 - 2 * p) + draw.integer(0, 4) for k, d, p in zip(kernel, dilation, padding, strict=True))
         stride = draw.choice([None, draw.integer(1, 3), tuple(draw.integer(1, 3) for _ in range(dims))])
         x = draw.array((*draw.choice([(), (0,), (2,)]), draw.integer(1, 2), *size), distinct=True)

@@ -28,14 +28,14 @@ class Op:
     `vjp` is a tuple with one rule for each of the first parameters, or one function that returns such a tuple; a rule
     takes by name what it needs: `g` (the gradient of the result), `y` (the result), any parameter of `forward`, or
     `<parameter>_shape`; with several results, g and y are tuples. Rules are written in ops, hence differentiable again.
-    `saved`: the results after the first have no gradient, and they are all that rules read of y: the first may be overwritten.
+    `saved`: the results after so many have no gradient, and they are all that rules read of y: the first may be overwritten.
     """
 
     def __init__(
         self, name: str, forward: Callable[..., Any], *, vjp: Any = MISSING, reference: Callable[..., Any] | None = None,
         sample: Callable[..., Any] | None = None, errors: Sequence[Any] = (), composite: bool = False,
         method: bool = True, inplace: bool | Callable[..., Any] = False, into: Callable[..., None] | None = None,
-        public: bool = True, random: bool = False, saved: bool = False, tolerance: float = 1.0, doc: str | None = None,
+        public: bool = True, random: bool = False, saved: int = 0, tolerance: float = 1.0, doc: str | None = None,
     ):  # fmt: skip
         self.name, self.forward, self.vjp = name, forward, vjp
         self.reference, self.sample, self.errors, self.tolerance = reference, sample, tuple(errors), tolerance
@@ -125,7 +125,7 @@ class Op:
     def record(self, args: tuple[Any, ...], outputs: list[Tensor], several: bool = False) -> None:
         """Make a node for a call and let its outputs of floating point point to it."""
         node = None
-        for index, output in enumerate(outputs[:1] if self.saved else outputs):
+        for index, output in enumerate(outputs[: self.saved or None]):
             if output._data.dtype.kind == "f":
                 if node is None:
                     node = OpNode(self, args, outputs, several)

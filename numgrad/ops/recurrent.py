@@ -138,4 +138,4 @@ def _layer_vjp(
 
 _hidden: Any = {"public": False, "method": False}
 _backward = op("recurrent_layer_backward", _backward_forward, **_hidden)
-layer = op("recurrent_layer", _layer_forward, vjp=_layer_vjp, **_hidden)
+layer = op("recurrent_layer", _layer_forward, vjp=_layer_vjp, saved=3, **_hidden)

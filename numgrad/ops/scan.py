@@ -313,7 +313,7 @@ _extreme_along = op(
     _extreme_forward,
     public=False,
     method=False,
-    saved=True,
+    saved=1,
     vjp=(lambda g, y, input_shape, dim: add_at(g[0], y[1], input_shape, dim),),
 )
 

@@ -213,10 +213,11 @@ def _identity(reduce: str, dtype: np.dtype) -> Any:
 
 
 def _scatter_reduce_function(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True) -> Tensor:
-    """`input` reduced with the elements of `src` that `index` sends to each place: sum, prod, mean, amax or amin.
+    """`input` reduced with the elements of `src` that `index` sends to each place: sum, prod, mean, amax (or max) or amin (min).
 
     Without `include_self`, places that get elements forget their own. amax and amin share the gradient among equals.
     """
+    reduce = {"max": "amax", "min": "amin"}.get(reduce, reduce)
     if reduce not in _REDUCTIONS:
         raise RuntimeError(f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")
     if reduce == "mean" and input._data.dtype.kind == "b":
@@ -257,4 +258,4 @@ def _scatter_reduce_reference(x: Any, dim: int, index: Any, src: Any, reduce: st
 scatter_reduce = composite("scatter_reduce", _scatter_reduce_function, inplace=True, sample=_scatter_reduce_sample,
                            reference=_scatter_reduce_reference,
                            errors=[((*args, np.ones((4, 4)), "sum"), *rest) for args, *rest in _index_errors]
-                           + [((_two_by_two, 0, np.array([[0]]), _two_by_two, "max"), RuntimeError, "reduce argument")])  # fmt: skip
+                           + [((_two_by_two, 0, np.array([[0]]), _two_by_two, "maximum"), RuntimeError, "reduce argument")])  # fmt: skip

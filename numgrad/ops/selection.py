@@ -126,7 +126,7 @@ _top = op(
     _top_forward,
     public=False,
     method=False,
-    saved=True,
+    saved=1,
     vjp=(lambda g, y, input_shape, dim: add_at(g[0], y[1], input_shape, dim),),
 )
 _Top = namedtuple("topk", ["values", "indices"])
@@ -232,7 +232,7 @@ kth = op(
     _kth_forward,
     public=False,
     method=False,
-    saved=True,
+    saved=1,
     vjp=(lambda g, y, input_shape, dim, keepdim: put(g[0], y[1], input_shape, dim, keepdim),),
 )
 _Kth = namedtuple("kthvalue", ["values", "indices"])

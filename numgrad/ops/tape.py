@@ -46,7 +46,7 @@ class Plan:
         asked = {name for rule in self.rules if rule is not None for name in rule_arguments(rule)}
         for name in asked - {"g", "y", "needs", *op.parameters, *(p + "_shape" for p in op.parameters)}:
             raise TypeError(f"the gradient of '{op.name}' asks for '{name}', which is not one of g, y, needs, {op.parameters}")
-        self.reads = tuple(i for i, p in enumerate(op.parameters) if p in asked)
+        self.reads = tuple(i for i, p in enumerate(op.parameters) if p in asked - {"g", "y"})
         self.shapes = tuple(i for i, p in enumerate(op.parameters) if p + "_shape" in asked and p + "_shape" not in op.parameters)
         self.results = "y" in asked
         self.tensors = tuple([i for i in self.reads if pattern[i] is not None])  # of which the versions are kept
@@ -181,8 +181,7 @@ class OpNode(Node):
     def keep_results(self, outputs: Sequence[Tensor]) -> None:
         """Keep the outputs' arrays, with the versions they have now, if the rules ask for them."""
         if self.plan.results:
-            outputs = outputs[1:] if self.op.saved else outputs
-            self.outcome: Any = [(o._data, c := o._counter or o.version_counter(), c[0]) for o in outputs]
+            self.outcome: Any = [(o._data, c := o._counter or o.version_counter(), c[0]) for o in outputs[int(self.op.saved) :]]
 
     def name(self) -> str:
         return "".join(part.capitalize() for part in self.op.name.split("_")) + "Backward0"
@@ -204,7 +203,7 @@ class OpNode(Node):
 
     def _results(self) -> Any:
         saved = self.op.saved
-        outputs: list[Any] = [None] if saved else []
+        outputs: list[Any] = [None] * saved
         for index, (data, counter, version) in enumerate(self.outcome):
             check_version(version, counter[0], data, self.op.name)
             output = wrap(data)
@@ -214,7 +213,7 @@ class OpNode(Node):
         return tuple(outputs) if self.several else outputs[0]
 
     def _filled(self, grads: list[Any]) -> tuple[Any, ...]:
-        if self.op.saved:
+        if self.op.saved == 1:
             return tuple(grads)
         return tuple(
             wrap(zeros(shape, dtype)) if grad is None and dtype.kind == "f" else grad

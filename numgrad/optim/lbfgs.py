@@ -132,7 +132,7 @@ class LBFGS(Optimizer):
     @staticmethod
     def _direction(state: dict[str, Any], grad: Tensor) -> Tensor:
         """The two-loop recursion (Nocedal & Wright, algorithm 7.4)."""
-        q, factors = -grad, []
+        q, factors = -grad, state.setdefault("al", [])
         for y, s, r in reversed(list(zip(state["old_dirs"], state["old_stps"], state["ro"]))):
             factors.append(s.dot(q) * r)
             q = q - factors[-1] * y

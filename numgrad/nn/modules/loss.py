@@ -7,6 +7,7 @@ from typing import Any
 
 from numgrad.nn import functional as F
 from numgrad.nn.functional._common import reduction_name
+from numgrad.nn.modules.distance import PairwiseDistance
 from numgrad.nn.modules.module import Module
 from numgrad.tensor import Tensor
 
@@ -263,7 +264,7 @@ class TripletMarginWithDistanceLoss(_Loss):
         super().__init__(reduction=reduction)
         if margin <= 0:
             raise ValueError(f"TripletMarginWithDistanceLoss: expected margin to be greater than 0, got {margin}")
-        self.distance_function = F.pairwise_distance if distance_function is None else distance_function
+        self.distance_function = PairwiseDistance() if distance_function is None else distance_function
         self.margin = margin
         self.swap = swap
 

@@ -17,7 +17,7 @@ from numgrad.nn.modules._hooks import (  # noqa: F401  (public from here, as in 
 )
 from numgrad.nn.modules._state import StateMixin, _IncompatibleKeys  # noqa: F401
 from numgrad.nn.modules._tree import TreeMixin
-from numgrad.nn.parameter import Buffer, Parameter
+from numgrad.nn.parameter import Buffer, Parameter, is_lazy
 from numgrad.tensor import Tensor
 
 T = TypeVar("T", bound="Module")
@@ -240,7 +240,9 @@ class Module(TreeMixin, StateMixin, HookMixin):
                         requires_grad = parameter.grad.requires_grad
                         parameter.grad = fn(parameter.grad.detach()).requires_grad_(requires_grad)
             for name, buffer in self._buffers.items():
-                if buffer is not None:
+                if is_lazy(buffer):
+                    buffer.data = fn(buffer.data)
+                elif buffer is not None:
                     self._buffers[name] = fn(buffer)
         return self
 
