@@ -106,7 +106,7 @@ LOSSES: list[tuple[str, dict[str, Any], list[np.ndarray]]] = [
     ("Embedding", {"num_embeddings": 7, "embedding_dim": 3, "padding_idx": 2}, [_labels(4, 3, below=7)]),
     ("Embedding", {"num_embeddings": 7, "embedding_dim": 3, "max_norm": 0.5}, [_labels(4, 3, below=7)]),
     *(("EmbeddingBag", {"num_embeddings": 7, "embedding_dim": 3, "mode": mode}, [_labels(4, 3, below=7)]) for mode in ("sum", "mean", "max")),
-    ("AdaptiveLogSoftmaxWithLoss", {"in_features": 4, "n_classes": 9, "cutoffs": [3, 6]}, [_scores, _labels(5, below=9)]),
+    ("AdaptiveLogSoftmaxWithLoss", {"in_features": 4, "n_classes": 9, "cutoffs": [3, 6], "div_value": 2.0}, [_scores, _labels(5, below=9)]),
 ]  # fmt: skip
 
 #: optimizers and settings

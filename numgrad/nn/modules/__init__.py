@@ -30,6 +30,7 @@ from numgrad.nn.modules.activation import (
     Tanhshrink,
     Threshold,
 )
+from numgrad.nn.modules.adaptive import AdaptiveLogSoftmaxWithLoss
 from numgrad.nn.modules.attention import MultiheadAttention
 from numgrad.nn.modules.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from numgrad.nn.modules.channelshuffle import ChannelShuffle
@@ -150,6 +151,7 @@ __all__ = [
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveAvgPool3d",
+    "AdaptiveLogSoftmaxWithLoss",
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",
