@@ -14,7 +14,7 @@ import pytest
 
 from numgrad.ops import REGISTRY
 from numgrad.ops.record import Op
-from perf import eager, kernels, limits, models, registry, report, start, steps, worker
+from perf import eager, kernels, layers, limits, models, registry, report, start, steps, worker
 from perf.__main__ import main
 from perf.numpy_models import mlp
 from perf.quiet import Watch
@@ -22,7 +22,7 @@ from perf.runner import ROOT, Case, Contest, Result, Settings, run, selected
 
 NUMPY = worker.open_library("numpy", 1, 0.001)
 NUMGRAD = worker.open_library("numgrad", 1, 0.001)
-EVERYTHING = [*kernels.cases(), *registry.cases(), *eager.cases(), *steps.cases()]
+EVERYTHING = [*kernels.cases(), *registry.cases(), *eager.cases(), *layers.cases(), *steps.cases()]
 
 
 def fails(library: worker.Library) -> None:
@@ -52,6 +52,13 @@ def test_what_is_asked_for_is_found() -> None:
 @pytest.mark.parametrize("form", ["nn", "nt", "tn", "tt"])
 def test_products_have_their_shape(form: str) -> None:
     assert kernels.product(NUMPY, 3, 4, 5, 6, "float64", form)().shape == (3, 4, 6)
+
+
+def test_layers_give_gradients_of_inputs_and_weights() -> None:
+    found = layers.recurrent(NUMGRAD, "GRU", 1, 2, 3, 4, 5, True)()
+    assert [tuple(g.shape) for g in found] == [(2, 3, 4), *[(15, 4), (15, 5), (15,), (15,)] * 2]
+    found = layers.encoder(NUMGRAD, 2, 3, 4, 2)()
+    assert len(found) == 13 and tuple(found[0].shape) == (2, 3, 4)
 
 
 def test_an_operation_gets_its_sample(tmp_path: Path) -> None:
