@@ -33,6 +33,7 @@ from .dtypes import (
 from .jit import get_num_threads, set_num_threads
 from .ops import variates as _variates
 from .ops.random import Generator, default_generator
+from .ops.scalar import elementwise
 from .printing import set_printoptions
 from .tensor import Tensor, is_tensor
 

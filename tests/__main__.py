@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 LANES = [
-    ("kernels as plain Python", {"NUMBA_DISABLE_JIT": "1"}, ["tests/test_ops.py", "tests/test_testing.py"]),
+    ("kernels as plain Python", {"NUMBA_DISABLE_JIT": "1"}, ["tests/test_ops.py", "tests/test_testing.py", "tests/testing", "tests/ops/test_scalar.py"]),
     ("real kernels", {"NUMBA_DISABLE_JIT": "0"}, ["tests"]),
 ]
 NOTHING_COLLECTED = 5

@@ -39,15 +39,15 @@ def test_blind_checks_let_mutants_pass() -> None:
     """A tolerance of 1 % does not see a factor of 1.001; and what changes nothing is no mistake."""
     blunt = _curve(_pair)
     blunt.tolerance = 1e7  # times the 1e-9 that gradients may be off
-    found = mutate(blunt, thorough=True)
+    found = mutate(blunt, seeds=2, thorough=True)
     assert {m.mistake for m in found.survivors} == {"factor"} and "2 survived" in found.tally()
     assert "SURVIVED" in str(found.survivors[0])
     assert all(m.caught_by[0] == "gradient" for m in found if m.mistake == "sign")
     ones = np.ones((2, 2))
     alike = Op("alike", lambda x, w: x * w, vjp=(lambda g, w: g * w, lambda g, x: g * x), sample=lambda draw: ((ones, ones), {}))
-    assert {m.mistake for m in mutate(alike).survivors} == {"swapped"}, "a sample with x = w does not tell them apart"
+    assert "swapped" in {m.mistake for m in mutate(alike, seeds=2).survivors}, "a sample with x = w does not tell them apart"
     total = Op("total", lambda x, w: x + w, vjp=(lambda g: g, lambda g: g), sample=_pair)
-    assert [m.equivalent for m in mutate(total) if m.mistake == "swapped"] == [True, True], "g is g"
+    assert [m.equivalent for m in mutate(total, seeds=2) if m.mistake == "swapped"] == [True, True], "g is g"
 
 
 def test_mutants_of_sequences_dims_formulas_and_inner_rules() -> None:
