@@ -29,6 +29,7 @@ TALLIES = Path(__file__).parent / "tallies"
 LANES: dict[str, str] = {
     "examples": "tests.lanes.examples:run",
     "cache": "tests.lanes.disk_cache:run",
+    "interrupts": "tests.lanes.interrupts:run",
     "kills": "tests.lanes.kills:run",
     "processes": "tests.lanes.processes:run",
 }

@@ -6,6 +6,7 @@ import bisect
 import sys
 import threading
 import weakref
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,12 @@ def memories_of(arrays: list[np.ndarray], kind: str = "input") -> list[Memory]:
     return [Memory(kind, address(a), extent(a), a, position) for position, a in enumerate(arrays)]
 
 
+class _Reference(weakref.ref):
+    """Whether an array lives. No Python code runs when it dies: there Ctrl-C would be lost."""
+
+    __slots__ = ("left",)
+
+
 class Unrecordable(Exception):
     """Why a function cannot be replayed, in words for its user."""
 
@@ -59,6 +66,7 @@ class Recorder(Observer):
         self.reason: str | None = None
         self._starts: list[int] = []  # addresses of memories that exist now, in order, and their numbers
         self._numbers: list[int] = []
+        self._dead: deque[_Reference] = deque()  # of arrays that died since somebody looked
         for memory in given:
             if memory.length:
                 self._enter(memory)
@@ -80,7 +88,8 @@ class Recorder(Observer):
             return
         memory = Memory("temporary", address(array), array.nbytes)
         number = self._enter(memory)
-        memory.reference = weakref.ref(array, lambda _: self._leave(memory.address, number))
+        memory.reference = _Reference(array, self._dead.append)
+        memory.reference.left = memory.address, number
         if zeroed:
             self.steps.append(Fill(Place(number, 0, array.dtype, array.shape, array.strides)))
             self.lines.append("")
@@ -128,6 +137,7 @@ class Recorder(Observer):
 
     def find(self, at: int) -> int | None:
         """The number of the memory that an address lies in."""
+        self._bury()
         where = bisect.bisect_right(self._starts, at) - 1
         if where < 0:
             return None
@@ -143,7 +153,12 @@ class Recorder(Observer):
             raise Unrecordable(_OVERLAP)
         return self._enter(memory)
 
+    def _bury(self) -> None:
+        while self._dead:
+            self._leave(*self._dead.popleft().left)
+
     def _enter(self, memory: Memory) -> int:
+        self._bury()
         self.memories.append(memory)
         number = len(self.memories) - 1
         where = bisect.bisect_left(self._starts, memory.address)

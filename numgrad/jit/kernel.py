@@ -20,6 +20,7 @@ from numba import njit, prange
 from . import memory, threads  # before Numba: it bounds the OpenMP spin time and the size of the pool
 from .borrow import borrowing, is_safe, plain, span
 from .cache import DiskCache, fingerprint
+from .patience import patient
 
 __all__ = [
     "DISABLED", "Kernel", "Observer", "device", "empty", "kernel", "launch", "launch_flat", "maker", "observe", "observed", "observers", "prange",
@@ -91,6 +92,7 @@ class Kernel:
         named = _named(self.function, "parallel" if parallel else "serial")
         dispatcher = njit(parallel=parallel, fastmath=set(self.fastmath), **_OPTIONS)(named)
         dispatcher._cache = DiskCache(self.function, f"parallel={parallel} {sorted(self.fastmath)}", parallel)
+        dispatcher.compile = patient(dispatcher.compile)
         return dispatcher
 
     @property

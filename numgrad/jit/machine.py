@@ -16,6 +16,7 @@ import llvmlite.binding as llvm
 import numba
 
 from .cache import directory, write_atomically
+from .patience import patient
 
 
 def features() -> str:
@@ -38,6 +39,7 @@ def _target_machine() -> Any:
 _engines: list[Any] = []  # code lives as long as its engine
 
 
+@patient
 def functions(name: str, module: str, symbols: list[str]) -> list[int]:
     """The addresses of functions of an LLVM module given as text."""
     key = repr((module, llvm.llvm_version_info, numba.config.CPU_NAME or llvm.get_host_cpu_name(), features()))

@@ -12,7 +12,8 @@ import math
 import mmap
 import os
 import threading
-from collections import defaultdict
+import weakref
+from collections import defaultdict, deque
 from typing import Any
 
 import numpy as np
@@ -35,35 +36,49 @@ _PRIVATE: dict[str, int] = (
 class _Block(np.ndarray):
     """Memory on loan: the base of an array, and so of all its views. When the last one dies the memory goes back."""
 
-    __slots__ = ("place",)
+    __slots__ = ()
 
-    def __del__(self) -> None:
-        place = getattr(self, "place", None)  # a view of the block itself has none
-        if place is not None:
-            place[0].take_back(*place[1:])
+
+class _Loan(weakref.ref):
+    """A block as its pool remembers it. No Python code runs when the block dies: there Ctrl-C would be lost."""
+
+    __slots__ = ("memory", "offset", "size")
 
 
 class Pool:
     """Blocks that wait for their next use, by size, and how many bytes they are; at most `limit` are kept."""
 
     def __init__(self, limit: int):
-        self.limit, self.kept = limit, 0
+        self.limit, self._kept = limit, 0
         self.waiting: defaultdict[int, list[tuple[mmap.mmap, int]]] = defaultdict(list)
-        self.lock = threading.RLock()  # a collection of garbage inside may give a block back
+        self.lock = threading.RLock()  # what a signal calls may want memory
+        self.dead: deque[_Loan] = deque()  # loans whose blocks died, and that were not looked at yet
+        self._loans: dict[int, _Loan] = {}
+        self._bury = self.dead.append
+
+    @property
+    def kept(self) -> int:
+        """Bytes that wait for their next use."""
+        self.collect()
+        return self._kept
 
     def block(self, length: int) -> np.ndarray:
         """At least `length` bytes, that go back to the pool with the last array on them."""
         step = 1 << max(length.bit_length() - 4, 12)  # eight sizes from one power of two to the next
         size = (length + step - 1) // step * step
+        if self.dead:
+            self.collect()
         with self.lock:
             waiting = self.waiting[size]
             memory, offset = waiting.pop() if waiting else (None, 0)
             if memory is not None:
-                self.kept -= size
+                self._kept -= size
         if memory is None:
             memory, offset = self.fresh(size)
         block = np.ndarray.__new__(_Block, (size,), np.uint8, memory, offset)
-        block.place = (self, size, memory, offset)
+        loan = _Loan(block, self._bury)
+        loan.memory, loan.offset, loan.size = memory, offset, size
+        self._loans[id(loan)] = loan
         return block
 
     def fresh(self, size: int) -> tuple[mmap.mmap, int]:
@@ -84,20 +99,26 @@ class Pool:
                 memory.madvise(mmap.MADV_HUGEPAGE)
         return memory, -np.frombuffer(memory, np.uint8, 1).ctypes.data % _HUGE
 
-    def take_back(self, size: int, memory: mmap.mmap, offset: int) -> None:
-        """Keep the memory of a block that died; where there would be too much, start over."""
+    def collect(self) -> None:
+        """Keep the memory of blocks that died; where there would be too much, start over."""
         with self.lock:
-            if self.kept + size > self.limit:
-                self.clear()
-            if size <= self.limit:
-                self.waiting[size].append((memory, offset))
-                self.kept += size
+            while self.dead:
+                loan = self._loans.pop(id(self.dead.popleft()))
+                if self._kept + loan.size > self.limit:
+                    self._forget()
+                if loan.size <= self.limit:
+                    self.waiting[loan.size].append((loan.memory, loan.offset))
+                    self._kept += loan.size
 
     def clear(self) -> None:
         """Give all that is kept back to the system."""
         with self.lock:
-            self.waiting.clear()
-            self.kept = 0
+            self.collect()
+            self._forget()
+
+    def _forget(self) -> None:
+        self.waiting.clear()
+        self._kept = 0
 
     def after_fork(self) -> None:
         """In a child: another thread may have held the lock, and what the parent kept is the parent's."""
@@ -123,6 +144,8 @@ if hasattr(os, "register_at_fork"):
 def empty(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
     """Uninitialised memory for a result: the only way results get memory."""
     count = math.prod(shape) if isinstance(shape, (tuple, list)) else int(shape)
+    if pool.dead:
+        pool.collect()
     if count < _FEW or (length := count * np.dtype(dtype).itemsize) < LARGE:
         return np.empty(shape, dtype)
     return np.ndarray(shape, dtype, pool.block(length))

@@ -21,6 +21,7 @@ from numba.core.registry import cpu_target
 
 from . import threads
 from .kernel import DISABLED, GRAIN, Kernel, observers
+from .patience import patient
 
 __all__ = ["Call", "Fill", "Place", "Program", "Verify", "native", "signature_of"]
 
@@ -252,6 +253,7 @@ def _walker() -> Any:
     return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)(native("walk", _walk_ir))
 
 
+@patient
 def _compile(makers: dict[str, Any]) -> dict[str, int]:
     with global_compiler_lock:
         generator = cpu_target.target_context.codegen()
