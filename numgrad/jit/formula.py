@@ -40,6 +40,7 @@ DERIVATIVES: dict[str, tuple[str, ...]] = {
     "logsigmoid": ("sigmoid(-a)",),
     "erf": ("1.1283791670955126 * exp(-a * a)",),
     "erfc": ("-1.1283791670955126 * exp(-a * a)",),
+    "ndtr": ("0.3989422804014327 * exp(-0.5 * a * a)",),
     "erfinv": ("0.886226925452758 * exp(y * y)",),
     "lgamma": ("digamma(a)",),
     "digamma": ("polygamma(1, a)",),

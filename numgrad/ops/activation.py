@@ -97,9 +97,9 @@ mish = pointwise("mish", f"x * ({_N} / ({_N} + 2))", **_hidden, sample=_sample()
 
 # --- several formulas under one name --------------------------------------------------------------------------------
 
-# 0.3989... is 1 / sqrt(2 pi). 1 + erf is off by a rounding of numbers near 1, where it is as small as 1 / 370 at x = -3.
-_PHI = "0.5 * (1 + erf(x * 0.7071067811865476))"
-_gelu = pointwise("gelu_exact", f"x * ({_PHI})", **_hidden, sample=_sample(), errors=_whole_errors, tolerance=370 / 16,
+# 0.3989... is 1 / sqrt(2 pi). ndtr is off by a rounding of numbers near 1, where it is as small as 1 / 740 at x = -3.
+_PHI = "ndtr(x)"
+_gelu = pointwise("gelu_exact", f"x * {_PHI}", **_hidden, sample=_sample(), errors=_whole_errors, tolerance=370 / 16,
                   grad=f"g * ({_PHI} + 0.3989422804014327 * x * exp(-0.5 * x * x))",
                   reference=lambda x: x * np.vectorize(lambda v: 0.5 * math.erfc(-v / math.sqrt(2)), otypes=[float])(x))  # fmt: skip
 # (1 + tanh(u)) / 2 = sigmoid(2 u); 1.5957... is 2 sqrt(2 / pi).

@@ -31,7 +31,7 @@ EXACT: dict[str, Any] = {
     "trunc": lambda x: mpmath.floor(abs(x)) * mpmath.sign(x), "fmod": lambda x, y: x - y * (mpmath.floor(abs(x / y)) * mpmath.sign(x / y)),
     "copysign": lambda x, y: abs(x) * (1 if y >= 0 else -1), "where": _select, "round": mpmath.nint, "isnan": lambda x: False,
     "isinf": lambda x: False, "isfinite": lambda x: True, "heaviside": lambda x, y: 0 if x < 0 else 1 if x > 0 else y,
-    "polygamma": lambda n, x: mpmath.polygamma(int(n), x),
+    "polygamma": lambda n, x: mpmath.polygamma(int(n), x), "ndtr": mpmath.ncdf,
     "nextafter": lambda x, y: x,  # among all real numbers, nothing lies between it and x
 }  # fmt: skip
 #: Where a function is defined, if not at 0.4 and 0.7.

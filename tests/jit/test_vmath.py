@@ -225,6 +225,18 @@ def test_gamma_family(name, kind):
 
 
 @pytest.mark.parametrize("kind", FLOATS)
+def test_ndtr_is_right_to_the_last_bit_of_1(kind):
+    x = np.random.default_rng(8).uniform(-9, 9, 2 * COUNT).astype(kind)
+    for at, got in zip(x, evaluate("ndtr", x), strict=True):
+        exact = exactly(mp.ncdf, float(at))
+        assert abs(mpf(float(got)) - exact) <= ULP * np.finfo(kind).epsneg, f"ndtr({at!r}) = {got!r}"
+        if kind is np.float32 and -5.6 < at < 0:  # where 0.5 (1 + erf) would have nothing left
+            assert abs(mpf(float(got)) / exact - 1) < 2e-4, f"ndtr({at!r}) = {got!r}"
+    assert evaluate("ndtr", np.array([-np.inf, 0, np.inf], kind)).tolist() == [0, 0.5, 1]
+    assert np.isnan(evaluate("ndtr", np.array([np.nan], kind)))
+
+
+@pytest.mark.parametrize("kind", FLOATS)
 def test_lgamma_keeps_its_digits_at_one_and_two(kind):
     step = 2.0 ** -np.arange(2.0, 20.0)
     x = np.concatenate([1 + step, 1 - step, 2 + step, 2 - step]).astype(kind)

@@ -26,7 +26,7 @@ from .rounding import (
     sign,
     trunc,
 )  # fmt: skip
-from .special import digamma, erf, erfc, erfinv, lgamma, polygamma  # noqa: F401 - of two arguments, so not in __all__
+from .special import digamma, erf, erfc, erfinv, lgamma, ndtr, polygamma  # noqa: F401 - two with bounds of their own, not in __all__
 from .trigonometric import cos, sin, tan
 
 __all__ = [

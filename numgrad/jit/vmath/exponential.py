@@ -1,6 +1,7 @@
 """exp and what is made of it. Reduction to |r| <= ln(2)/2 (Cody & Waite, 1980), minimax polynomial, exponent bits."""
 from ..intrinsics import (
     bits_float,
+    by_width,
     copysign,
     fabs,
     float_bits,
@@ -19,7 +20,7 @@ from .constants import EXPONENT_BIAS, HALF_EPSILON, LN2_HIGH, LN2_LOW, LOG2_E, M
 from .logarithm import log1p_of_unit
 
 # Added to n it rounds n to an integer and leaves n + 2 * bias in the low bits of the sum.
-_ROUNDER = (1.5 * 2.0**23 + 254, 1.5 * 2.0**52 + 2046)
+ROUNDER = (1.5 * 2.0**23 + 254, 1.5 * 2.0**52 + 2046)
 _LOW, _HIGH = (-104.0, -746.0), (91.0, 712.0)            # exp is 0 below; exp and sinh are inf above
 _LOW2, _HIGH2 = (-151.0, -1076.0), (129.0, 1025.0)       # the same for exp2
 _LOW_M1, _HIGH_M1 = (-18.0, -38.0), (89.0, 710.0)        # expm1 is -1 below, inf above
@@ -49,8 +50,8 @@ def clamp(x, low, high):
 @scalar
 def reduce(x, extra):
     """n and r of x + extra = n ln(2) + r. n is given as a float that carries n + 2 * bias in its low bits."""
-    shifted = fma(x, like(x, LOG2_E), like(x, _ROUNDER))
-    n = shifted - like(x, _ROUNDER)
+    shifted = fma(x, like(x, LOG2_E), like(x, ROUNDER))
+    n = shifted - like(x, ROUNDER)
     high = fma(-n, like(x, LN2_HIGH), x)
     low = fma(-n, like(x, LN2_LOW), extra)
     r = high + low
@@ -99,8 +100,8 @@ def exp(x):
 def exp2(x):
     """2 to the power x."""
     x = clamp(x, like(x, _LOW2), like(x, _HIGH2))
-    shifted = x + like(x, _ROUNDER)
-    r = (x - (shifted - like(x, _ROUNDER))) * like(x, 0.6931471805599453)
+    shifted = x + like(x, ROUNDER)
+    r = (x - (shifted - like(x, ROUNDER))) * like(x, 0.6931471805599453)
     return scale(like(x, 1.0) + expm1_near_zero(r, like(x, 0.0)), shifted)
 
 
@@ -146,8 +147,33 @@ def tanh(x):
 
 
 @scalar
-def sigmoid(x):
-    """1 / (1 + exp(-x))."""
+def _brief_exp(x):
+    """exp(x) 2**64 of a float32 from -104 to 0, in few instructions."""
+    shifted = fma(x, like(x, LOG2_E), like(x, ROUNDER))
+    n = shifted - like(x, ROUNDER)
+    r = fma(-n, like(x, LN2_LOW), fma(-n, like(x, LN2_HIGH), x))
+    power = power_of_two(shifted + like(x, 64.0))
+    return fma(power, fma(r * r, polynomial(r, _EXP), r), power)
+
+
+@scalar
+def _quotient(numerator, denominator, lost):
+    """numerator / (denominator + lost), of a denominator from 1 to 2 that was rounded, and of what that lost."""
+    quotient = numerator / denominator
+    inverse = fma(like(numerator, -0.5), denominator, like(numerator, 1.5))  # near enough for so small a term
+    return fma(-(quotient * lost), inverse, quotient)
+
+
+@scalar
+def _sigmoid_narrow(x):
+    one, magnitude = like(x, 1.0), fabs(x)
+    e = _brief_exp(-select(magnitude > like(x, 104.0), like(x, 104.0), magnitude)) * like(x, 2.0**-64)  # rounded once
+    denominator = one + e
+    return _quotient(select(x < like(x, 0.0), e, one), denominator, (one - denominator) + e)
+
+
+@scalar
+def _sigmoid_wide(x):
     one, e = like(x, 1.0), exp(-fabs(x))
     numerator = select(x < like(x, 0.0), e, one)
     # One step of refinement, with what the rounding of 1 + e lost, leaves the error of e and of the last rounding.
@@ -156,6 +182,10 @@ def sigmoid(x):
     quotient = numerator * inverse
     rest = fma(-quotient, denominator, numerator) - quotient * ((one - denominator) + e)
     return fma(rest, inverse, quotient)
+
+
+sigmoid = by_width(_sigmoid_narrow, _sigmoid_wide)
+sigmoid.__doc__ = """1 / (1 + exp(-x))."""
 
 
 @scalar

@@ -20,7 +20,7 @@ from ..intrinsics import (
     widen,
 )
 from .constants import LN2_HIGH, LN2_LOW
-from .exponential import _ROUNDER, clamp, expm1_near_zero, power_of_two, reduce, scale
+from .exponential import ROUNDER, clamp, expm1_near_zero, power_of_two, reduce, scale
 from .logarithm import log, split
 
 _TWO_THIRDS_HIGH, _TWO_THIRDS_LOW = 0.6666666666666666, 3.700743415417188e-17
@@ -57,8 +57,8 @@ def _power32(x, y):
     logarithm = select(wide < math.inf, logarithm, wide)          # inf and NaN are their own
     # A finite y, so that 1 to the power inf is 1.
     exponent = clamp(clamp(widen(y), -1e200, 1e200) * select(wide == 0.0, -math.inf, logarithm), -160.0, 140.0)
-    shifted = exponent + _ROUNDER[1]
-    return polynomial(exponent - (shifted - _ROUNDER[1]), _EXP2) * power_of_two(shifted)
+    shifted = exponent + ROUNDER[1]
+    return polynomial(exponent - (shifted - ROUNDER[1]), _EXP2) * power_of_two(shifted)
 
 
 @scalar
