@@ -28,6 +28,8 @@ TALLIES = Path(__file__).parent / "tallies"
 #: name -> "module:function"; the first line of the function's documentation is what `--list` shows.
 LANES: dict[str, str] = {
     "examples": "tests.lanes.examples:run",
+    "mutants": "tests.lanes.mutants:run",
+    "wrong": "tests.lanes.wrong:run",
     "cache": "tests.lanes.disk_cache:run",
     "interrupts": "tests.lanes.interrupts:run",
     "kills": "tests.lanes.kills:run",

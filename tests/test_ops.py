@@ -21,12 +21,14 @@ from numgrad.ops import REGISTRY
 from numgrad.ops.elementwise import Pointwise
 from numgrad.ops.record import MISSING, Op, OpNode
 from numgrad.testing import checks
+from numgrad.testing.bad_inputs import check_bad_inputs
 from numgrad.testing.case import Case
 from numgrad.testing.draw import Draw
 from numgrad.testing.dtype_checks import check_dtypes
 from numgrad.testing.gradients import backward_of, gradients, upstream
 from numgrad.testing.inplace_checks import check_inplace
 from numgrad.testing.strategies import cases, draws
+from numgrad.testing.suite import checks_of
 
 SAMPLED = [name for name, op in REGISTRY.items() if op.sample is not None]
 WITH_ERRORS = [name for name, op in REGISTRY.items() if op.errors]
@@ -111,6 +113,14 @@ def test_dtypes(op: Op) -> None:
         check_dtypes(op, draw)
 
     run()
+
+
+@interpreted
+@each([n for n in SAMPLED if checks_of(REGISTRY[n]).count("bad input")])
+def test_bad_inputs(op: Op) -> None:
+    """Wrong arguments, one at a time, made from right ones."""
+    for seed in range(2):
+        check_bad_inputs(sample(op, seed, np.float64))
 
 
 @interpreted

@@ -105,6 +105,8 @@ roll = composite("roll", _roll_function, sample=_roll_sample, reference=lambda x
 
 def _rot90_function(input: Tensor, k: int = 1, dims: Any = (0, 1)) -> Tensor:
     """A copy rotated k times by 90 degrees in the plane of two dimensions, from the first towards the second."""
+    if not isinstance(k, int):
+        raise TypeError(f"rot90(): argument 'k' (position 2) must be int, not {type(k).__name__}")
     if len(dims) != 2:
         raise RuntimeError(f"expected total rotation dims == 2, but got dims = {len(dims)}")
     if input.dim() < 2:

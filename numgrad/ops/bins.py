@@ -284,6 +284,8 @@ def _searchsorted_function(
     One row serves all values, or each row those in the same place. `sorter` gives the order that sorts the rows. NaN goes
     to the end.
     """
+    if not isinstance(input, (Tensor, int, float)):
+        raise TypeError(f"searchsorted(): argument 'input' (position 2) must be Tensor or number, not {type(input).__name__}")
     values = (
         input
         if isinstance(input, Tensor)

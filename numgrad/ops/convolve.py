@@ -10,6 +10,7 @@ import numpy as np
 
 from ..jit import empty
 from . import conv_depthwise, conv_plan, conv_weight, correlate
+from .blame import AFFORDABLE
 from .elementwise import copied
 from .gemm import memory
 
@@ -36,6 +37,8 @@ def _flat(x: np.ndarray) -> np.ndarray:
 def _correlation(x: tuple[int, ...], w: tuple[int, ...], stride: Any, padding: Any, dilation: Any, groups: int, dtype: np.dtype, gradient: bool) -> tuple[Any, Any]:
     """The shape of the output, and the plan of the convolution, or that of the gradient of its input."""
     out = tuple(map(output_size, x[2:], w[2:], stride, padding, dilation))
+    if max(math.prod(out), math.prod(x)) > AFFORDABLE:
+        raise MemoryError(f"convolution: a result of {list(out)}, or an input of {list(x)}, does not fit into memory")
     make_axis = conv_plan.gradient_axis if gradient else conv_plan.forward_axis
     axes = conv_plan.merged([make_axis(*axis) for axis in _axes(x[2:], out, w[2:], stride, padding, dilation)])
     channels, features, positions = w[1], w[0] // groups, math.prod(w[2:])

@@ -201,6 +201,8 @@ def _function(log_probs: Tensor, targets: Tensor, input_lengths: Any, target_len
         raise RuntimeError(f"log_probs must have 2 or 3 dimensions, (T, C) or (T, N, C), but has {log_probs.dim()}")
     x = log_probs if batched else log_probs.unsqueeze(1)  # type: ignore[attr-defined]
     total, batch, classes = x.shape
+    if not isinstance(blank, int):
+        raise TypeError(f"ctc_loss(): argument 'blank' (position 5) must be int, not {type(blank).__name__}")
     if not 0 <= blank < classes:
         raise RuntimeError(f"blank must be in label range, 0 to {classes - 1}, but is {blank}")
     if targets._data.dtype.kind not in "iu" or targets.dim() not in (1, 2):

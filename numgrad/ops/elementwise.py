@@ -354,7 +354,8 @@ def scalar(value: Any, dtype: np.dtype) -> np.ndarray:
 @functools.lru_cache(maxsize=1024)
 def _scalar(value: Any, dtype: np.dtype) -> np.ndarray:
     try:
-        return np.array([value], dtype)
+        with np.errstate(over="ignore"):
+            return np.array([value], dtype)
     except OverflowError:
         if dtype.kind == "f":
             return np.array([float("inf") if value > 0 else -float("inf")], dtype)

@@ -375,7 +375,9 @@ chunk = composite("chunk", _chunk_function, reference=_chunk_reference, errors=[
 
 def _tensor_split_function(input: Tensor, indices_or_sections: Any = None, dim: int = 0, *, sections: Any = None, indices: Any = None) -> Any:
     """Views between given indices, or as many as asked for, their sizes differing by at most one."""
-    given = next(v for v in (indices_or_sections, sections, indices) if v is not None)
+    given = next((v for v in (indices_or_sections, sections, indices) if v is not None), None)
+    if given is None:
+        raise TypeError("tensor_split(): argument 'indices_or_sections' must be int, tuple of ints or Tensor, not NoneType")
     if input.dim() == 0:
         raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
     d = dimension(dim, input.dim())
@@ -386,6 +388,8 @@ def _tensor_split_function(input: Tensor, indices_or_sections: Any = None, dim: 
         return tuple([basic_view(input, _part(d, a, max(b - a, 0))) for a, b in itertools.pairwise(edges)])
     if given <= 0:
         raise RuntimeError(f"number of sections must be larger than 0, got {given}")
+    if given > 1 << 28:
+        raise MemoryError(f"tensor_split(): {given} tensors do not fit into memory")
     return _split(input, d, tuple([n // given + (i < n % given) for i in range(given)]))
 
 

@@ -37,7 +37,8 @@ def _host(name: str, function: Callable[..., Any], failed: str, *inputs: np.ndar
         if a.dtype.kind != "f":
             raise RuntimeError(f"linalg.{name}: Expected a floating point or complex tensor as input. Got {scalar_name(a.dtype)}")
     try:
-        found = function(*[read(a) for a in inputs])
+        with np.errstate(all="ignore"):  # NaN and infinity are the caller's to see
+            found = function(*[read(a) for a in inputs])
     except np.linalg.LinAlgError:
         raise LinAlgError(f"linalg.{name}: {failed}") from None
     return tuple([_result(f, inputs[0]) for f in found]) if isinstance(found, tuple) else _result(found, inputs[0])

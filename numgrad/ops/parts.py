@@ -181,6 +181,7 @@ def _unfold_sample(draw: Any) -> Any:
 
 
 def _unfold_reference(x: Any, dimension: int, size: int, step: int) -> Any:
+    dimension %= x.ndim
     windows = np.lib.stride_tricks.sliding_window_view(x, size, dimension)
     return np.take(windows, np.arange(0, windows.shape[dimension], step), axis=dimension)
 

@@ -16,6 +16,7 @@ from ..autograd import mode
 from ..jit import GRAIN, Kernel, empty, launch_flat, maker, observers, whole
 from ..kinds import Kind, learn
 from ..tensor import Tensor, wrap
+from .blame import STUMBLES, blamed
 from .elementwise import copied
 from .record import Op, named, register
 from .tape import attach, has_tensors, unwrap
@@ -146,6 +147,13 @@ class Planned(Op):
 
     def _anew(self, args: tuple[Any, ...], kwargs: dict[str, Any], key: Any) -> Any:
         """A call that was not seen before."""
+        try:
+            return self._first(args, dict(kwargs), key)
+        except STUMBLES as error:
+            found = blamed(self, args, kwargs, error)
+            raise found from (None if found is error else error)
+
+    def _first(self, args: tuple[Any, ...], kwargs: dict[str, Any], key: Any) -> Any:
         full = self.resolve(args, kwargs)
         if type(full) is not tuple:
             return full

@@ -17,6 +17,7 @@ import numpy as np
 from ..autograd import mode
 from ..dtypes import scalar_name
 from ..tensor import Tensor, wrap
+from .blame import STUMBLES, blamed
 from .tape import MISSING, REGISTRY, OpNode, Plan, unwrap
 from .tape import rule_arguments as rule_arguments  # tests import it from here
 
@@ -73,7 +74,12 @@ class Op:
         if kwargs or len(args) != self.arity:
             args = self.bind(args, kwargs)
         arrays, tracked = unwrap(args)
-        return self.finish(args, self.forward(*arrays), tracked and mode.enabled)
+        try:
+            result = self.forward(*arrays)
+        except STUMBLES as error:
+            found = blamed(self, args, {}, error)
+            raise found from (None if found is error else error)
+        return self.finish(args, result, tracked and mode.enabled)
 
     def as_composite(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a function of tensors with this op's arguments."""
@@ -81,10 +87,9 @@ class Op:
             kwargs = {{"axis": "dim", "keepdims": "keepdim"}.get(k, k): v for k, v in kwargs.items()}
         try:
             return function(*args, **kwargs)
-        except AttributeError:
-            if args and self.parameters[:1] == ["input"] and not isinstance(args[0], Tensor):
-                raise TypeError(f"{self.name}(): argument 'input' (position 1) must be Tensor, not {type(args[0]).__name__}") from None
-            raise
+        except STUMBLES as error:
+            found = blamed(self, args, kwargs, error)
+            raise found from (None if found is error else error)
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         """Positional arguments in full; TypeError as Python words it where they do not fit."""

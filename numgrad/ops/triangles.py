@@ -67,6 +67,8 @@ def _triangle_indices(name: str) -> Any:
         for what, value in (("row", row), ("col", col)):
             if value < 0:
                 raise RuntimeError(f"{what} must be non-negative, got {value}")
+        if not isinstance(offset, int):
+            raise TypeError(f"{name}(): argument 'offset' (position 3) must be int, not {type(offset).__name__}")
         check_device(device)
         wanted = INT64 if dtype is None else to_numpy(dtype)
         if wanted.kind != "i":

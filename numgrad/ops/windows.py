@@ -16,6 +16,7 @@ import numpy as np
 from ..jit import device, empty, kernel, launch, prange
 from ..jit.convolution import address
 from ..jit.pooling import MOST, largest_row, means_row, spread_row
+from .blame import AFFORDABLE
 from .elementwise import copied
 from .gemm import memory
 
@@ -80,6 +81,8 @@ def adaptive(sizes: tuple[int, ...], output: tuple[int, ...]) -> Windows:
     if all(count and n % count == 0 for n, count in zip(sizes, output, strict=True)):
         each = tuple(n // count for n, count in zip(sizes, output, strict=True))
         return strided(sizes, each, each, (0,) * len(sizes), (1,) * len(sizes), output)
+    if math.prod(output) > AFFORDABLE:
+        raise MemoryError(f"adaptive pooling: a result of {list(output)} windows does not fit into memory")
     bounds = [[(o * n // count, -(-(o + 1) * n // count)) for o in range(count)] for n, count in zip(sizes, output, strict=True)]
     return Windows(sizes, [[(a, b, b - a) for a, b in one] for one in bounds], (1,) * len(sizes))
 

@@ -12,6 +12,7 @@ from ..jit import DISABLED
 from ..ops.elementwise import Pointwise
 from ..ops.record import Op
 from . import checks
+from .bad_inputs import check_bad_inputs
 from .case import Case, quiet, unwrapped, wrapped
 from .draw import Draw, numpy_draw
 from .dtype_checks import check_dtypes
@@ -68,6 +69,7 @@ SUITE: dict[str, Check] = {
     "in place": Check(_of_case(check_inplace), lambda op: _sampled(op) and bool(op.inplace)),
     "dtypes": Check(check_dtypes, _sampled, np.float32),
     "threads": Check(_of_case(checks.check_threads), lambda op: _sampled(op) and not DISABLED, np.float32),
+    "bad input": Check(_of_case(check_bad_inputs), lambda op: _sampled(op) and (op.public or op.method), share=2),
     "errors": Check(_check_errors, lambda op: bool(op.errors), share=0),
 }
 

@@ -195,7 +195,7 @@ def polygamma(order, x):
         reflected = math.pi * math.pi / (sine * sine)
         z = 1.0 - z
     total, factorial = 0.0, 1.0
-    for i in range(1, int(n) + 1):
+    for i in range(1, int(min(n, 171.0)) + 1):  # beyond 170 it is infinite
         factorial *= i
     if z < _FARTHEST or z != z:
         return like(x, math.nan)

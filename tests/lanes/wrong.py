@@ -1,0 +1,60 @@
+"""Wrong calls of every op on real kernels: each ends in an exception of the right sort or in a right result, and none crashes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import warnings
+import zlib
+
+import numpy as np
+
+from numgrad.ops import REGISTRY
+from numgrad.testing.bad_inputs import bad_calls, trial
+from numgrad.testing.case import Case
+from numgrad.testing.draw import numpy_draw
+
+from ..long import ROOT, Tally
+
+SEEDS = 2
+AT_ONCE = 10
+
+
+def run(budget: float) -> Tally:
+    """Wrong calls of every op, one argument at a time, on real kernels."""
+    names = [name for name, op in REGISTRY.items() if op.sample is not None and (op.public or op.method)]
+    names = names[:: max(1, round(1 / budget))]
+    count, failures = 0, []
+    for first in range(0, len(names), AT_ONCE):  # a crash takes its process with it, and no other
+        chosen = names[first : first + AT_ONCE]
+        done = subprocess.run([sys.executable, "-m", "tests.lanes.wrong", *chosen], cwd=ROOT, env=os.environ | {"NUMBA_DISABLE_JIT": "0"},
+                              capture_output=True, text=True)  # fmt: skip
+        if done.returncode:
+            failures.append(f"{', '.join(chosen)}: the process ends with {done.returncode}: {done.stderr[-300:]}")
+            continue
+        found = json.loads(done.stdout.splitlines()[-1])
+        count += found["count"]
+        failures += found["failures"]
+        print(f"{count} wrong calls of {min(first + AT_ONCE, len(names))} ops, {len(failures)} failures", flush=True)
+    return Tally("wrong calls of ops on real kernels", count, failures)
+
+
+def main(names: list[str]) -> None:
+    """Try these ops and print what was found."""
+    count, failures = 0, []
+    warnings.simplefilter("ignore", UserWarning)
+    for name in names:
+        for seed in range(SEEDS):
+            case = Case.drawn(REGISTRY[name], numpy_draw(zlib.crc32(name.encode()) + seed, np.float32, 4))
+            for what, args, kwargs in bad_calls(case):
+                count += 1
+                wrong = trial(case, args, kwargs)
+                if wrong is not None:
+                    failures.append(f"{case!r} with {what}: {wrong}")
+    print(json.dumps({"count": count, "failures": failures}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
