@@ -86,7 +86,7 @@ def evaluate(model, images, labels):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--steps", type=int, default=1200)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--side", type=int, default=48, help="of the pictures, a multiple of 4")
     parser.add_argument("--lr", type=float, default=5e-3)
@@ -113,7 +113,7 @@ def main():
     for n in range(1, options.steps + 1):
         loss = run(*generate(options.batch_size, options.side))
         scheduler.step()
-        if n % 100 == 0 or n == options.steps:
+        if n % 200 == 0 or n == options.steps:
             overlap = evaluate(model, images, labels)
             gone = time.perf_counter() - start
             print(f"step {n:4d}  {gone:5.1f} s  loss {loss.item():.4f}  mean IoU {overlap.mean().item():.2%}", flush=True)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from . import parity
-from .agreement import Call, ElementType, Failure, answer, find, tree
+from .agreement import Call, ElementType, Failure, answer, find, leaves, tree
 from .agreement_cases import modules, optimizers
 
 #: what may differ by rounding, relative to the largest number of an array: results and gradients in each dtype
@@ -34,11 +34,13 @@ BY_PLACE = {"gelu": 1, "scaled_dot_product_attention": 6, "l1_loss": 2, "smooth_
 #: where PyTorch has no gradient for all of the arguments, so that values alone are compared
 VALUES_ONLY = {"fractional_max_pool2d_with_indices", "fractional_max_pool3d_with_indices", "heaviside"}
 
+SEVERAL = "of several sources for one place, the one that was put gets the gradient"
+
 #: where numgrad differs on purpose: (name, text in the line) -> why
 DELIBERATE = {
     "(hypot|logaddexp|atan2|arctan2|nextafter)": ("must be Tensor, not float", "numbers are taken, too"),
     "(std|var)(_mean)?": ("inf|nan", "PyTorch divides by nothing where dim is ()"),
-    "index_copy|put|index_put|scatter": ("gradient|overwritten", "of several sources for one place, the one that was put gets the gradient"),
+    "index_copy|put|index_put|scatter": ("gradient|overwritten", SEVERAL),
     "ctc_loss|CTCLoss": ("gradient|overwritten|IndexError|must be integers", "the gradient of log probabilities as they are, normalised or not; labels are checked"),
     "[hH]ardsigmoid": ("gradient|overwritten", "PyTorch rounds 1/6 to float32"),
     "(adaptive_)?avg_pool2d|threshold": ("not implemented for|non-zero size", "no means of integers or of nothing, no thresholds of integers"),
@@ -120,7 +122,16 @@ def differences(call: Call, ours: dict[str, Any], theirs: dict[str, Any]) -> Ite
 
 def deliberate(call: Call, line: str) -> str:
     """Why a difference is meant, if it is."""
-    return next((why for name, (text, why) in DELIBERATE.items() if re.fullmatch(name, call.name) and re.search(text, line)), "")
+    for name, (text, why) in DELIBERATE.items():
+        if re.fullmatch(name, call.name) and re.search(text, line) and (why is not SEVERAL or repeats(call)):
+            return why
+    return ""
+
+
+def repeats(call: Call) -> bool:
+    """Whether a place is named twice in some array of indices, from either end."""
+    arrays = [a for a in leaves((call.args, call.kwargs)) if isinstance(a, np.ndarray) and a.dtype.kind == "i"]
+    return any(len(np.unique(a % n)) < a.size for a in arrays for n in (*call.args[0].shape, call.args[0].size) if n)
 
 
 def differing_error(ours: Any, theirs: Any) -> Iterator[str]:
