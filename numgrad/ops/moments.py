@@ -20,10 +20,17 @@ from .reduction import Reduction
 
 # --- variance -------------------------------------------------------------------------------------------------------
 
-_squares_about = Reduction("squares_about", "a + b", 0, "(x - m) * (x - m)", wide=True)
+_squares_about = Reduction("squares_about", "a + b", 0, "(x - m) * (x - m)", wide=True, exact=True)
 _root = pointwise(
     "root", "sqrt(x)", grad="where(y == 0, 0, g / (2 * y))", low=0.1, public=False, method=False
 )  # as std and norm at zero
+
+
+_WIDE = np.dtype(np.float64)
+
+
+def _in(dtype: np.dtype, x: np.ndarray) -> np.ndarray:
+    return x if x.dtype == dtype else copied(x, dtype)
 
 
 def _quotient(x: np.ndarray, n: float) -> np.ndarray:
@@ -32,8 +39,10 @@ def _quotient(x: np.ndarray, n: float) -> np.ndarray:
 
 def _variance_forward(input: np.ndarray, dims: tuple[int, ...], correction: float, keepdim: bool) -> np.ndarray:
     n = count(input.shape, dims)
-    center = _quotient(summed(input, dims, keepdim), n)
-    return _quotient(_squares_about(input, dims, keepdim, center=center), float(max(n - correction, 0)))
+    # About a mean rounded to float32 the squares would be as far off as the mean is, squared.
+    center = _quotient(summed(input, dims, keepdim, _WIDE), n)
+    found = _quotient(_squares_about(input, dims, keepdim, _WIDE, center), float(max(n - correction, 0)))
+    return _in(input.dtype, found)
 
 
 def _variance_backward(g: Tensor, input: Tensor, dims: tuple[int, ...], correction: float) -> Tensor:
@@ -129,7 +138,12 @@ for _name, _root_, _mean in (
 # --- norms ----------------------------------------------------------------------------------------------------------
 
 _absolute_sum = Reduction("sum_abs", "a + b", 0, "abs(x)", wide=True)
-_squares_sum = Reduction("sum_squares", "a + b", 0, "x * x", wide=True)
+_largest = Reduction("largest_magnitude", "maximum(a, b)", 0, "abs(x)")
+_smallest = Reduction("smallest_magnitude", "minimum(a, b)", math.inf, "abs(x)")
+_scaled_squares = Reduction("scaled_squares", "a + b", 0, "(x * m) * (x * m)", wide=True, exact=True)
+#: A power of two that keeps squares of float64 in range.
+_scale = pointwise("norm_scale", f"where(x > 1e150, {2.0**-600!r}, where(x < 1e-140, {2.0**600!r}, 1))", public=False, method=False)
+_unit_size = pointwise("norm_unit", "where((x > 0) & (x - x == 0), x, 1)", public=False, method=False)
 _powers = pointwise("absolute_power", "pow(abs(x), power)", constants=("power",), low=0.3, public=False, method=False)
 _unit = pointwise("unit", "where(z == 0, 0, x / z)", public=False, method=False)
 _unit_power = pointwise(
@@ -148,8 +162,14 @@ def _norm_forward(input: np.ndarray, p: float, dims: tuple[int, ...], keepdim: b
     if p == 1:
         return _absolute_sum(input, dims, keepdim)
     if p == 2:
-        return _root.forward(_squares_sum(input, dims, keepdim))
-    return _powers.forward(summed(_powers.forward(input, float(p)), dims, keepdim), 1 / p)
+        wide = _in(_WIDE, _largest(input, dims, keepdim))
+        scale = _scale.forward(wide)
+        found = true_divide.forward(_root.forward(_scaled_squares(input, dims, keepdim, _WIDE, scale)), scale)
+        return _in(input.dtype, found)
+    wide = _in(_WIDE, input)
+    unit = _unit_size.forward((_largest if p > 0 else _smallest)(wide, dims, True))
+    total = summed(_powers.forward(true_divide.forward(wide, unit), float(p)), dims, keepdim)
+    return _in(input.dtype, REGISTRY["mul"].forward(_powers.forward(total, 1 / p), unit.reshape(total.shape)))
 
 
 def _norm_backward(g: Tensor, y: Tensor, input: Tensor, p: float, dims: tuple[int, ...]) -> Tensor:

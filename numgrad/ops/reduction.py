@@ -160,9 +160,10 @@ class Reduction:
     """
 
     def __init__(
-        self, name: str, combine: str, identity: Any, element: str = "x", wide: bool = False, of_run: str = "", mean: bool = False
+        self, name: str, combine: str, identity: Any, element: str = "x", wide: bool = False, of_run: str = "", mean: bool = False, exact: bool = False
     ):
         self.of_run, self.mean = of_run, mean
+        self.exact = exact
         self.name, self.combine, self.element, self.wide = name, formula.parse(combine), formula.parse(element), wide
         self.identity: Callable[[np.dtype], Any] = identity if callable(identity) else lambda dtype: identity
         self.cost = formula.cost(self.element)
@@ -174,7 +175,7 @@ class Reduction:
         """The kernel that reduces runs or rows of one dtype to another."""
         centered, runs = "m" in formula.names(self.element), layout == "runs"
         accumulator = np.dtype(np.float64) if self.wide and runs and result.kind == "f" else result
-        name = f"{self.name}_{layout}"
+        name, near = f"{self.name}_{layout}", "A" if self.exact else "T"
         direct = self.of_run and runs and given.kind == "f"
         fold = f"fold_run = {self.of_run}\n\n\n" if direct else _FOLD
         text = _RUNS.replace("{fold}", fold) if runs else _ROWS + (_WHOLE if layout == "whole" else _PIECES)
@@ -194,9 +195,9 @@ class Reduction:
             COLUMNS=COLUMNS,
             operand=", centers" if centered else "",
             parameter=", m" if centered else "",
-            at_run=", T(centers[o])" if centered else "",
+            at_run=f", {near}(centers[o])" if centered else "",
             at_row=", centers[o, first:last]" if centered else "",
-            center="m = T(centers[j])" if centered else "pass",
+            center=f"m = {near}(centers[j])" if centered else "pass",
         )
         return codegen.load(name, text, {"T": given.type, "R": result.type, "A": accumulator.type, "inf": math.inf})
 
