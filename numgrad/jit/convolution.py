@@ -212,9 +212,12 @@ def address(kind: str, dtype: np.dtype, *sizes: int) -> int:
     if DISABLED:
         return 0
     name = "_".join(map(str, (kind, dtype.name, *sizes)))
-    module = ir.Module(f"numgrad_{name}")
-    _WRITERS[kind](_Emitter(dtype), module, name, *sizes)
-    return int(functions(module.name, str(module), [name])[0])
+
+    def write(module: ir.Module) -> list[str]:
+        _WRITERS[kind](_Emitter(dtype), module, name, *sizes)
+        return [name]
+
+    return functions(f"numgrad_{name}", write)[0]
 
 
 # --- calling --------------------------------------------------------------------------------------------------------

@@ -6,16 +6,19 @@ it being there when the kernel is loaded from the cache.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import platform
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import llvmlite.binding as llvm
 import numba
+from llvmlite import ir
 
-from .cache import directory, write_atomically
+from .cache import _TOOLCHAIN, directory, write_atomically
 from .patience import patient
 
 
@@ -40,28 +43,38 @@ _engines: list[Any] = []  # code lives as long as its engine
 
 
 @patient
-def functions(name: str, module: str, symbols: list[str]) -> list[int]:
-    """The addresses of functions of an LLVM module given as text."""
-    key = repr((module, llvm.llvm_version_info, numba.config.CPU_NAME or llvm.get_host_cpu_name(), features()))
+def functions(name: str, write: Callable[[ir.Module], list[str]], source: str = "") -> list[int]:
+    """The addresses of functions that `write` adds to an LLVM module, in the order of the symbols that it returns.
+
+    They are found in the cache by the module's name, the sources of this folder, and `source`, what else they are made from:
+    to write them takes longer than to load them.
+    """
+    key = repr((_TOOLCHAIN, source, numba.config.CPU_NAME or llvm.get_host_cpu_name(), features()))
     folder = directory()
     path = folder / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:40]}.o" if folder else None
     machine = _target_machine()
-    code = None
-    try:
-        content = path.read_bytes() if path else b""
-        if hashlib.sha256(content[32:]).digest() == content[:32]:
-            code = content[32:]
-    except OSError:
-        pass
-    if code is None:
-        code = machine.emit_object(llvm.parse_assembly(module))
+    content = _read(path)
+    if content is None:
+        module = ir.Module(name)
+        symbols = write(module)
+        content = "\n".join(symbols).encode() + b"\0" + machine.emit_object(llvm.parse_assembly(str(module)))
         if path:
-            write_atomically(path, hashlib.sha256(code).digest() + code)
+            write_atomically(path, hashlib.sha256(content).digest() + content)
+    names, _, code = content.partition(b"\0")
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     _engines.append(engine)
-    return [engine.get_function_address(s) for s in symbols]
+    return [engine.get_function_address(s) for s in names.decode().split("\n")]
+
+
+def _read(path: Path | None) -> bytes | None:
+    """What was written, if it is there and whole."""
+    with contextlib.suppress(OSError):
+        content = path.read_bytes() if path else b""
+        if hashlib.sha256(content[32:]).digest() == content[:32]:
+            return content[32:]
+    return None
 
 
 @functools.cache

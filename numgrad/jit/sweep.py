@@ -230,9 +230,13 @@ def address(dtype: np.dtype) -> int:
     """Where the loops for a dtype are: the number SWEEP of a plan."""
     if DISABLED:
         return 0
-    module, e = ir.Module(f"numgrad_sweep_{dtype.name}"), _Emitter(dtype)
-    _sweep(e, module, _pack(e, module), _pack_rows(e, module))
-    return functions(module.name, str(module), ["sweep"])[0]
+
+    def write(module: ir.Module) -> list[str]:
+        e = _Emitter(dtype)
+        _sweep(e, module, _pack(e, module), _pack_rows(e, module))
+        return ["sweep"]
+
+    return functions(f"numgrad_sweep_{dtype.name}", write)[0]
 
 
 if DISABLED:

@@ -34,7 +34,12 @@ def address(dtype: np.dtype, name: str) -> int:
     """Where a tail is, for elements of a floating dtype: what `finish` is called with. (Without the JIT: its number, from 1.)"""
     if DISABLED:
         return 1 + list(TAILS).index(name)
-    module = ir.Module(f"numgrad_tail_{name}_{dtype.name}")
+    module = ir.Module()
+    _write(module, dtype, name)  # anybody may add tails: what they do is known only when it is written
+    return functions(f"numgrad_tail_{name}_{dtype.name}", lambda module: _write(module, dtype, name), str(module))[0]
+
+
+def _write(module: ir.Module, dtype: np.dtype, name: str) -> list[str]:
     e = _Emitter(dtype)
     y, step, rows, columns = e.function(module, name, "y step_y rows columns")
     whole = e.builder.mul(e.builder.sdiv(columns, e.index(e.lanes)), e.index(e.lanes))
@@ -52,7 +57,7 @@ def address(dtype: np.dtype, name: str) -> int:
 
     e.loop(rows, [y], [step], 0, row)
     e.builder.ret_void()
-    return functions(module.name, str(module), [name])[0]
+    return [name]
 
 
 if DISABLED:

@@ -311,13 +311,15 @@ def addresses(dtype: np.dtype) -> np.ndarray:
     """Where the tiles of a dtype are: what kernels pass to `outer_tile` and `dot_tile`."""
     if DISABLED:
         return np.zeros(COUNT, np.int64)
-    module = ir.Module(f"numgrad_tiles_{dtype.name}")
+    return np.array(functions(f"numgrad_tiles_{dtype.name}", lambda module: _write_tiles(module, dtype)), np.int64)
+
+
+def _write_tiles(module: ir.Module, dtype: np.dtype) -> list[str]:
     emitter = _Emitter(dtype)
     names = [_outer(emitter, module, rows, vectors) for rows in range(1, ROWS + 1) for vectors in (1, 2)]
     names += [_dots(emitter, module, rows, columns) for rows in range(1, DOT_ROWS + 1) for columns in range(1, DOT_COLUMNS + 1)]
     names += [_rows(emitter, module, adding) for adding in (False, True)]
-    names += [_transpose(emitter, module)] if dtype.itemsize >= 4 else names[-1:]
-    return np.array(functions(module.name, str(module), names), np.int64)
+    return names + ([_transpose(emitter, module)] if dtype.itemsize >= 4 else names[-1:])
 
 
 # --- calling --------------------------------------------------------------------------------------------------------
