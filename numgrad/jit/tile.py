@@ -77,9 +77,8 @@ class _Emitter:
 
     def mask(self, count: Any) -> Any:
         """True for the first `count` lanes."""
-        kind = ir.VectorType(_I32, self.lanes)
-        lanes = ir.Constant(kind, list(range(self.lanes)))
-        return self.builder.icmp_signed("<", lanes, self.splat(self.builder.trunc(count, _I32), kind))
+        lanes = ir.Constant(ir.VectorType(_I32, self.lanes), list(range(self.lanes)))
+        return self.builder.icmp_signed("<", lanes, self.splat(self.builder.trunc(count, _I32), lanes.type))
 
     def load(self, pointer: Any, mask: Any = None, lanes: int | None = None) -> Any:
         address = self._as_vector(pointer, lanes)
@@ -309,9 +308,8 @@ def _transpose(e: _Emitter, module: ir.Module) -> str:
 @functools.cache
 def addresses(dtype: np.dtype) -> np.ndarray:
     """Where the tiles of a dtype are: what kernels pass to `outer_tile` and `dot_tile`."""
-    if DISABLED:
-        return np.zeros(COUNT, np.int64)
-    return np.array(functions(f"numgrad_tiles_{dtype.name}", lambda module: _write_tiles(module, dtype)), np.int64)
+    found = [0] * COUNT if DISABLED else functions(f"numgrad_tiles_{dtype.name}", lambda module: _write_tiles(module, dtype))
+    return np.array(found, np.int64)
 
 
 def _write_tiles(module: ir.Module, dtype: np.dtype) -> list[str]:
