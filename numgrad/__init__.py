@@ -5,6 +5,7 @@ import math as _math
 import sys as _sys
 
 from . import autograd, dtypes, function, methods, ops
+from . import jit as _jit
 from .autograd import enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
 from .dtypes import (
     Size,
@@ -211,3 +212,8 @@ def __getattr__(name):
     from .lacking import INSTEAD, refuse
 
     return refuse(__name__, name, INSTEAD.get(name))
+
+if _jit.DEBUG:
+    from . import debug as _debug
+
+    _debug.start()

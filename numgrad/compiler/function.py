@@ -58,7 +58,7 @@ class Compiled:
         self.changes: deque[str] = deque(maxlen=32)  # what was different where calls were recorded again
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if getattr(_running, "inside", False) or disabled() or mode.anomaly:
+        if getattr(_running, "inside", False) or disabled() or mode.anomaly:  # which NUMGRAD_DEBUG switches on
             return self.function(*args, **kwargs)
         if observers:
             return self._observed(args, kwargs)

@@ -3,6 +3,7 @@
 from . import threads  # noqa: F401  (before Numba, which reads what it puts into the environment)
 from .borrow import span
 from .kernel import (
+    DEBUG,
     DISABLED,
     GRAIN,
     Kernel,
@@ -43,6 +44,7 @@ from .script import (
 from .threads import get_num_threads, set_num_threads
 
 __all__ = [
+    "DEBUG",
     "DISABLED",
     "GRAIN",
     "Final",

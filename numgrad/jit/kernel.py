@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import types
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -23,13 +24,16 @@ from .cache import DiskCache, fingerprint
 from .patience import patient
 
 __all__ = [
-    "DISABLED", "Kernel", "Observer", "device", "empty", "kernel", "launch", "launch_flat", "maker", "observe", "observed", "observers", "prange",
+    "DEBUG", "DISABLED", "Kernel", "Observer", "device", "empty", "kernel", "launch", "launch_flat", "maker", "observe", "observed", "observers", "prange",
     "read", "verify", "whole",
     "zeros",
 ]  # fmt: skip
 
 #: True where NUMBA_DISABLE_JIT=1 asks for kernels as plain Python (slow, debuggable, and what coverage sees).
 DISABLED: bool = bool(numba.config.DISABLE_JIT)
+
+#: True where NUMGRAD_DEBUG=1 asks for kernels that check their indices; see `numgrad.debug`.
+DEBUG: bool = os.environ.get("NUMGRAD_DEBUG", "0") not in ("", "0")
 
 #: Element operations from which a parallel launch pays: about 15 us of work, where a launch takes 2 us if the threads are awake
 #: and 60 if they must be woken while other programs use the cores. (`python -m perf limits` measures it.)
@@ -39,6 +43,8 @@ GRAIN = 131_072
 # contract: a * b + c may become one fused multiply-add. Nothing more by default: reordering is asked for where it is safe.
 # No reference counting: kernels make no arrays, and every view of a row would cost two atomic additions, which threads share.
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False}
+if DEBUG:
+    _OPTIONS["boundscheck"] = True
 _CONTRACT = frozenset({"contract"})
 
 
@@ -62,7 +68,7 @@ class Kernel:
         key = flat, *[a.dtype if flat else (a.dtype, a.ndim) for a in arrays]
         found = self._entries.get(key)
         if found is None:
-            if DISABLED or not is_safe():
+            if DISABLED or DEBUG or not is_safe():
                 found = self._spanning(len(arrays)) if flat else self.serial
             else:
                 found = borrowing(self._lender, arrays, rest, flat)
@@ -90,8 +96,9 @@ class Kernel:
         if DISABLED:
             return _quietly(self.function)
         named = _named(self.function, "parallel" if parallel else "serial")
+        parallel = parallel and not DEBUG  # threads cannot raise
         dispatcher = njit(parallel=parallel, fastmath=set(self.fastmath), **_OPTIONS)(named)
-        dispatcher._cache = DiskCache(self.function, f"parallel={parallel} {sorted(self.fastmath)}", parallel)
+        dispatcher._cache = DiskCache(self.function, f"parallel={parallel} {sorted(self.fastmath)}{' boundscheck' * DEBUG}", parallel)
         dispatcher.compile = patient(dispatcher.compile)
         return dispatcher
 
