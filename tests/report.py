@@ -26,7 +26,7 @@ from numgrad.testing.suite import SUITE, checks_of, run_check
 
 from .long import LANES, ROOT, TALLIES
 
-EXAMPLES = 2
+EXAMPLES = 1
 REPORT = ROOT / "tests" / "REPORT.md"
 
 
@@ -88,8 +88,8 @@ def main() -> int:
     text = [
         "# Test report", "", "Written by `python -m tests.report`. Long lanes: `python -m tests.long --list`.", "", "## Long lanes", "", *tallies(), "",
         "## Ops and checks", "",
-        f"{len(sampled)} ops with samples ({len(REGISTRY) - len(sampled)} more are reached through them), {total['checks']} checks of them here, "
-        f"{total['wrong calls']:,} kinds of wrong calls, {total['declared errors']} declared errors; {len(failures)} failures.", "",
+        (f"{len(sampled)} ops with samples ({len(REGISTRY) - len(sampled)} more are reached through them), {total['checks']} checks of them here, "
+        f"{total['wrong calls']:,} kinds of wrong calls, {total['declared errors']} declared errors; {len(failures)} failures."), "",
         "ulp: the largest distance of float32 results from the reference in float64, in units in the last place of the largest result.", "",
         f"| op | {' | '.join(SUITE)} | wrong calls | declared | ulp |", f"|{'---|' * (len(SUITE) + 4)}", *rows, "",
         *([f"- {f}" for f in failures]),
