@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 from operator import attrgetter
@@ -325,10 +326,19 @@ def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None =
 
 def grad(
     outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
-    allow_unused: bool | None = None, is_grads_batched: bool = False, materialize_grads: bool = False,
+    only_inputs: bool = True, allow_unused: bool | None = None, is_grads_batched: bool = False, materialize_grads: bool = False,
 ) -> tuple[Any, ...]:  # fmt: skip
-    """The gradients of the sum of `outputs` (weighted with `grad_outputs`) with respect to each of `inputs`."""
+    """The gradients of the sum of `outputs` (weighted with `grad_outputs`) with respect to each of `inputs`.
+
+    Nothing is added to `.grad`: `only_inputs=False`, which once asked for that, is answered with a FutureWarning, as in PyTorch.
+    """
+    if not only_inputs:
+        warnings.warn("only_inputs is ignored: call autograd.backward to accumulate gradients of other leaves too", FutureWarning, stacklevel=2)
     outputs, inputs = _sequence_of(outputs), _sequence_of(inputs)
+    if allow_unused is None and materialize_grads:
+        allow_unused = True
+    if materialize_grads and not allow_unused:
+        raise ValueError("materialize_grads=True needs allow_unused=True or None, but allow_unused=False was given")
     if is_grads_batched:
         return _batched(outputs, inputs, _sequence_of(grad_outputs), create_graph, allow_unused, materialize_grads)
     grads = (None,) * len(outputs) if grad_outputs is None else _sequence_of(grad_outputs)
@@ -359,7 +369,7 @@ def _batched(outputs: Any, inputs: Any, grads: Any, create_graph: bool, allow_un
     from .ops import stack
 
     each = [
-        grad(outputs, inputs, [None if g is None else g[i] for g in grads], True, create_graph, allow_unused, False, materialize)
+        grad(outputs, inputs, [None if g is None else g[i] for g in grads], True, create_graph, True, allow_unused, False, materialize)
         for i in range(next(g.shape[0] for g in grads if g is not None))
     ]
     return tuple(None if column[0] is None else stack(list(column)) for column in zip(*each, strict=True))

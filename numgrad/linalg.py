@@ -11,6 +11,7 @@ import numgrad
 from numgrad.lacking import refuse, refused
 from numgrad.ops import REGISTRY, lapack
 from numgrad.ops.lapack import LinAlgError as LinAlgError
+from numgrad.ops.outputs import written
 from numgrad.tensor import Tensor
 
 SVD = namedtuple("SVD", ["U", "S", "Vh"])
@@ -201,6 +202,8 @@ def matrix_norm(A: Tensor, ord: Any = "fro", dim: Sequence[int] = (-2, -1), keep
 
 def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, out: Any = None, dtype: Any = None) -> Tensor:
     """The norm of vectors, or of matrices where `dim` is a pair or `ord` is given for a matrix."""
+    if out is not None:
+        return written("linalg.norm", out, norm(A, ord, dim, keepdim, dtype=dtype or out.dtype))
     if isinstance(dim, int):
         return vector_norm(A, 2 if ord is None else ord, dim, keepdim, dtype=dtype)
     if ord is None:

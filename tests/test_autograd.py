@@ -715,3 +715,37 @@ def test_only_gradients_that_are_asked_for_are_computed() -> None:
     assert ran == ["x", "y", "x", "y"] and found.tolist() == [4.0, 6.0]
     joined = numgrad.cat([x, y])
     assert numgrad.autograd.grad((joined * joined).sum(), [y])[0].tolist() == [4.0, 6.0]
+
+
+def test_results_that_no_gradient_needs_may_be_written_to():
+    """As in PyTorch: `out = bn(x); out += shortcut`, `relu_(max_pool2d(x))`, `(x / s).mul_(w)`."""
+    functional = numgrad.nn.functional
+    calls = {
+        "batch_norm": lambda x: functional.batch_norm(x, None, None, training=True),
+        "layer_norm": lambda x: functional.layer_norm(x, (4, 4)),
+        "max_pool2d": lambda x: functional.max_pool2d(x, 2),
+        "max": lambda x: x.max(1).values,
+        "sort": lambda x: x.sort(-1).values,
+        "cummax": lambda x: x.cummax(1).values,
+        "topk": lambda x: x.topk(2).values,
+        "div": lambda x: 1.0 / (x + 9),
+    }
+    for name, call in calls.items():
+        x = numgrad.randn(2, 3, 4, 4, requires_grad=True)
+        wanted = numgrad.autograd.grad((call(x) * 2).square().sum(), x)[0]
+        y = call(x)
+        y *= 2
+        found = numgrad.autograd.grad(y.square().sum(), x)[0]
+        assert np.allclose(found, wanted, rtol=1e-5, atol=1e-6), name
+
+
+def test_grad_has_the_arguments_of_pytorch():
+    x, other = numgrad.ones(2, requires_grad=True), numgrad.ones(2, requires_grad=True)
+    grad = numgrad.autograd.grad
+    assert grad(x.sum(), x, None, None, False, True, None)[0].tolist() == [1.0, 1.0]
+    assert grad(x.sum(), [x, other], only_inputs=True, allow_unused=True)[1] is None
+    assert grad(x.sum(), [x, other], materialize_grads=True)[1].tolist() == [0.0, 0.0]
+    with pytest.raises(ValueError, match="materialize_grads"):
+        grad(x.sum(), [x, other], allow_unused=False, materialize_grads=True)
+    with pytest.warns(FutureWarning, match="only_inputs"):
+        grad(x.sum(), x, only_inputs=False)

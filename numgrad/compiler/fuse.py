@@ -17,8 +17,7 @@ import numpy as np
 from ..jit import formula
 from ..jit.fusion import Statement, fused
 from ..jit.program import Call, Place, signature_of
-from ..ops.elementwise import collapse, contiguous_strides
-from ..ops.walk import LETTERS, walk
+from ..ops.walk import LETTERS, collapse, contiguous_strides, walk
 from .recorder import Memory, address
 from .recording import Recording, places
 from .simplify import effects, results_of

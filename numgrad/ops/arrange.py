@@ -9,11 +9,12 @@ import numpy as np
 from ..dtypes import scalar_name
 from ..jit import empty, read
 from ..tensor import Tensor
-from .elementwise import collapse, contiguous_strides, copy_along, copy_into, span
+from .elementwise import copy_along, copy_into, span
 from .index import basic_view, index_at
 from .inplace import VIEW_SCATTER
 from .record import REGISTRY, composite, op
 from .shape import dimension, dimensions, expand, reshape, sizes, transpose
+from .walk import collapse, contiguous_strides
 
 # --- flip -----------------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from ..jit import empty as empty_memory
 from ..jit import kernel, launch, prange
 from ..tensor import Tensor, wrap
 from .elementwise import copied, copy_into
+from .outputs import takes_out
 from .record import composite, op
 from .shape import sizes
 
@@ -182,7 +183,7 @@ def _checked_sizes(size: tuple[Any, ...]) -> tuple[int, ...]:
 
 def _maker(name: str, value: Any) -> Any:
     def make(
-        *args: Any, size: Any = None, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
+        *args: Any, size: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
         pin_memory: bool = False, memory_format: Any = None,
     ) -> Tensor:  # fmt: skip
         check_device(device)
@@ -201,7 +202,7 @@ def _maker(name: str, value: Any) -> Any:
 empty, zeros, ones = _maker("empty", None), _maker("zeros", 0), _maker("ones", 1)
 
 
-def full(size: Any, fill_value: Any, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def full(size: Any, fill_value: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor with `fill_value` everywhere; its dtype follows the value's type."""
     check_device(device)
     target = _dtype_of(fill_value) if dtype is None else to_numpy(dtype)
@@ -267,7 +268,7 @@ def _arange_kernel(out: Any, start: Any, step: Any) -> None:
         out[i] = start[0] + i * step[0]
 
 
-def arange(*args: Any, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, start: Any = 0, end: Any = None, step: Any = 1) -> Tensor:
+def arange(*args: Any, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, start: Any = 0, end: Any = None, step: Any = 1) -> Tensor:
     """start, start + step, ... up to but not including end; integers unless an argument is a float."""
     check_device(device)
     if end is None:
@@ -303,7 +304,7 @@ def _linspace_kernel(out: Any, ends: Any, steps: int) -> None:
         out[i] = ends[0] + i * step if i < half or steps == 1 else ends[1] - (steps - 1 - i) * step
 
 
-def linspace(start: Any, end: Any, steps: int, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """`steps` evenly spaced values from start to end, both included."""
     check_device(device)
     if steps < 0:
@@ -321,7 +322,7 @@ def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any
     return _finish(copied(powers._data, dtypes.default() if dtype is None else to_numpy(dtype)), requires_grad)
 
 
-def eye(n: int, m: int | None = None, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def eye(n: int, m: int | None = None, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones on the diagonal of an n by m matrix, zeros elsewhere."""
     check_device(device)
     shape = _checked_sizes((n, n if m is None else m))
@@ -341,3 +342,5 @@ FUNCTIONS = {
     "empty": empty, "zeros": zeros, "ones": ones, "full": full, "full_like": full_like, "arange": arange, "range": range_, "linspace": linspace,
     "logspace": logspace, "eye": eye, "scalar_tensor": scalar_tensor,
 }  # fmt: skip
+for _name in ("empty", "zeros", "ones", "full", "arange", "range", "linspace", "logspace", "eye"):
+    FUNCTIONS[_name] = takes_out(FUNCTIONS[_name])

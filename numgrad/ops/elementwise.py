@@ -18,11 +18,10 @@ from ..jit import GRAIN, Kernel, codegen, empty, formula, launch, launch_flat, m
 from ..jit import span as span  # ops import it from here
 from ..kinds import Kind, kind_of, learn
 from ..tensor import Tensor, wrap
-from .record import MISSING, REGISTRY, Op, check_cast, named, register
+from .outputs import call_with_out, check_cast
+from .record import MISSING, REGISTRY, Op, named, register
 from .tape import attach
 from .walk import LETTERS, in_place, lay_out, walk
-from .walk import collapse as collapse  # ops import these from here
-from .walk import contiguous_strides as contiguous_strides
 
 #: What an op computes in and returns, from the promoted dtype of its operands.
 #: arithmetic: the promoted dtype. float: integers become the default dtype. compare: computes in the promoted dtype, returns
@@ -101,6 +100,8 @@ class Pointwise(Op):
 
         def function(*args: Any, **kwargs: Any) -> Tensor:
             if kwargs or len(args) != arity:
+                if "out" in kwargs:
+                    return call_with_out(op, args, kwargs)
                 args = op.bind(args, kwargs)
             tracked, operands, key = False, [], []
             for a in args:  # `unwrap` and the key of the plan in one loop
@@ -252,9 +253,7 @@ class Pointwise(Op):
             return None
         given = self.grad if isinstance(self.grad, (tuple, list)) else (self.grad,)
         given = tuple(given) + (None,) * (len(self.variables) - len(given))
-        return tuple(
-            None if v in self.constants else self._rule(i, v, given[i]) for i, v in enumerate(self.variables)
-        )
+        return tuple([None if v in self.constants else self._rule(i, v, given[i]) for i, v in enumerate(self.variables)])
 
     def _rule(self, index: int, variable: str, text: str | None) -> Rule:
         if text is not None:

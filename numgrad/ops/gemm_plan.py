@@ -15,7 +15,7 @@ from ..jit.machine import cache_bytes
 from ..jit.sweep import TILES, address
 from ..jit.threads import pool_size
 from ..jit.tile import DOT_COLUMNS, DOT_ROWS, ROWS, VECTOR_BYTES, addresses
-from .elementwise import collapse
+from .walk import collapse
 
 #: Multiplications of a block, at least, where the depth is cut because y has too few; and the blocks to aim for.
 GRAIN, BLOCKS = 1 << 18, 64

@@ -22,9 +22,10 @@ from ..jit.codegen import TILE
 from ..tensor import Tensor, wrap
 from .bounds import add_offsets, as_index, unsigned
 from .creation import arange
-from .elementwise import broadcast_shape, collapse, copied, copy_into, span
+from .elementwise import broadcast_shape, copied, copy_into, span
 from .record import REGISTRY, op
 from .views import view_op
+from .walk import collapse
 
 # --- views ----------------------------------------------------------------------------------------------------------
 

@@ -13,8 +13,9 @@ from ..jit import zeros
 from ..kinds import learn
 from ..tensor import Tensor, wrap
 from .elementwise import copied, copy_into
+from .outputs import check_cast
 from .planned import links
-from .record import REGISTRY, Op, check_cast
+from .record import REGISTRY, Op
 from .tape import requires_grad
 
 

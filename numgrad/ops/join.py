@@ -111,10 +111,8 @@ def _tensors(tensors: Any, name: str, message: str = "expected a non-empty Tenso
     return tuple(tensors)
 
 
-def _cat_arguments(tensors: Any, dim: int = 0, *, axis: int | None = None, out: Any = None) -> Any:
+def _cat_arguments(tensors: Any, dim: int = 0, *, axis: int | None = None) -> Any:
     """Tensors one after the other in one dimension; the other sizes must agree. Empty tensors of shape (0,) are skipped."""
-    if out is not None:
-        raise NotImplementedError("cat(out=...) is not supported; use out.copy_(cat(...))")
     tensors = _tensors(tensors, "cat", "cat(): expected a non-empty list of Tensors", ValueError)
     shapes = [t._data.shape for t in tensors]
     if shapes[0] and shapes.count(shapes[0]) == len(shapes) and shapes[0] != (0,):
@@ -175,10 +173,8 @@ def _prepare_stack(tensors: Sequence[np.ndarray], dim: int) -> Any:
 _stack: Any = planned("stack_parts", _stack_forward, prepare=_prepare_stack, vjp=(lambda g, dim: _unbind(g, dim),))
 
 
-def _stack_arguments(tensors: Any, dim: int = 0, *, out: Any = None) -> Any:
+def _stack_arguments(tensors: Any, dim: int = 0) -> Any:
     """Tensors of one shape side by side in a new dimension."""
-    if out is not None:
-        raise NotImplementedError("stack(out=...) is not supported; use out.copy_(stack(...))")
     tensors = _tensors(tensors, "stack", "stack expects a non-empty TensorList")
     shape = tensors[0]._data.shape
     for i, t in enumerate(tensors):

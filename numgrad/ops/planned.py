@@ -18,6 +18,7 @@ from ..kinds import Kind, learn
 from ..tensor import Tensor, wrap
 from .blame import STUMBLES, blamed
 from .elementwise import copied
+from .outputs import call_with_out
 from .record import Op, named, register
 from .tape import attach, has_tensors, unwrap
 
@@ -147,6 +148,8 @@ class Planned(Op):
 
     def _anew(self, args: tuple[Any, ...], kwargs: dict[str, Any], key: Any) -> Any:
         """A call that was not seen before."""
+        if "out" in kwargs:
+            return call_with_out(self, args, kwargs)
         try:
             return self._first(args, dict(kwargs), key)
         except STUMBLES as error:

@@ -20,6 +20,7 @@ from . import philox
 from .creation import _checked_sizes, _finish
 from .elementwise import copied, copy_into
 from .inplace import check_writeable
+from .outputs import takes_out
 from .record import composite, op
 
 #: Numbers that one unit of parallel work makes; even.
@@ -175,7 +176,7 @@ def _float_dtype(dtype: Any, what: str) -> np.dtype:
 
 def _maker(name: str, draw: Any, what: str) -> Any:
     def make(
-        *args: Any, size: Any = None, generator: Any = None, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
+        *args: Any, size: Any = None, generator: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
         requires_grad: bool = False, pin_memory: bool = False,
     ) -> Tensor:  # fmt: skip
         check_device(device)
@@ -201,7 +202,7 @@ def randn_like(input: Tensor, *, dtype: Any = None, layout: Any = None, device: 
     return randn(tuple(input.shape), dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
-def randint(*args: Any, low: int = 0, high: int | None = None, size: Any = None, generator: Any = None, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def randint(*args: Any, low: int = 0, high: int | None = None, size: Any = None, generator: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Integers in [low, high): `randint(high, size)` or `randint(low, high, size)`."""
     check_device(device)
     values = [*args] + ([size] if size is not None else [])
@@ -237,7 +238,7 @@ def _shuffle_kernel(out: Any, keys: Any) -> None:
             out[j] = held
 
 
-def randperm(n: int, *, generator: Any = None, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+def randperm(n: int, *, generator: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
     """A random order of 0 .. n-1."""
     check_device(device)
     if n < 0:
@@ -249,7 +250,7 @@ def randperm(n: int, *, generator: Any = None, out: Any = None, dtype: Any = Non
     return _finish(order if target == np.int64 else copied(order, target), requires_grad)
 
 
-def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any = None, out: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Normal numbers; mean and std are numbers (then `size` gives the shape) or tensors that broadcast."""
     if isinstance(std, (int, float)) and std < 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
@@ -359,6 +360,8 @@ FUNCTIONS = {
     "rand": rand, "randn": randn, "rand_like": rand_like, "randn_like": randn_like, "randint": randint, "randint_like": randint_like,
     "randperm": randperm, "normal": normal,
 }  # fmt: skip
+for _name in ("rand", "randn", "randint", "randperm", "normal"):
+    FUNCTIONS[_name] = takes_out(FUNCTIONS[_name])
 
 for _method in (uniform_, normal_, random_, exponential_):
     setattr(Tensor, _method.__name__, _method)

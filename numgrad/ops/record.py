@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from ..autograd import mode
-from ..dtypes import scalar_name
 from ..tensor import Tensor, wrap
 from .blame import STUMBLES, blamed
+from .outputs import call_with_out, check_cast
 from .tape import MISSING, REGISTRY, OpNode, Plan, unwrap
 from .tape import rule_arguments as rule_arguments  # tests import it from here
 
@@ -69,6 +69,8 @@ class Op:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.function is not None:
             return self.function(*args, **kwargs)
+        if "out" in kwargs:
+            return call_with_out(self, args, kwargs)
         if self.composite:
             return self.as_composite(self.forward, args, kwargs)
         if kwargs or len(args) != self.arity:
@@ -95,9 +97,6 @@ class Op:
         """Positional arguments in full; TypeError as Python words it where they do not fit."""
         if len(args) > self.arity:
             raise TypeError(f"{self.name}() takes {self.arity} positional arguments but {len(args)} were given")
-        out = kwargs.pop("out", None)
-        if out is not None:
-            raise NotImplementedError(f"{self.name}(out=...) is not supported; use out.copy_({self.name}(...))")
         bound = list(args)
         for name, default in zip(self.parameters[len(args) :], self.defaults[len(args) :], strict=True):
             if name in kwargs:
@@ -179,7 +178,7 @@ def named(function: Callable[..., Any], made: Op) -> Callable[..., Any]:
 
 
 def parameters_of(function: Callable[..., Any]) -> tuple[list[str], list[Any]]:
-    """The names of a function's parameters and their defaults (`inspect.Parameter.empty`: none), `out` left out."""
+    """The names of a function's parameters and their defaults (`inspect.Parameter.empty`: none)."""
     code = function.__code__  # what inspect.signature would say, at a tenth of its time: there are many ops to import
     positional, keyword = code.co_argcount, code.co_kwonlyargcount
     names = list(code.co_varnames[: positional + keyword])
@@ -187,8 +186,7 @@ def parameters_of(function: Callable[..., Any]) -> tuple[list[str], list[Any]]:
     defaults = [inspect.Parameter.empty] * (positional - len(given)) + list(given)
     defaults += [(function.__kwdefaults__ or {}).get(n, inspect.Parameter.empty) for n in names[positional:]]  # type: ignore[attr-defined]
     bound = hasattr(function, "__self__")  # then the first is the object itself
-    kept = [i for i, n in enumerate(names) if n != "out" and not (bound and i == 0)]
-    return [names[i] for i in kept], [defaults[i] for i in kept]
+    return (names[1:], defaults[1:]) if bound else (names, defaults)
 
 
 def op(name: str, forward: Callable[..., Any], **record: Any) -> Op:
@@ -221,9 +219,3 @@ def registrant() -> str:
     while frame is not None and frame.f_globals.get("__name__") in _DOORS:
         frame = frame.f_back
     return frame.f_globals.get("__name__", "__main__") if frame is not None else "__main__"
-
-
-def check_cast(found: np.dtype, wanted: np.dtype) -> None:
-    """Results may be cast within and up the categories bool < integer < float, not down."""
-    if "biuf".index(found.kind.replace("u", "i")) > "biuf".index(wanted.kind.replace("u", "i")):
-        raise RuntimeError(f"result type {scalar_name(found)} can't be cast to the desired output type {scalar_name(wanted)}")

@@ -18,8 +18,9 @@ from ..jit.codegen import TILE
 from ..tensor import Tensor, wrap
 from .bounds import check_index, refuse, unsigned
 from .creation import arange
-from .elementwise import collapse, copied, copy_into, span
+from .elementwise import copied, copy_into, span
 from .record import REGISTRY, op
+from .walk import collapse
 
 # --- geometry -------------------------------------------------------------------------------------------------------
 
