@@ -43,7 +43,8 @@ def tile(result, {operands}, start, stop):
 @kernel
 def {name}(result, {operands}):
     for t in prange((result.size + {tile} - 1) // {tile}):
-        tile(result, {operands}, t * {tile}, min(result.size, (t + 1) * {tile}))
+        start = np.int64(t) * {tile}  # prange counts in uint64, for which `tile` would be compiled once more
+        tile(result, {operands}, start, min(result.size, start + {tile}))
 '''
 
 #: How a unit of a strided kernel finds its rows: its place among planes, rows and columns, cut as `cut` says.

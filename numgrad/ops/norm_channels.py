@@ -74,7 +74,7 @@ def _apply_shifted(y, x, mean, scale, shift):  # type: ignore[no-untyped-def]
 def norm_channels(y, means, variances, x, weight, bias, eps):  # type: ignore[no-untyped-def]
     """Each channel of (N, C, inner) less its mean, divided by its standard deviation, times weight, plus bias."""
     for c in prange(y.shape[1]):
-        _norm_channel(y, means, variances, x, weight, bias, eps, c)
+        _norm_channel(y, means, variances, x, weight, bias, eps, np.int64(c))
 
 
 @device
@@ -99,7 +99,7 @@ def _norm_channel_backward(out, to_weight, to_bias, grad, x, means, variances, w
 def norm_channels_backward(out, to_weight, to_bias, grad, x, means, variances, weight, eps):  # type: ignore[no-untyped-def]
     """The gradients of input, weight and bias."""
     for c in prange(out.shape[1]):
-        _norm_channel_backward(out, to_weight, to_bias, grad, x, means, variances, weight, eps, c)
+        _norm_channel_backward(out, to_weight, to_bias, grad, x, means, variances, weight, eps, np.int64(c))
 
 
 # --- small planes, or none: columns ---------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ Golub & LeVeque, "Algorithms for computing the sample variance", 1983): accurate
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..jit import device, kernel, prange
 from ..jit.vmath import sqrt
 
@@ -145,7 +147,7 @@ def norm_rows(y, stats, x, weight, bias, eps, centred):  # type: ignore[no-untyp
     """Each row less its mean, divided by its standard deviation, times weight, plus bias."""
     share = 1.0 / y.shape[1]
     for i in prange(y.shape[0]):
-        _norm_row(y[i], stats, x[i], weight, bias, eps, centred, share, i)
+        _norm_row(y[i], stats, x[i], weight, bias, eps, centred, share, np.int64(i))
 
 
 @device(fastmath=("contract", "reassoc"))

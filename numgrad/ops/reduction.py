@@ -112,7 +112,8 @@ def {name}(y, x{operand}):
 #: All pieces of rows in turn, each folded by itself into `part`.
 _WHOLE = '''@device
 def fold_pieces(out, part, x, o, first, last):
-    fold_rows(out, x, o, 0, min(x.shape[1], {ROWS}), first, last)
+    start = np.int64(0)  # a literal would be one more type to compile for
+    fold_rows(out, x, o, start, min(x.shape[1], {ROWS}), first, last)
     for k in range({ROWS}, x.shape[1], {ROWS}):
         fold_rows(part, x, o, k, min(x.shape[1], k + {ROWS}), first, last)
         for j in range(out.size):
