@@ -34,6 +34,7 @@ LANES: dict[str, str] = {
     "interrupts": "tests.lanes.interrupts:run",
     "kills": "tests.lanes.kills:run",
     "processes": "tests.lanes.processes:run",
+    "steps": "tests.lanes.steps:run",
 }
 
 
