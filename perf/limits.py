@@ -6,6 +6,7 @@ import ctypes
 import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,11 +54,19 @@ def _function(module: ir.Module, name: str, pointers: int, scalar: Any) -> tuple
 @functools.cache
 def native(dtype: str) -> dict[str, Any]:
     """Loops in vector code: `fma(steps, at)`, `copy(vectors, to, a, b)`, `triad(...)`, and both with streaming stores."""
+    found = functions(f"limits-{dtype}", lambda module: _write(module, dtype), Path(__file__).read_text())
+    kinds = [ctypes.CFUNCTYPE(None, ctypes.c_int64, *[ctypes.c_void_p] * (1 if n == "fma" else 3)) for n in _LOOPS]
+    return {name: kind(address) for name, kind, address in zip(_LOOPS, kinds, found, strict=True)}
+
+
+_LOOPS = ["fma", "copy", "triad", "streaming_copy", "streaming_triad"]
+
+
+def _write(module: ir.Module, dtype: str) -> list[str]:
     size, sums = _vector()
     scalar, letter, width = (ir.FloatType(), "f", 4) if dtype == "float32" else (ir.DoubleType(), "f", 8)
     lanes = size // width
     vector = ir.VectorType(scalar, lanes)
-    module = ir.Module("limits")
     suffix = f"v{lanes}{letter}{8 * width}"
     fma = ir.Function(module, ir.FunctionType(vector, [vector] * 3), f"llvm.fmuladd.{suffix}")
 
@@ -69,12 +78,9 @@ def native(dtype: str) -> dict[str, Any]:
         builder.store(total, place, align=4).volatile = True  # type: ignore[attr-defined]
     builder.ret_void()
 
-    for name in ("copy", "triad", "streaming_copy", "streaming_triad"):
+    for name in _LOOPS[1:]:
         _stream(module, name, vector, scalar, fma)
-    names = ["fma", "copy", "triad", "streaming_copy", "streaming_triad"]
-    found = functions(f"limits-{dtype}", str(module), names)
-    kinds = [ctypes.CFUNCTYPE(None, ctypes.c_int64, *[ctypes.c_void_p] * (1 if n == "fma" else 3)) for n in names]
-    return {name: kind(address) for name, kind, address in zip(names, kinds, found, strict=True)}
+    return _LOOPS
 
 
 def _stream(module: ir.Module, name: str, vector: Any, scalar: Any, fma: Any) -> None:
