@@ -31,6 +31,7 @@ LANES: dict[str, str] = {
     "mutants": "tests.lanes.mutants:run",
     "wrong": "tests.lanes.wrong:run",
     "cache": "tests.lanes.disk_cache:run",
+    "fuzz": "tests.lanes.fuzz:run",
     "interrupts": "tests.lanes.interrupts:run",
     "kills": "tests.lanes.kills:run",
     "processes": "tests.lanes.processes:run",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+import reprlib
 import warnings
 import zipfile
 from typing import Any
@@ -18,6 +19,8 @@ import numgrad
 
 from .format import FileFormatError, RefusedError, Source
 from .pickled import Known, Machine
+
+_short = reprlib.repr  # what a pickle says of itself may be small there and endless when written out
 
 _CHUNK = 1 << 24
 
@@ -37,7 +40,7 @@ def load_checkpoint(file: Any, zipped: bool, source: Source) -> Any:
         with _Archive(file) if zipped else _Legacy(file) as archive:
             found = archive.object()
     except RefusedError as error:
-        raise RefusedError(str(source.error(str(error)))) from None
+        raise RefusedError(f"{source.error(str(error))}. numgrad reads weights and runs no code: save a state_dict, numbers and text only") from None
     except FileFormatError as error:
         raise source.error(str(error)) from None
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError, EOFError, OSError,
@@ -126,10 +129,10 @@ class _Reader:
     def _stored(self, reference: Any) -> _Storage:
         """What the pickle calls a persistent id: ("storage", class, key, device, number of elements, ...)."""
         if type(reference) is not tuple or len(reference) < 5 or reference[0] != "storage" or not isinstance(reference[1], Known):
-            raise TypeError(f"it refers to {reference!r:.100}")
+            raise TypeError(f"it refers to {_short(reference)}")
         kind, key, count = reference[1].name, reference[2], reference[4]
         if kind not in _STORAGES or type(key) is not str or type(count) is not int or count < 0 or any(reference[5:]):
-            raise TypeError(f"it refers to {reference!r:.100}")
+            raise TypeError(f"it refers to {_short(reference)}")
         found = self.storages.get(key)
         if found is None:
             size = count * _width(_STORAGES[kind][0])
@@ -172,7 +175,7 @@ class _Reader:
         if name in ("half", "bfloat16"):
             self.widened.add({"half": "float16"}.get(name, name))
         if not all(type(n) is int and n >= 0 for n in (offset, *size, *stride)) or len(size) != len(stride):
-            raise ValueError(f"a tensor has the shape {size!r:.100}, the strides {stride!r:.100} and begins at {offset!r:.100}")
+            raise ValueError(f"a tensor has the shape {_short(size)}, the strides {_short(stride)} and begins at {_short(offset)}")
         last = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
         if math.prod(size) == 0:
             array = np.empty(tuple(size), elements.dtype)

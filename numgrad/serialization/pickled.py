@@ -8,6 +8,7 @@ https://docs.python.org/3/library/pickletools.html.
 from __future__ import annotations
 
 import pickletools
+import reprlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -24,10 +25,20 @@ class Known:
         self.name, self.function, self.value = name, function, value
 
 
+class Unfinished:
+    """What stands in for a value until the pickle has given its state."""
+
+    found: Any = None
+
+    def give(self, state: Any) -> None:
+        """Take the state, which makes `found`."""
+        raise TypeError("it gives a state to what takes none")
+
+
 def _bytes(text: str, encoding: str) -> bytes:
     """How Python 3 writes bytes in a pickle of protocol 2."""
     if type(text) is not str or encoding not in ("latin1", "latin-1"):
-        raise ValueError(f"it encodes a {type(text).__name__} as {encoding!r:.100}")
+        raise ValueError(f"it encodes a {type(text).__name__} as {reprlib.repr(encoding)}")
     return text.encode("latin1")
 
 
@@ -35,9 +46,37 @@ def _bytearray(content: str | bytes = b"", encoding: str = "latin1") -> bytearra
     return bytearray(content if type(content) is bytes else _bytes(content, encoding))  # type: ignore[arg-type]
 
 
+def _key(value: Any) -> Any:
+    """A value as a key; refused if it has so many parts that finding its hash could take for ever."""
+    parts = [value]
+    for part in parts:
+        if isinstance(part, (tuple, frozenset)):
+            if len(parts) + len(part) > _PARTS:
+                raise ValueError(f"a key has more than {_PARTS} parts")
+            parts.extend(part)
+    return value
+
+
+def _members(kind: type) -> Callable[..., Any]:
+    return lambda values=(): kind(map(_key, _listed(values)))
+
+
+def _ordered(pairs: Any = ()) -> OrderedDict:
+    return OrderedDict((_key(key), value) for key, value in _listed(pairs))
+
+
+def _listed(values: Any) -> Any:
+    """What is a list, in which nothing is but plain values, or is empty."""
+    if type(values) is not list and values != ():
+        raise TypeError(f"it makes a container of a {type(values).__name__}")
+    return values
+
+
+_PARTS = 1000
 _PLAIN: dict[str, Callable[..., Any]] = {
-    "collections.OrderedDict": OrderedDict, "_codecs.encode": _bytes,
-    **{f"{m}.{t.__name__}": t for m in ("builtins", "__builtin__") for t in (set, frozenset, complex)},
+    "collections.OrderedDict": _ordered, "_codecs.encode": _bytes,
+    **{f"{m}.{t.__name__}": _members(t) for m in ("builtins", "__builtin__") for t in (set, frozenset)},
+    "builtins.complex": complex, "__builtin__.complex": complex,
     "builtins.bytearray": _bytearray, "__builtin__.bytearray": _bytearray,
 }  # fmt: skip
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
@@ -56,11 +95,13 @@ class Machine:
         self._stack: list[Any] = []
         self._marks: list[int] = []
         self._memo: dict[int, Any] = {}
+        self._tuples: dict[int, tuple[Any, Any]] = {}  # by id, those that are not plain, beside what they become
+        self._read = self._spent = 0  # bytes of the pickle, and how much was made out of them
 
     def run(self, file: Any) -> Any:
         """The object that the pickle at the file's position makes; the file is left behind it."""
-        for instruction, argument, _ in pickletools.genops(file):
-            name = instruction.name
+        for instruction, argument, place in pickletools.genops(file):
+            name, self._read = instruction.name, place or 0
             if name in _LITERALS:
                 self._stack.append(argument)
             elif name in _CONSTANTS:
@@ -152,7 +193,7 @@ class Machine:
             raise TypeError(f"what it adds to is a {type(self._stack[-1]).__name__}")
         add = getattr(self._stack[-1], method)
         for value in values:
-            add(self._plain(value))
+            add(self._plain(value) if kind is list else _key(self._plain(value)))
 
     def _setitem(self, _: Any) -> None:
         pair = self._last(2)
@@ -166,7 +207,10 @@ class Machine:
         if type(mapping) not in (dict, OrderedDict):
             raise TypeError(f"what it puts items into is a {type(mapping).__name__}")
         for key, value in zip(pairs[::2], pairs[1::2], strict=True):
-            mapping[self._plain(key)] = self._plain(value)
+            mapping[_key(self._plain(key))] = self._plain(value)
+
+    def _frozenset(self, _: Any) -> None:
+        self._stack.append(frozenset(_key(self._plain(value)) for value in self._above_mark()))
 
     # --- names ---
 
@@ -177,10 +221,7 @@ class Machine:
         elif name in self._names:
             self._stack.append(self._names[name])
         else:
-            raise RefusedError(
-                f"it asks for {name[:200]}, which is no tensor and no plain container: numgrad reads weights and runs no code. "
-                "Save a state_dict, numbers and text only"
-            )
+            raise RefusedError(f"it asks for {name[:200]}, which is no tensor and no plain data")
 
     def _stack_global(self, _: Any) -> None:
         module, name = self._last(2)
@@ -190,13 +231,25 @@ class Machine:
         found, arguments = self._last(2)
         if not isinstance(found, Known) or found.function is None or type(arguments) is not tuple:
             raise TypeError(f"it calls {found.name if isinstance(found, Known) else type(found).__name__}")
+        self._spend(arguments)
         self._stack.append(found.function(*arguments))
+
+    def _spend(self, arguments: tuple) -> None:
+        """Note what is about to be copied: each part of a pickle once or twice, but not the same part a thousand times."""
+        self._spent += sum(len(a) for a in arguments if isinstance(a, (str, bytes, bytearray, list, tuple)))
+        if self._spent > 4 * self._read + 1000:
+            raise ValueError("it makes far more than it has")
 
     _newobj = _reduce
 
     def _build(self, _: Any) -> None:
         (state,) = self._last(1)
         owner = self._stack[-1]
+        if isinstance(owner, Unfinished):
+            if type(state) is not tuple:
+                raise TypeError(f"it gives the state {reprlib.repr(state)}")
+            self._spend(state)
+            return owner.give(state)
         if type(owner) is not OrderedDict or type(state) is not dict or any(hasattr(OrderedDict, key) for key in state):
             raise TypeError(f"it gives attributes to a {type(owner).__name__}")
         owner.__dict__.update(state)  # state_dict's _metadata
@@ -207,7 +260,13 @@ class Machine:
     def _plain(self, value: Any) -> Any:
         """A value as it goes into containers: names stand for their values."""
         if type(value) is tuple:
-            return tuple(map(self._plain, value)) if any(isinstance(v, (Known, tuple)) for v in value) else value
+            if not any(isinstance(v, (Known, Unfinished, tuple)) for v in value):
+                return value
+            if id(value) not in self._tuples:  # each once, for a tuple of tuples may be small and yet have endless places
+                self._tuples[id(value)] = value, tuple(map(self._plain, value))
+            return self._tuples[id(value)][1]
+        if isinstance(value, Unfinished):
+            return value.found
         if not isinstance(value, Known):
             return value
         if value.value is None:

@@ -141,6 +141,13 @@ def _overlapping(arrays: dict[str, np.ndarray]) -> Iterator[tuple[list[str], int
             group, (start, stop) = [name], bounds[name]
 
 
+def _once(array: np.ndarray) -> np.ndarray:
+    """The bytes that an array of truth values lies on, hardly more often than once: a small file may say that it repeats for ever."""
+    array = array[tuple(slice(None if step else 1) for step in array.strides)].view(np.uint8)
+    start, stop = np.lib.array_utils.byte_bounds(array)
+    return array if array.size <= stop - start else _bytes_between(array, start, stop)
+
+
 def _bytes_between(array: np.ndarray, start: int, stop: int) -> np.ndarray:
     """The memory from `start` to `stop`, all of which arrays that are alive reach into."""
     return np.frombuffer(ctypes.string_at(start, stop - start), np.uint8)
@@ -160,7 +167,7 @@ class Decoder:
         if name in self._arrays or np.dtype(dtype) not in FROM_NUMPY or not all(type(size) is int for size in shape):
             raise ValueError(f"the view {name!r} is {view!r:.200}")
         found = np.ndarray(shape, dtype, memory, offset, strides)  # checks that it stays within the memory
-        if dtype == "bool" and found.size and found.view(np.uint8).max() > 1:
+        if dtype == "bool" and found.size and _once(found).max() > 1:
             raise ValueError(f"the view {name!r} has truth values other than 0 and 1")
         self._arrays[name] = found
 
@@ -171,7 +178,7 @@ class Decoder:
         if not isinstance(value, dict):
             return value
         kind: Any = next(iter(value), None)
-        if value.keys() - {"requires_grad"} != {kind}:
+        if value.keys() - {"requires_grad"} != {kind} or value.get("requires_grad", True) is not True:
             raise ValueError(f"{sorted(value)} stands for nothing")
         if kind in ("tensor", "Parameter", "ndarray"):
             return self._array(kind, value[kind], value.get("requires_grad", False))
@@ -196,7 +203,7 @@ class Decoder:
         return found
 
     def _dtype(self, name: str) -> Any:
-        found = getattr(numgrad, name)
+        found = vars(numgrad)[name]
         if not isinstance(found, numgrad.dtype):
             raise ValueError(f"{name} is not a dtype")
         return found
@@ -204,7 +211,10 @@ class Decoder:
     def _numpy(self, dtype: str, value: Any) -> Any:
         if np.dtype(dtype) not in FROM_NUMPY:
             raise ValueError(f"{dtype} is not a number's dtype")
-        return np.dtype(dtype).type(self.decode(value))
+        number = self.decode(value)
+        if type(number) not in (bool, int, float):
+            raise ValueError(f"a {type(number).__name__} is no number")
+        return np.dtype(dtype).type(number)
 
     _KINDS: dict[str, Callable[[Decoder, Any], Any]] = {
         "int": lambda self, digits: int(digits, 16),

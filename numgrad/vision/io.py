@@ -57,7 +57,7 @@ def read_array(path: str | os.PathLike, mode: str | None = None) -> np.ndarray:
             if mode is None:
                 mode = image.mode if image.mode in ("L", "LA", "RGB", "RGBA") else "RGB"
             return np.array(image.convert(mode))
-    except (SyntaxError, ValueError, OSError) as error:
+    except Exception as error:  # Pillow's readers fail in every possible way
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise RuntimeError(f"{os.fspath(path)} is damaged or no image: {error}") from None

@@ -8,6 +8,8 @@ import zlib
 import numpy as np
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}  # bits by colour type
+_LARGEST = 1 << 34  # bytes of an image, with which its header is damaged
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type: grey, RGB, palette, grey and alpha, RGBA
 
 
@@ -30,12 +32,12 @@ def decode(data: bytes) -> np.ndarray:
     """A PNG or binary PNM file as a uint8 array (H, W) or (H, W, C); ValueError if it is damaged or of a rarer kind."""
     try:
         return _decode_png(data) if data.startswith(_SIGNATURE) else _decode_pnm(data)
-    except (struct.error, zlib.error, IndexError, KeyError) as error:
+    except (struct.error, zlib.error, LookupError, OverflowError) as error:
         raise ValueError(f"the image is damaged ({error})") from None
 
 
 def _decode_png(data: bytes) -> np.ndarray:
-    chunks: dict[bytes, bytes] = {}
+    chunks: dict[bytes, list[bytes]] = {}
     position = len(_SIGNATURE)
     while b"IEND" not in chunks:
         length, name = struct.unpack_from(">I4s", data, position)
@@ -43,14 +45,18 @@ def _decode_png(data: bytes) -> np.ndarray:
         (check,) = struct.unpack_from(">I", data, position + 8 + length)
         if zlib.crc32(name + content) != check:
             raise ValueError(f"the image is damaged (checksum of {name!r})")
-        chunks[name] = chunks.get(name, b"") + content
+        chunks.setdefault(name, []).append(content)
         position += 12 + length
-    width, height, depth, kind, _, _, interlaced = struct.unpack(">IIBBBBB", chunks[b"IHDR"])
+    width, height, depth, kind, compression, filters, interlaced = struct.unpack(">IIBBBBB", chunks[b"IHDR"][0])
+    if not width or not height or depth not in _DEPTHS.get(kind, ()) or compression or filters:
+        raise ValueError(f"the image is damaged (header {chunks[b'IHDR'][0].hex()})")
     if depth == 16 or interlaced:
         raise ValueError("PNG images of 16 bits or interlaced ones need Pillow")
     stride = -(-width * depth * _CHANNELS[kind] // 8)
     size = height * (stride + 1)
-    raw = zlib.decompressobj().decompress(chunks[b"IDAT"], size)
+    if size > _LARGEST:
+        raise ValueError(f"the image is damaged (its header announces {width} x {height} pixels)")
+    raw = zlib.decompressobj().decompress(b"".join(chunks[b"IDAT"]), size)
     if len(raw) != size:
         raise ValueError(f"the image is damaged ({len(raw)} of {size} bytes)")
     rows = _unfilter(np.frombuffer(raw, np.uint8).reshape(height, stride + 1), max(1, depth * _CHANNELS[kind] // 8))
@@ -60,7 +66,7 @@ def _decode_png(data: bytes) -> np.ndarray:
         if kind == 0:
             rows = rows * (255 // (2**depth - 1))
     if kind == 3:
-        return np.frombuffer(chunks[b"PLTE"], np.uint8).reshape(-1, 3)[rows]
+        return np.frombuffer(chunks[b"PLTE"][0], np.uint8).reshape(-1, 3)[rows]
     return rows.reshape((height, width) if _CHANNELS[kind] == 1 else (height, width, _CHANNELS[kind]))
 
 

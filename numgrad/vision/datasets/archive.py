@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import shutil
 import tarfile
 import zlib
@@ -11,6 +10,9 @@ from collections.abc import Collection
 from typing import Any
 
 import numpy as np
+
+from ...serialization.format import RefusedError
+from ...serialization.pickled import Known, Machine, Unfinished
 
 _LARGEST_MEMBER = 1 << 30  # bytes; the largest wanted so far has 155 million
 
@@ -25,7 +27,7 @@ def unpack(path: str, root: str, folder: str, names: Collection[str]) -> None:
         with tarfile.open(path, "r:gz") as archive:
             for member in archive:
                 name = wanted.get(os.path.normpath(member.name))
-                if name is None or not member.isfile():
+                if name is None or not member.isfile() or member.issparse():  # a sparse one is larger than it is
                     continue
                 if member.size > _LARGEST_MEMBER:
                     raise RuntimeError(f"{path} is damaged: {member.name} would take {member.size} bytes")
@@ -57,33 +59,35 @@ def load_plain(path: str) -> Any:
     """
     try:
         with open(path, "rb") as file:
-            return _plain(_PlainUnpickler(file, encoding="latin1").load())
+            return Machine(_NAMES, _elsewhere).run(file)
     except OSError:
         raise
     except Exception as error:  # damaged pickles fail in every possible way
         raise RuntimeError(f"{path} is damaged or not plain data ({type(error).__name__}: {error})") from None
 
 
-class _Dtype:
-    """Stands in for a dtype while it is unpickled: NumPy's own would believe whatever state it is given."""
+class _Dtype(Unfinished):
+    """Stands in for a dtype: NumPy's own would believe whatever state it is given."""
 
     def __init__(self, name: str, *_options: Any) -> None:
         self.found = np.dtype(name)
         if self.found.kind not in "biuf":
-            raise pickle.UnpicklingError(f"{self.found} is no dtype of plain numbers")
+            raise RefusedError(f"{self.found} is no dtype of plain numbers")
 
-    def __setstate__(self, state: tuple) -> None:
+    def give(self, state: tuple) -> None:
+        """Take the order of bytes."""
         if state[1] in "<>":
             self.found = self.found.newbyteorder(state[1])
 
 
-class _Array:
-    """Stands in for an array while it is unpickled."""
+class _Array(Unfinished):
+    """Stands in for an array."""
 
     def __init__(self, *_beginning: Any) -> None:
-        self.found: Any = None
+        self.found = None
 
-    def __setstate__(self, state: tuple) -> None:
+    def give(self, state: tuple) -> None:
+        """Take the shape, the dtype and the numbers."""
         _version, shape, dtype, is_fortran, raw = state
         self.found = _from_buffer(raw, dtype, shape, "F" if is_fortran else "C").found
 
@@ -99,41 +103,21 @@ def _scalar(dtype: _Dtype, raw: Any) -> int | float:
     return _from_buffer(raw, dtype, (), "C").found.item()
 
 
-def _encode(text: str, encoding: str) -> bytes:
-    """How Python 3 writes bytes for Python 2."""
-    if encoding not in ("latin1", "latin-1"):
-        raise pickle.UnpicklingError(f"bytes are not written as {encoding}")
-    return text.encode("latin1")
-
-
 def _no_bytes() -> bytes:
     """How Python 3 writes empty bytes for Python 2."""
     return b""
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    _allowed = {
-        (f"numpy.{core}.{module}", name): stand_in
-        for core in ("core", "_core")
-        for module, name, stand_in in (
-            ("multiarray", "_reconstruct", _Array),
-            ("multiarray", "scalar", _scalar),
-            ("numeric", "_frombuffer", _from_buffer),
-        )
-    } | {("numpy", "ndarray"): None, ("numpy", "dtype"): _Dtype, ("_codecs", "encode"): _encode, ("__builtin__", "bytes"): _no_bytes}
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self._allowed:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not plain data")
-        return self._allowed[module, name]
+_NAMES = {
+    f"numpy.{core}.{name}": Known(name, stand_in)
+    for core in ("core", "_core")
+    for name, stand_in in (
+        ("multiarray._reconstruct", _Array),
+        ("multiarray.scalar", _scalar),
+        ("numeric._frombuffer", _from_buffer),
+    )
+} | {"numpy.ndarray": Known("numpy.ndarray"), "numpy.dtype": Known("numpy.dtype", _Dtype), "__builtin__.bytes": Known("bytes", _no_bytes)}
 
 
-def _plain(value: Any) -> Any:
-    """`value` with arrays in place of what stood in for them."""
-    if isinstance(value, (_Array, _Dtype)):
-        return value.found
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return type(value)(map(_plain, value))
-    if isinstance(value, dict):
-        return {_plain(key): _plain(entry) for key, entry in value.items()}
-    return value
+def _elsewhere(reference: Any) -> Any:
+    raise RefusedError("it refers to what is not in it")

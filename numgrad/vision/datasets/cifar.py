@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import reprlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -135,7 +136,7 @@ class CIFAR10(VisionDataset):
     def _checked(self, labels: list, path: str) -> list[int]:
         for label in labels:
             if not isinstance(label, (int, np.integer)) or not 0 <= label < len(self.classes):
-                raise RuntimeError(f"{path} has the label {label!r}, but labels are 0 to {len(self.classes) - 1}")
+                raise RuntimeError(f"{path} has the label {reprlib.repr(label)}, but labels are 0 to {len(self.classes) - 1}")
         return [int(label) for label in labels]
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:

@@ -38,7 +38,7 @@ def _parse(file: Any, dimensions: int) -> np.ndarray:
         raise _Damage(f"it begins with {header[:4].hex()} instead of {wanted}")
     shape = struct.unpack(f">{dimensions}I", header[4:])
     size = math.prod(shape)
-    if size > _LARGEST:
+    if size > _LARGEST or math.prod(filter(None, shape)) >= 2**63:
         raise _Damage(f"its header announces the shape {shape}")
     data = bytearray()
     while block := file.read(min(1 << 20, size + 1 - len(data))):  # memory grows with what is there
