@@ -13,6 +13,7 @@ class _Mode(threading.local):
     enabled = True
     inference = False
     anomaly = False
+    check_nan = True  # whether anomaly mode looks for NaN
 
 
 mode = _Mode()
@@ -136,16 +137,20 @@ class set_detect_anomaly:
     """Name the forward call that led to an error or a NaN in backward."""
 
     def __init__(self, mode_enabled: bool, check_nan: bool = True):
-        self.before, mode.anomaly = mode.anomaly, bool(mode_enabled)
+        self.before = mode.anomaly, mode.check_nan
+        mode.anomaly, mode.check_nan = bool(mode_enabled), bool(check_nan)
 
     def __enter__(self) -> None: ...
 
     def __exit__(self, *exception: Any) -> None:
-        mode.anomaly = self.before
+        mode.anomaly, mode.check_nan = self.before
 
 
 def detect_anomaly(check_nan: bool = True) -> set_detect_anomaly:
-    """`with detect_anomaly():` - the forward call behind an error or a NaN in backward is named in the exception."""
+    """`with detect_anomaly():` - the forward call behind an error or a NaN in backward is named in the exception.
+
+    Without `check_nan`, gradients are not looked at, and NaN passes; errors are named still.
+    """
     return set_detect_anomaly(True, check_nan)
 
 

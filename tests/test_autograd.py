@@ -668,6 +668,16 @@ def test_anomaly_mode_names_the_forward_call() -> None:
     assert not autograd.mode.anomaly
 
 
+def test_anomaly_mode_without_looking_for_nan() -> None:
+    x = leaf(0.0)
+    with autograd.detect_anomaly(check_nan=False):
+        ((x * 0.0).sqrt() * 0.0).backward()
+        assert np.isnan(x.grad.numpy())
+        with autograd.detect_anomaly(), pytest.raises(RuntimeError, match="nan"):
+            ((x * 0.0).sqrt() * 0.0).backward()
+        ((x * 0.0).sqrt() * 0.0).backward()
+
+
 # --- what a tensor says about itself ----------------------------------------------------------------------------------
 
 

@@ -303,6 +303,20 @@ def test_gradcheck_refuses_what_it_cannot_check() -> None:
         assert not gradcheck(numgrad.exp, (leaf(SQUARE.astype(np.float32)),), raise_exception=False)
 
 
+@pytest.mark.parametrize("fast", [False, True])
+def test_gradcheck_of_a_tree(fast: bool) -> None:
+    nest = {"w": leaf(SQUARE), "rest": [leaf(ROW), 3]}
+
+    def function(x: Any, nest: Any, scale: float) -> Any:
+        return {"y": x @ nest["w"] + nest["rest"][0] * scale, "z": [x.sin()]}
+
+    assert gradcheck(function, (leaf(SQUARE), nest, 2.0), fast_mode=fast)
+    assert gradgradcheck(function, (leaf(SQUARE), nest, 2.0), fast_mode=fast)
+    last = WRONG["x too large by 1.001"]
+    with pytest.raises(GradcheckError, match=r"input 0\['rest'\]\[0\], (.|\n)*index \[\d\] of the input.*analytic .*numeric "):
+        gradcheck(lambda nest: toy(last)(nest["rest"][0], leaf(ROW)), (nest,), rtol=1e-5, atol=1e-7, fast_mode=fast)
+
+
 def test_gradcheck_notices_a_backward_that_is_not_reproducible() -> None:
     calls = iter(range(1000))
 

@@ -33,9 +33,9 @@ def _reference(loss: Any) -> Any:
 
 
 def _pair(draw: Any) -> Any:
-    """An input and a target at least 0.05 above or below it, so that |input - target| has a gradient; some are 1.5 away."""
+    """An input and a target 0.1 to 2.6 above or below it, and not just 1 or 1.4: the samples' kinks, where gradients jump or bend."""
     shape = draw.shape(min_side=1)
-    distance = draw.array(shape, 0.1, 1.3) * np.where(draw.booleans(shape), 1, -1)
+    distance = draw.array(shape, 0.1, 1.3, (0.5, 0.7, 1.0)) * np.where(draw.booleans(shape), 1, -1)
     x = draw.array(shape)
     return x, x + np.where(draw.booleans(shape), distance, 2 * distance).astype(x.dtype)
 

@@ -234,11 +234,13 @@ def _prod_backward(g: Tensor, input: Tensor, dim: int) -> Tensor:
 _prod = op("prod_over", _prod_forward, public=False, method=False, vjp=(_prod_backward,))
 
 
-def _prod_function(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-    """The product of all elements, or over one dimension; integers and bool multiply in int64 unless `dtype` says
-    otherwise.
+def _prod_function(input: Tensor, dim: Any = ..., keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The product of all elements, or, where `dim` is given, over that dimension; integers and bool multiply in int64 unless
+    `dtype` says otherwise.
     """
-    if dim is None:
+    if dim is ...:
+        if keepdim:
+            raise TypeError("prod(): keepdim=True needs a dimension to keep: argument 'dim' is missing")
         return _prod(reshape(input, (input.numel(),)), 0, False, sum_dtype(input, dtype))
     return _prod(input, dimension(dim, input.dim()), keepdim, sum_dtype(input, dtype))
 
@@ -256,8 +258,11 @@ prod = composite(
     _prod_function,
     reference=numpy_reduction(np.prod),
     sample=_prod_sample,
-    errors=[((np.ones((2, 3)), 2), IndexError, "range"), ((np.ones((2, 3)), (0, 1)), TypeError, "must be int")],
-)
+    errors=[
+        ((np.ones((2, 3)), 2), IndexError, "range"), ((np.ones((2, 3)), (0, 1)), TypeError, "must be int"),
+        ((np.ones((2, 3)), None), TypeError, "must be int"), ((np.ones((2, 3)), ..., True), TypeError, "keepdim"),
+    ],
+)  # fmt: skip
 
 _numbers_summed = Reduction("nansum", "a + b", 0, "where(x != x, 0, x)", wide=True)
 _mask_numbers = pointwise("mask_numbers", "where(z != z, 0, x)", constants=("z",), public=False, method=False)

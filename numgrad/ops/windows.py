@@ -40,9 +40,10 @@ class Windows:
         inner = inner if math.prod(sizes) < 1 << 31 and 0 < stride <= MOST else []  # what the vector code can do
         inner = [(0, 1)] * missing + list(inner) if inner else [(0, 0)] * 3
         kernel, steps, whole = ((1,) * missing + tuple(v) for v in (kernel or sizes, steps, sizes))
-        taps = [(i * steps[0] * whole[1] + j * steps[1]) * whole[2] + k * steps[2] for i in range(kernel[0]) for j in range(kernel[1]) for k in range(kernel[2])]
+        fits = stride and all(low < high for low, high in inner)  # where no window is inner, a kernel may be of any size
+        taps = [(i * steps[0] * whole[1] + j * steps[1]) * whole[2] + k * steps[2] for i, j, k in np.ndindex(kernel)] if fits else []
         numbers = [*whole, *(1,) * missing, *self.output, *steps, divisor, stride, len(taps), kernel[2], _TABLE + 3 * len(table), *(n for pair in inner for n in pair)]
-        self.table = np.concatenate([np.array(part, np.int64).reshape(-1) for part in (numbers, table, taps if stride else [])])
+        self.table = np.concatenate([np.array(part, np.int64).reshape(-1) for part in (numbers, table, taps)])
         self.work = math.prod(sum(-(-(stop - start) // step) for start, stop, _ in one) for one, step in zip(ranges, steps[missing:], strict=True))
 
         self.stride, self.kernel = stride if inner[2][1] else 0, kernel[2]

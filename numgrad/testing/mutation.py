@@ -172,15 +172,15 @@ def _watching(seen: set[Place]) -> Iterator[None]:
 # --- planting -------------------------------------------------------------------------------------------------------
 
 
-def mutants(place: Place, calls: Sequence[Call], thorough: bool = False) -> Iterator[Mutant]:
-    """What becomes of each mistake in one place."""
+def mutants(place: Place, calls: Sequence[Call], thorough: bool = False, patience: int = PATIENCE) -> Iterator[Mutant]:
+    """What becomes of each mistake in one place, looked for in the first so many calls."""
     if place.op.vjp in (None, MISSING):
         return
     names = tuple(dict.fromkeys(c.op.name for c in calls))
     for plant in plants(place.op, place.parameter):
         caught: dict[str, None] = {}
         with planted(place, plant):
-            for call in calls[:PATIENCE]:
+            for call in calls[:patience]:
                 for check in call.failing():
                     caught[check] = None
                     if not thorough:
