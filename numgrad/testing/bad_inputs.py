@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -102,8 +102,20 @@ def check_bad_inputs(case: Case) -> None:
             raise AssertionError(f"{case!r} with {what}: {error}") from None
 
 
+class Outcome(NamedTuple):
+    """What became of a wrong call: what is wrong with that, if anything, and whether the call was refused."""
+
+    wrong: str | None
+    refused: bool = False
+
+
 def trial(case: Case, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
     """What is wrong with the outcome of a call, if anything."""
+    return outcome(case, args, kwargs).wrong
+
+
+def outcome(case: Case, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outcome:
+    """What becomes of a call."""
     before = [a.tobytes() for a in case.arrays]
     call = Case(case.op, args, kwargs)
     try:
@@ -113,15 +125,15 @@ def trial(case: Case, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | No
                 warnings.simplefilter("ignore", RuntimeWarning)  # a user's op may compute with NumPy
             result = _run(call)
     except WRONG as error:
-        return f"{type(error).__name__}: {error}"
+        return Outcome(f"{type(error).__name__}: {error}", True)
     except RIGHT as error:
-        return None if str(error) else f"{type(error).__name__} without a message"
+        return Outcome(None if str(error) else f"{type(error).__name__} without a message", True)
     except Exception as error:
-        return f"{type(error).__name__}: {error}"
+        return Outcome(f"{type(error).__name__}: {error}", True)
     if before != [a.tobytes() for a in case.arrays]:
-        return "an input was changed"
+        return Outcome("an input was changed")
     huge = any(isinstance(v, int) and abs(v) >= HUGE for v in _leaves((args, kwargs)))  # a reference may take for ever
-    return None if huge or case.op.name in STRICT_REFERENCES else _differs(call, result)
+    return Outcome(None if huge or case.op.name in STRICT_REFERENCES else _differs(call, result))
 
 
 def _run(call: Case) -> Any:

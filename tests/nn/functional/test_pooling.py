@@ -153,3 +153,9 @@ def test_fractional_windows_are_where_the_samples_say() -> None:
     for settings in ({}, {"output_size": 2, "output_ratio": 0.5}, {"output_ratio": 1.5}):
         with pytest.raises(ValueError):
             nn.FractionalMaxPool2d(2, **settings)
+
+
+def test_a_kernel_of_any_size_over_a_small_input() -> None:
+    x = numgrad.tensor([[1.0, 5.0, 2.0]])  # one window, which hangs over: nothing may take time or memory by the kernel's size
+    assert F.max_pool1d(x, 2**40, ceil_mode=True).tolist() == [[5.0]]
+    assert F.avg_pool1d(x, 2**40, ceil_mode=True, count_include_pad=False).tolist() == [[pytest.approx(8 / 3)]]
