@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import dtypes
 from ..dtypes import scalar_name, to_numpy
+from ..jit import empty as new
 from ..tensor import Tensor
 from .convert import to_dtype
 from .elementwise import copied, pointwise
@@ -33,6 +34,11 @@ def _in(dtype: np.dtype, x: np.ndarray) -> np.ndarray:
     return x if x.dtype == dtype else copied(x, dtype)
 
 
+def _written_as(dtype: np.dtype, made: Any, x: np.ndarray, *rest: Any) -> np.ndarray:
+    """What a formula gives, in another dtype than it computes in."""
+    return made.compute(x, *rest, out=new(x.shape, dtype))
+
+
 def _quotient(x: np.ndarray, n: float) -> np.ndarray:
     return true_divide.forward(x, n)
 
@@ -41,8 +47,8 @@ def _variance_forward(input: np.ndarray, dims: tuple[int, ...], correction: floa
     n = count(input.shape, dims)
     # About a mean rounded to float32 the squares would be as far off as the mean is, squared.
     center = _quotient(summed(input, dims, keepdim, _WIDE), n)
-    found = _quotient(_squares_about(input, dims, keepdim, _WIDE, center), float(max(n - correction, 0)))
-    return _in(input.dtype, found)
+    squares = _squares_about(input, dims, keepdim, _WIDE, center)
+    return _written_as(input.dtype, true_divide, squares, float(max(n - correction, 0)))
 
 
 def _variance_backward(g: Tensor, input: Tensor, dims: tuple[int, ...], correction: float) -> Tensor:
@@ -140,6 +146,7 @@ for _name, _root_, _mean in (
 _absolute_sum = Reduction("sum_abs", "a + b", 0, "abs(x)", wide=True)
 _largest = Reduction("largest_magnitude", "maximum(a, b)", 0, "abs(x)")
 _smallest = Reduction("smallest_magnitude", "minimum(a, b)", math.inf, "abs(x)")
+_squares_sum = Reduction("sum_squares", "a + b", 0, "x * x", wide=True, exact=True)
 _scaled_squares = Reduction("scaled_squares", "a + b", 0, "(x * m) * (x * m)", wide=True, exact=True)
 #: A power of two that keeps squares of float64 in range.
 _scale = pointwise("norm_scale", f"where(x > 1e150, {2.0**-600!r}, where(x < 1e-140, {2.0**600!r}, 1))", public=False, method=False)
@@ -161,11 +168,13 @@ def _norm_forward(input: np.ndarray, p: float, dims: tuple[int, ...], keepdim: b
         return summed(copied(REGISTRY["ne"].forward(input, 0), input.dtype), dims, keepdim)
     if p == 1:
         return _absolute_sum(input, dims, keepdim)
+    if p != p:  # what follows has powers of one, which are one
+        return REGISTRY["mul"].forward(_absolute_sum(input, dims, keepdim), p)
+    if p == 2 and input.dtype == np.float32:  # whose squares float64 holds
+        return _written_as(input.dtype, _root, _squares_sum(input, dims, keepdim, _WIDE))
     if p == 2:
-        wide = _in(_WIDE, _largest(input, dims, keepdim))
-        scale = _scale.forward(wide)
-        found = true_divide.forward(_root.forward(_scaled_squares(input, dims, keepdim, _WIDE, scale)), scale)
-        return _in(input.dtype, found)
+        scale = _scale.forward(_largest(input, dims, keepdim))
+        return true_divide.forward(_root.forward(_scaled_squares(input, dims, keepdim, center=scale)), scale)
     wide = _in(_WIDE, input)
     unit = _unit_size.forward((_largest if p > 0 else _smallest)(wide, dims, True))
     total = summed(_powers.forward(true_divide.forward(wide, unit), float(p)), dims, keepdim)
@@ -242,7 +251,10 @@ def _norm_reference(x: Any, p: Any = 2, dim: Any = None, keepdim: bool = False) 
             return np.sum(a != 0, axis=axis, keepdims=keepdims).astype(x.dtype)
         if math.isinf(p):
             return (np.max if p > 0 else np.min)(a, axis=axis, keepdims=keepdims)
-        return np.sum(a**p, axis=axis, keepdims=keepdims) ** (1 / p)
+        unit = (np.min if p < 0 else np.max)(a, axis=axis, keepdims=True)  # without which large and small powers leave the range
+        unit = np.where((unit > 0) & np.isfinite(unit), unit, 1)
+        total = np.sum((a / unit) ** p, axis=axis, keepdims=True) ** (1 / p) * unit + 0 * p
+        return total if keepdims else np.squeeze(total, axis)
 
     p = 2 if p == "fro" else p
     return numpy_reduction(one)(x, dim, keepdim)

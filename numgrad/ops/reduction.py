@@ -25,7 +25,7 @@ _FOLD = """@device(fastmath=("contract", "reassoc"))
 def fold_run(run{parameter}):
     total = A({identity})
     for j in range(run.size):
-        x = T(run[j])
+        x = {near}(run[j])
         a, b = total, A({element})
         total = A({combine})
     return total
@@ -58,14 +58,14 @@ _ROWS = '''"""{title}: rows of {T} -> {R}"""
 def fold_four(y, p, q, r, s{operand}):
     for j in range(y.size):
         {center}
-        x = T(p[j])
+        x = {near}(p[j])
         a = R({element})
-        x = T(q[j])
+        x = {near}(q[j])
         b = R({element})
         first = {combine}
-        x = T(r[j])
+        x = {near}(r[j])
         a = R({element})
-        x = T(s[j])
+        x = {near}(s[j])
         b = R({element})
         b = {combine}
         a = first
@@ -78,7 +78,7 @@ def fold_four(y, p, q, r, s{operand}):
 def fold_one(y, p{operand}):
     for j in range(y.size):
         {center}
-        x = T(p[j])
+        x = {near}(p[j])
         a, b = y[j], R({element})
         y[j] = R({combine})
 
@@ -157,7 +157,8 @@ class Reduction:
 
     `identity` is what an empty reduction gives: a number, or a function of the dtype. `wide`: runs accumulate in
     float64. `of_run`: what kernels call instead for a run of floats that is not empty. `mean`: where one launch does all, what
-    it writes is divided by the number of elements; `once` says where.
+    it writes is divided by the number of elements; `once` says where. `exact`: elements are computed in the dtype that is
+    accumulated in.
     """
 
     def __init__(
@@ -186,11 +187,12 @@ class Reduction:
             title=f"{ast_text(self.element)}, combined by {ast_text(self.combine)}",
             T=given,
             R=result,
-            element=formula.source(self.element, given),
+            element=formula.source(self.element, accumulator if self.exact else given),
             combine=formula.source(self.combine, accumulator),
             identity=literal(self.identity(accumulator)),
             over=over,
             finish=f"for j in range(out.size):\n        out[j] = R(out[j]{over})" if over else "pass",
+            near=near,
             RUN=RUN,
             ROWS=ROWS,
             COLUMNS=COLUMNS,
