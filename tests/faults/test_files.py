@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import pickle
@@ -31,6 +32,36 @@ def test_a_short_search(tmp_path: Path) -> None:
     assert [line["kind"] for line in lines] == [kind.name for kind in KINDS]
     for line in lines:
         assert line["failures"] == {} and line["count"] >= 60 and line["lines"] >= 15, line
+
+
+#: Readers that are wrong, each in another way; only the seeds are read.
+PLANTED = """
+import os, pickle, sys
+from tests.faults import fuzzing, loaders
+fuzzing.SECONDS = 0.2
+def endless(data, folder):
+    while True: pass
+def large(data, folder):
+    b"x" * 100_000_000
+def elsewhere(data, folder):
+    open(folder / ".." / ".." / "elsewhere", "wb").close()
+def other(data, folder):
+    {}[data]
+def code(data, folder):
+    pickle.loads(data)
+loaders.KINDS[:] = [fuzzing.Kind(f.__name__, [loaders.harmful(2)[0]], f, ValueError) for f in (endless, large, elsewhere, other, code)]
+os.chdir(sys.argv[1])
+fuzzing.main("*", "0", "0", sys.argv[1])
+"""
+
+
+def test_readers_that_are_wrong_are_noticed(tmp_path: Path) -> None:
+    pytest.importorskip("resource")
+    (tmp_path / "in").mkdir()
+    lines = [json.loads(line) for line in child("-c", PLANTED, str(tmp_path / "in"), NUMBA_DISABLE_JIT="1")]
+    told = {line["kind"]: " ".join(line["failures"]) for line in lines}
+    for kind, words in {"endless": "more than 0.2 s", "large": "MB", "elsewhere": "did open", "other": "KeyError", "code": "did pickle.find_class"}.items():
+        assert words in told[kind], told
 
 
 # --- safetensors ---
@@ -245,3 +276,12 @@ def test_plain_data_of_every_kind(tmp_path: Path) -> None:
         found = archive.load_plain(str(tmp_path / "data"))
         assert found.pop("c").tolist() == [[0, 3], [1, 4], [2, 5]]
         assert found == {key: value for key, value in plain.items() if key != "c"}, protocol
+
+
+def test_members_of_endless_size(tmp_path: Path) -> None:
+    block = bytearray(tarfile.TarInfo("batch/other").tobuf(tarfile.GNU_FORMAT))
+    block[124:136] = b"\x80" + (2**80).to_bytes(11, "big")
+    block[148:156] = b"%06o\0 " % (sum(block[:148]) + 8 * 32 + sum(block[156:]))
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(bytes(block) + bytes(1024)))
+    with pytest.raises(RuntimeError, match=r"a\.tar\.gz is damaged"):
+        archive.unpack(str(tmp_path / "a.tar.gz"), str(tmp_path), "batch", {"test_batch"})

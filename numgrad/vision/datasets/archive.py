@@ -32,7 +32,7 @@ def unpack(path: str, root: str, folder: str, names: Collection[str]) -> None:
                 if member.size > _LARGEST_MEMBER:
                     raise RuntimeError(f"{path} is damaged: {member.name} would take {member.size} bytes")
                 _write(archive.extractfile(member), os.path.join(root, folder), name, member.size)
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+    except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError, ArithmeticError, LookupError) as error:
         if isinstance(error, OSError) and error.errno is not None:  # the disk's fault, not the archive's
             raise
         raise RuntimeError(f"{path} is damaged: {error}; remove it to fetch it anew") from None
