@@ -42,7 +42,7 @@ def _pair(draw: Any) -> Any:
 
 def _sample(*options: tuple[Any, ...]) -> Any:
     def sample(draw: Any) -> Any:
-        return (*_pair(draw), draw.choice(["mean", "sum", "none"]), *(draw.choice(options) if options else ())), {}
+        return (*_pair(draw), draw.choice(["mean", "none", "sum", "none"]), *(draw.choice(options) if options else ())), {}
 
     return sample
 

@@ -134,11 +134,11 @@ def belongs(found: Op, op: Op) -> bool:
 # --- which calls reach which rules ----------------------------------------------------------------------------------
 
 
-def survey(ops: Sequence[Op], seeds: int = SEEDS) -> dict[Place, list[Call]]:
+def survey(ops: Sequence[Op], seeds: int | Sequence[int] = SEEDS) -> dict[Place, list[Call]]:
     """For each rule that gives something other than zero in these ops' checks, the calls in which it does; its own first."""
     found: dict[Place, list[Call]] = defaultdict(list)
     for op in ops:
-        for seed in range(seeds):
+        for seed in range(seeds) if isinstance(seeds, int) else seeds:
             call, seen = Call(op, seed), set[Place]()
             with _watching(seen):
                 call = call._replace(useless=tuple(call.failing()))  # what fails now is for `check_op` to tell

@@ -11,14 +11,14 @@ from typing import Any
 os.environ["NUMBA_DISABLE_JIT"] = "1"
 
 from numgrad.ops import REGISTRY
-from numgrad.testing.mutation import Mutant, mutants, survey
+from numgrad.testing.mutation import mutants, survey
 
 from ..long import Tally
 from ..mutate import sampled
 
 PROGRESS = Path(__file__).parent.parent.parent / ".pytest_cache" / "mutants.json"
-#: Samples of each op that are looked at to see which rules they reach; survivors are tried on more.
-SEEDS, MORE = 4, 40
+#: Samples of each op that are looked at to see which rules they reach; survivors are tried on more, some at a time.
+SEEDS, MORE, AT_ONCE = 4, 200, 20
 
 
 def run(budget: float) -> Tally:
@@ -27,6 +27,7 @@ def run(budget: float) -> Tally:
     places = sorted(survey([REGISTRY[name] for name in sampled()], SEEDS).items(), key=lambda item: str(item[0]))
     places = places[:: max(1, round(1 / budget))]
     done: dict[str, Any] = json.loads(PROGRESS.read_text(encoding="utf-8")) if PROGRESS.exists() else {}
+    done = {rule: o for rule, o in done.items() if not o["survivors"]}  # which are tried again
     print(f"{len(places)} rules, {len(done)} of them done before", flush=True)
     for place, calls in places:
         if str(place) in done:
@@ -45,17 +46,16 @@ def run(budget: float) -> Tally:
 def _tried(place: Any, calls: list[Any]) -> dict[str, Any]:
     """The outcome of every mistake in one rule."""
     found = list(mutants(place, calls))
-    survivors = [m for m in found if m.survived]
-    if survivors:  # a few samples may all be special; see whether more tell
-        further = survey([REGISTRY[name] for name in dict.fromkeys(c.op.name for c in calls[:3])], MORE).get(place, [])
-        again = {m.mistake: m for m in _patient(place, further)}
-        survivors = [m for m in survivors if again.get(m.mistake, m).survived]
-    return {"caught": sum(1 for m in found if not m.equivalent) - len(survivors), "equivalent": sum(m.equivalent for m in found),
-            "survivors": [str(m) for m in survivors]}  # fmt: skip
-
-
-def _patient(place: Any, calls: list[Any]) -> list[Mutant]:
-    return list(mutants(place, calls, patience=len(calls)))
+    survivors = {m.mistake: m for m in found if m.survived}
+    ops = [REGISTRY[name] for name in dict.fromkeys(c.op.name for c in calls[:3])]
+    for first in range(SEEDS, MORE, AT_ONCE):  # a few samples may all be special; see whether more tell
+        if survivors:
+            further = survey(ops, range(first, first + AT_ONCE)).get(place, [])
+            for m in mutants(place, further, patience=len(further)):
+                if m.caught_by:
+                    survivors.pop(m.mistake, None)
+    same = sum(m.equivalent for m in found)
+    return {"caught": len(found) - same - len(survivors), "equivalent": same, "survivors": [str(m) for m in survivors.values()]}
 
 
 def _tally(outcomes: list[dict[str, Any]], rules: int) -> Tally:
