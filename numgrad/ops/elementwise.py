@@ -358,6 +358,8 @@ def _scalar(value: Any, dtype: np.dtype) -> np.ndarray:
     except OverflowError:
         if dtype.kind == "f":
             return np.array([float("inf") if value > 0 else -float("inf")], dtype)
+        if dtype.kind == "u" and -np.iinfo(dtype).max <= value < 0:  # wraps, so that x + (-3) is x - 3
+            return np.array([value + np.iinfo(dtype).max + 1], dtype)
         raise RuntimeError(f"value cannot be converted to type {dtype.name} without overflow: {value}") from None
 
 

@@ -236,13 +236,23 @@ def _isin_forward(elements: np.ndarray, test_elements: np.ndarray, invert: bool)
 _isin = op("isin_of", _isin_forward, public=False, method=False, vjp=None)
 
 
+def _member(name: str, x: Any) -> Tensor:
+    if isinstance(x, Tensor):
+        return x
+    if not isinstance(x, (bool, int, float, np.number, np.bool_)):
+        raise TypeError(f"isin(): argument '{name}' must be Tensor or number, not {type(x).__name__}")
+    if isinstance(x, int) and not -(2**63) <= x < 2**63:
+        raise RuntimeError(f"isin(): argument '{name}' is {x}, which no int64 can hold")
+    return wrap(np.asarray(x))
+
+
 def _isin_function(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
     """Whether each element is among the test elements (or, inverted, is not); either may be a number. NaN is among
     nothing.
     """
     if not isinstance(elements, Tensor) and not isinstance(test_elements, Tensor):
         raise TypeError("isin(): elements or test_elements must be a Tensor, but got two numbers")
-    elements, test_elements = (x if isinstance(x, Tensor) else wrap(np.asarray(x)) for x in (elements, test_elements))
+    elements, test_elements = _member("elements", elements), _member("test_elements", test_elements)
     return _isin(elements.detach(), test_elements.detach(), invert)
 
 
@@ -256,6 +266,6 @@ isin = composite(
     _isin_function,
     method=False,
     sample=_isin_sample,
-    errors=[((1, 2), TypeError, "two numbers")],
+    errors=[((1, 2), TypeError, "two numbers"), ((np.arange(3), None), TypeError, "test_elements"), ((2**70, np.arange(3)), RuntimeError, "int64")],
     reference=lambda x, known, *, invert=False: np.isin(x, known, invert=invert),
 )

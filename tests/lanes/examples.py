@@ -1,4 +1,7 @@
-"""Hypothesis looks for inputs that break an op: every op, every check of the generic test, 1,000,000 examples."""
+"""Hypothesis looks for inputs that break an op: every op, every check of the generic test, 1,000,000 examples.
+
+A run that was stopped goes on where it was; `LANE_SECONDS` stops it by itself.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import os
 os.environ["NUMBA_DISABLE_JIT"] = "1"  # nothing to compile, so an example costs milliseconds
 
 import json
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -66,7 +70,8 @@ def run(budget: float) -> Tally:
     goal = int(TOTAL * budget)
     progress = Progress(goal, work)
     rounds = max(1, round(20 * budget))
-    while progress.count < goal:
+    stop = time.monotonic() + float(os.environ.get("LANE_SECONDS", "inf"))
+    while progress.count < goal and time.monotonic() < stop:
         turn, index = divmod(progress.position, len(work))
         name, check = work[index]
         examples = max(1, round(CHECKS[check][0] * goal / rounds / len(ops)))
@@ -79,6 +84,7 @@ def run(budget: float) -> Tally:
         if progress.position % 100 == 0 or progress.count >= goal:
             print(f"{progress.count} of {goal} examples, {len(progress.failures)} failures", flush=True)
             progress.save()
+    progress.save()
     return Tally("examples over the registry", progress.count, progress.failures)
 
 
