@@ -356,10 +356,8 @@ def _scalar(value: Any, dtype: np.dtype) -> np.ndarray:
         with np.errstate(over="ignore"):
             return np.array([value], dtype)
     except OverflowError:
-        if dtype.kind == "f":
-            return np.array([float("inf") if value > 0 else -float("inf")], dtype)
-        if dtype.kind == "u" and -np.iinfo(dtype).max <= value < 0:  # wraps, so that x + (-3) is x - 3
-            return np.array([value + np.iinfo(dtype).max + 1], dtype)
+        if dtype.kind == "f" or (dtype.kind == "u" and -np.iinfo(dtype).max <= value < 0):  # which wraps: x + (-3) is x - 3
+            return np.array([value + np.iinfo(dtype).max + 1 if dtype.kind == "u" else float("inf") if value > 0 else -float("inf")], dtype)
         raise RuntimeError(f"value cannot be converted to type {dtype.name} without overflow: {value}") from None
 
 
