@@ -391,7 +391,7 @@ DAMAGED = {
     "fractional size": (build({"a": entry(shape=(2.0,))}, bytes(8)), "shape"),
     "too many dimensions": (build({"a": entry("U8", (1,) * 65, (0, 1))}, bytes(1)), "shape"),
     "shape does not fit": (build({"a": entry(shape=(3,))}, bytes(8)), "do not fit"),
-    "product overflows": (build({"a": entry("U8", (2**32, 2**32), (0, 0))}), "do not fit"),
+    "product overflows": (build({"a": entry("U8", (2**32, 2**32), (0, 0))}), "more than memory can hold"),
     "backward offsets": (build({"a": entry(offsets=(8, 0))}, bytes(8)), "do not fit"),
     "three offsets": (build({"a": entry(offsets=(0, 4, 8))}, bytes(8)), "do not fit"),
     "negative offset": (build({"a": entry(offsets=(-8, 0))}, bytes(8)), "do not fit"),

@@ -212,7 +212,7 @@ class Source:
         if not isinstance(kind, str) or kind not in _ITEMSIZE:
             raise self.error(f"{name!r} has the dtype {kind!r:.100}, which is not supported")
         if not sizes(shape) or len(shape) > 32 or math.prod(filter(None, shape)) * _ITEMSIZE[kind] >= 2**63:
-            raise self.error(f"{name!r} has the shape {shape!r:.200}")
+            raise self.error(f"{name!r} has the shape {shape!r:.200}: that is no list of sizes, or more than memory can hold")
         if not sizes(span) or len(span) != 2 or span[1] - span[0] != math.prod(shape) * _ITEMSIZE[kind]:
             raise self.error(f"the data_offsets {span!r:.100} of {name!r} do not fit its shape {shape} of {kind}")
         return (span[0], span[1]), name, kind, tuple(shape)
