@@ -98,3 +98,16 @@ def test_numpy_arrays_keep_their_dtype_and_numpy_scalars_are_weak():
     assert ng.tensor(np.ones(2)).dtype is ng.float64
     assert (ng.ones(2) * np.float64(2)).dtype is ng.float32
     assert (ng.ones(2) * np.ones(2)).dtype is ng.float64
+
+
+def test_alpha_is_of_the_kind_of_the_sum() -> None:
+    truths = ng.tensor([True, False])
+    assert ng.add(truths, truths, alpha=3).tolist() == [True, False]
+    assert ng.add(truths, True, alpha=0).tolist() == [True, False]
+    assert ng.add(ng.tensor([1.0, 2.0]), ng.tensor([3, 5]), alpha=0.5).tolist() == [2.5, 4.5]
+    large = 2**24 + 1  # float32 does not hold it
+    assert ng.add(ng.tensor([0.0], dtype=ng.float64), ng.tensor([large]), alpha=0.5).tolist() == [large / 2]
+    with pytest.raises(RuntimeError, match="must not be a floating point number"):
+        ng.add(ng.tensor([1, 2]), truths, alpha=0.5)
+    with pytest.raises(RuntimeError, match="Boolean alpha"):
+        ng.add(ng.tensor([1, 2]), truths, alpha=True)

@@ -17,6 +17,9 @@ from typing import Any
 import numba
 import numpy as np
 from numba import njit, prange
+from numba.core.errors import (
+    TypingError as Untyped,  # what a launch raises where an argument is no number that kernels know
+)
 
 from . import memory, threads  # before Numba: it bounds the OpenMP spin time and the size of the pool
 from .borrow import borrowing, is_safe, plain, span
@@ -24,8 +27,24 @@ from .cache import DiskCache, fingerprint
 from .patience import patient
 
 __all__ = [
-    "DEBUG", "DISABLED", "Kernel", "Observer", "device", "empty", "kernel", "launch", "launch_flat", "maker", "observe", "observed", "observers", "prange",
-    "read", "verify", "whole",
+    "DEBUG",
+    "DISABLED",
+    "Kernel",
+    "Observer",
+    "Untyped",
+    "device",
+    "empty",
+    "kernel",
+    "launch",
+    "launch_flat",
+    "maker",
+    "observe",
+    "observed",
+    "observers",
+    "prange",
+    "read",
+    "verify",
+    "whole",
     "zeros",
 ]  # fmt: skip
 

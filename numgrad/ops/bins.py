@@ -174,7 +174,8 @@ def _histc_reference(x: Any, bins: int = 100, min: float = 0, max: float = 0) ->
 
 def _histc_sample(draw: Any) -> Any:
     x = draw.array(draw.shape(), -3, 3, avoid=(-2, -1, 0, 1, 2))
-    return (x, 4, *draw.choice([(), (-2.0, 2.0)])) if x.size < 2 else (x, 4, -2.0, 2.0), {}
+    # Alone, a number is the middle of its range: an odd number of bins has no edge there.
+    return (x, *draw.choice([(3,), (4, -2.0, 2.0)])) if x.size < 2 else (x, 4, -2.0, 2.0), {}
 
 
 histc = composite(

@@ -78,7 +78,7 @@ _bad: Any = [((np.ones((2, 3)),), RuntimeError, "square"), ((np.ones(2),), Runti
              ((np.ones((2, 2), np.int64),), RuntimeError, "Got Long")]  # fmt: skip
 inv: Any = op("linalg_inv", _inv_forward, public=False, method=False, vjp=(lambda g, y: -(y.mT @ g @ y.mT),), reference=np.linalg.inv,
               sample=lambda draw: ((_regular(draw, draw.integer(0, 3), _batch(draw)),), {}),
-              errors=[*_bad, ((np.zeros((2, 2)),), RuntimeError, "singular")])  # fmt: skip
+              normwise=True, errors=[*_bad, ((np.zeros((2, 2)),), RuntimeError, "singular")])  # fmt: skip
 
 
 def _solve_forward(A: np.ndarray, B: np.ndarray) -> np.ndarray:
@@ -97,7 +97,7 @@ def _solve_sample(draw: Any) -> Any:
 
 
 solve: Any = op("linalg_solve", _solve_forward, public=False, method=False, vjp=_solve_vjp, reference=np.linalg.solve, sample=_solve_sample,
-                errors=[((np.ones((2, 3)), np.ones((2, 1))), RuntimeError, "square"),
+                normwise=True, errors=[((np.ones((2, 3)), np.ones((2, 1))), RuntimeError, "square"),
                         ((np.zeros((2, 2)), np.ones((2, 1))), RuntimeError, "singular")])  # fmt: skip
 
 
@@ -109,7 +109,7 @@ def _slogdet_forward(A: np.ndarray) -> Any:
 
 slogdet: Any = op("linalg_slogdet", _slogdet_forward, public=False, method=False,
                   vjp=(lambda g, A: g[1][..., None, None] * inv(A).mT,), reference=lambda a: tuple(np.linalg.slogdet(a)),
-                  sample=lambda draw: ((_regular(draw, draw.integer(0, 3), _batch(draw)),), {}), errors=_bad)  # fmt: skip
+                  sample=lambda draw: ((_regular(draw, draw.integer(0, 3), _batch(draw)),), {}), errors=_bad, normwise=True)  # fmt: skip
 
 
 def _det_forward(A: np.ndarray) -> np.ndarray:
@@ -131,8 +131,7 @@ def _cofactors(A: Tensor, y: Tensor) -> Tensor:
 
 
 det: Any = op("det", _det_forward, vjp=(lambda g, y, A: g[..., None, None] * _cofactors(A, y),), reference=np.linalg.det,
-              sample=lambda draw: ((_regular(draw, draw.integer(0, 3), _batch(draw)),), {}), errors=_bad, tolerance=4)  # fmt: skip
-# tolerance: a product of n pivots, each a few roundings off; those are rounding errors of A, but larger than one in its smallest elements.
+              sample=lambda draw: ((_regular(draw, draw.integer(0, 3), _batch(draw)),), {}), errors=_bad, normwise=True)  # fmt: skip
 
 
 def _triangular_forward(A: np.ndarray, B: np.ndarray, upper: bool, unitriangular: bool) -> np.ndarray:
@@ -157,7 +156,7 @@ def _triangular_sample(draw: Any) -> Any:
 
 
 triangular: Any = op("triangular_system", _triangular_forward, public=False, method=False, vjp=_triangular_vjp, sample=_triangular_sample,
-                     reference=lambda a, b, upper, unit: np.linalg.solve(_triangle(a, upper, unit), b))  # fmt: skip
+                     reference=lambda a, b, upper, unit: np.linalg.solve(_triangle(a, upper, unit), b), normwise=True)  # fmt: skip
 
 
 # --- generalised inverse and exponential ----------------------------------------------------------------------------
@@ -180,7 +179,7 @@ def _pinv_sample(draw: Any) -> Any:
 
 
 pinv: Any = op("pseudo_inverse", _pinv_forward, public=False, method=False, vjp=(_pinv_vjp,), sample=_pinv_sample,
-               reference=lambda a, rcond: np.linalg.pinv(a, rcond))  # fmt: skip
+               reference=lambda a, rcond: np.linalg.pinv(a, rcond), normwise=True)  # fmt: skip
 
 #: Coefficients of the Padé approximation of order 13 (Higham 2005, "The scaling and squaring method for the matrix exponential revisited").
 _PADE = (64764752532480000, 32382376266240000, 7771770303897600, 1187353796428800, 129060195264000, 10559470521600, 670442572800,
@@ -218,7 +217,7 @@ def _expm_vjp(g: Tensor, A: Tensor) -> Tensor:
     return matrix_exp(cat([upper, lower], -2))[..., :n, n:]
 
 
-matrix_exp: Any = op("matrix_exp", _expm_forward, vjp=(_expm_vjp,), reference=_expm, errors=_bad,
+matrix_exp: Any = op("matrix_exp", _expm_forward, vjp=(_expm_vjp,), reference=_expm, errors=_bad, normwise=True,
                      sample=lambda draw: ((draw.array((*_batch(draw), *[draw.integer(0, 3)] * 2), -2, 2),), {}))  # fmt: skip
 
 # --- factorisations: not in REGISTRY, see above -----------------------------------------------------------------------

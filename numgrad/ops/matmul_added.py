@@ -27,7 +27,8 @@ def _add(input: Tensor, result: Tensor, beta: Any, alpha: Any) -> Tensor:
     if input.dtype != result.dtype:
         raise RuntimeError(f"self and mat2 must have the same dtype, but got {scalar_name(input.dtype.numpy)} and {scalar_name(result.dtype.numpy)}")
     if not result.is_floating_point():
-        beta, alpha = int(beta), int(alpha)
+        kind = bool if result._data.dtype.kind == "b" else int
+        beta, alpha = kind(beta), kind(alpha)
     input = expand(input, result.shape)
     result = result if alpha == 1 else result * alpha  # type: ignore[operator]
     if beta == 0:
@@ -58,7 +59,11 @@ def _addmv_function(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, a
 
 def _addr_function(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta * input + alpha * outer(vec1, vec2); input broadcasts."""
-    return _add(input, outer(vec1, vec2), beta, alpha)
+    found = outer(vec1, vec2)
+    for name, factor in (("beta", beta), ("alpha", alpha)):
+        if isinstance(factor, float) and not found.is_floating_point():
+            raise RuntimeError(f"For integral input tensors, argument {name} must not be a floating point number.")
+    return _add(input, found, beta, alpha)
 
 
 def _baddbmm_function(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
@@ -78,6 +83,8 @@ def _addbmm_function(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any
 def _added(reference: Any) -> Any:
     def added(input: Any, left: Any, right: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
         found = reference(left, right)
+        if found.dtype.kind == "b":
+            return (bool(alpha) & found) | (bool(beta) & input)
         if found.dtype.kind != "f":  # PyTorch's: factors become integers first
             beta, alpha = int(beta), int(alpha)
         return (alpha * found + (0 if beta == 0 else beta * input) * np.ones_like(found)).astype(found.dtype)

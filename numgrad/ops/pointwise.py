@@ -18,12 +18,18 @@ _arithmetic: Any = {"kind": "arithmetic", "inplace": True}
 _float: Any = {"kind": "float", "inplace": True}
 
 
-def _scaled(value: Any, alpha: Any) -> Any:
+def _scaled(input: Any, other: Any, alpha: Any) -> Any:
+    """other * alpha, as a part of a sum with input: alpha becomes a number of the sum's kind."""
     if alpha == 1 and not isinstance(alpha, bool):
-        return value
-    if isinstance(alpha, float) and not (isinstance(value, float) or (isinstance(value, Tensor) and value.is_floating_point())):
+        return other
+    common = dtypes.promote(tuple((x._data.dtype, x.dim()) if isinstance(x, Tensor) else (type(x), -1) for x in (input, other)))
+    if isinstance(alpha, float) and common.kind != "f":
         raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
-    return value * alpha
+    if isinstance(alpha, bool) and common.kind != "b":
+        raise RuntimeError("Boolean alpha only supported for Boolean results.")
+    if common.kind == "b":
+        return other & bool(alpha) if isinstance(other, Tensor) else bool(other and alpha)
+    return (other.to(dtypes.FROM_NUMPY[common]) if isinstance(other, Tensor) else other) * alpha
 
 
 def _two(draw: Any, low: float = -3.0, high: float = 3.0, **kwargs: Any) -> tuple[np.ndarray, Any]:
@@ -41,12 +47,17 @@ minus = pointwise("minus", "x - z", grad=("g", "-g"), **_number, public=False, m
 
 def _add(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
     """input + alpha * other."""
-    return plus(input, _scaled(other, alpha))
+    return plus(input, _scaled(input, other, alpha))
 
 
 def _sub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
     """input - alpha * other."""
-    return minus(input, _scaled(other, alpha))
+    return minus(input, _scaled(input, other, alpha))
+
+
+def _add_reference(x: Any, z: Any, alpha: Any = 1) -> Any:
+    x, z = np.asarray(x), np.asarray(z)
+    return x | z & bool(alpha) if x.dtype == z.dtype == bool else x + alpha * z
 
 
 def _alpha_sample(draw: Any) -> Any:
@@ -55,11 +66,11 @@ def _alpha_sample(draw: Any) -> Any:
 
 add_in_place, subtract_in_place = InPlace(plus), InPlace(minus)
 _bad_broadcast: Any = [((np.ones(3), np.ones(4)), RuntimeError, "must match"), ((np.ones(3), "a"), TypeError, "")]
-add = composite("add", _add, reference=lambda x, z, alpha=1: x + alpha * z, sample=_alpha_sample, errors=_bad_broadcast,
-                inplace=lambda input, other, *, alpha=1: add_in_place(input, _scaled(other, alpha)))  # fmt: skip
+add = composite("add", _add, reference=_add_reference, sample=_alpha_sample, errors=_bad_broadcast,
+                inplace=lambda input, other, *, alpha=1: add_in_place(input, _scaled(input, other, alpha)))  # fmt: skip
 for _name in ("sub", "subtract"):
     composite(_name, _sub, reference=lambda x, z, alpha=1: x - alpha * z, sample=_alpha_sample, errors=_bad_broadcast,
-              inplace=lambda input, other, *, alpha=1: subtract_in_place(input, _scaled(other, alpha)))  # fmt: skip
+              inplace=lambda input, other, *, alpha=1: subtract_in_place(input, _scaled(input, other, alpha)))  # fmt: skip
 rsub = composite("rsub", lambda input, other, *, alpha=1: _sub(other, input, alpha=alpha), doc="other - alpha * input.", method=False,
                  reference=lambda x, z, alpha=1: z - alpha * x, sample=_alpha_sample)  # fmt: skip
 

@@ -30,17 +30,18 @@ class Op:
     takes by name what it needs: `g` (the gradient of the result), `y` (the result), any parameter of `forward`, or
     `<parameter>_shape`; with several results, g and y are tuples. Rules are written in ops, hence differentiable again.
     `saved`: the results after so many have no gradient, and they are all that rules read of y: the first may be overwritten.
+    `normwise`: it is exact for an input nearby in norm, as LAPACK is: small elements of an array may move as far as the largest.
     """
 
     def __init__(
         self, name: str, forward: Callable[..., Any], *, vjp: Any = MISSING, reference: Callable[..., Any] | None = None,
         sample: Callable[..., Any] | None = None, errors: Sequence[Any] = (), composite: bool = False,
         method: bool = True, inplace: bool | Callable[..., Any] = False, into: Callable[..., None] | None = None,
-        public: bool = True, random: bool = False, saved: int = 0, tolerance: float = 1.0, doc: str | None = None,
+        public: bool = True, random: bool = False, saved: int = 0, tolerance: float = 1.0, normwise: bool = False, doc: str | None = None,
     ):  # fmt: skip
         self.name, self.forward, self.vjp = name, forward, vjp
         self.reference, self.sample, self.errors, self.tolerance = reference, sample, tuple(errors), tolerance
-        self.composite, self.random, self.public, self.saved = composite, random, public, saved
+        self.composite, self.random, self.public, self.saved, self.normwise = composite, random, public, saved, normwise
         self.method, self.inplace = method, inplace
         if into is not None:  # else what the class has
             self.into = into

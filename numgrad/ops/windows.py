@@ -107,8 +107,11 @@ def _inner(g, o0, o1):  # type: ignore[no-untyped-def]
 
 
 @device
-def _largest(y, index, x, g, code, row):  # type: ignore[no-untyped-def]
-    """One row of outputs: the largest element of each window, the last NaN if there is one, and its place in the plane."""
+def _largest(y, index, x, g, code, least, row):  # type: ignore[no-untyped-def]
+    """One row of outputs: the largest element of each window, the last NaN if there is one, and its place in the plane.
+
+    A window whose steps all pass by the elements has `least` and the place -1.
+    """
     width, height, outputs, o1 = g[_INPUT + 2], g[_INPUT + 1], g[_OUTPUT + 2], row % g[_OUTPUT + 1]
     plane = row // g[_OUTPUT + 1]
     o0, at_x, at_y = plane % g[_OUTPUT], plane // g[_OUTPUT] * g[_INPUT] * height * width, row * outputs
@@ -119,8 +122,10 @@ def _largest(y, index, x, g, code, row):  # type: ignore[no-untyped-def]
     for j in range(outputs - high + low):
         o = j if j < low else j + high - low
         r2 = _range(g, 2, o)
-        place = (g[r0] * height + g[r1]) * width + g[r2]
-        best = x[at_x + place]
+        best, place = least, -1
+        if g[r0] < g[r0 + 1] and g[r1] < g[r1 + 1] and g[r2] < g[r2 + 1]:
+            place = (g[r0] * height + g[r1]) * width + g[r2]
+            best = x[at_x + place]
         for i0 in range(g[r0], g[r0 + 1], g[_STEP]):
             for i1 in range(g[r1], g[r1 + 1], g[_STEP + 1]):
                 for i2 in range(g[r2], g[r2 + 1], g[_STEP + 2]):
@@ -131,9 +136,9 @@ def _largest(y, index, x, g, code, row):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _max(y, index, x, g, code, rows):  # type: ignore[no-untyped-def]
+def _max(y, index, x, g, code, least, rows):  # type: ignore[no-untyped-def]
     for row in prange(rows):
-        _largest(y, index, x, g, code, np.int64(row))
+        _largest(y, index, x, g, code, least, np.int64(row))
 
 
 @device
@@ -197,7 +202,8 @@ def _scatter_plane(x, y, index, size, count, adding, plane):  # type: ignore[no-
         values[i] = 0
     for o in range(plane * count, (plane + 1) * count):
         at = np.uintp(index[o])
-        values[at] = values[at] + y[o] if adding else y[o]
+        if at < size:  # the place -1 stands for none
+            values[at] = values[at] + y[o] if adding else y[o]
 
 
 @kernel
@@ -210,7 +216,7 @@ def _scatter(x, y, index, size, count, adding, planes):  # type: ignore[no-untyp
 def _gather(y, x, index, size, count, planes):  # type: ignore[no-untyped-def]
     for plane in prange(planes):
         for o in range(plane * count, (plane + 1) * count):
-            y[o] = x[plane * size + index[o]]
+            y[o] = x[plane * size + index[o]] if index[o] >= 0 else 0
 
 
 # --- on arrays ------------------------------------------------------------------------------------------------------
@@ -230,7 +236,9 @@ def largest(x: np.ndarray, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
     y, index = empty(shape, x.dtype), empty(shape, np.int64)
     if y.size:
         rows = planes * math.prod(windows.output[:-1])
-        launch(_max, y.reshape(-1), index.reshape(-1), _flat(x), windows.table, windows.code("largest", x.dtype, int(x.dtype.kind == "u")), rows, work=planes * windows.work)
+        code = windows.code("largest", x.dtype, int(x.dtype.kind == "u"))
+        least = x.dtype.type(-np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min)
+        launch(_max, y.reshape(-1), index.reshape(-1), _flat(x), windows.table, code, least, rows, work=planes * windows.work)
     return y, index
 
 

@@ -155,6 +155,15 @@ def test_linear_takes_vectors_and_batches() -> None:
 def test_addmm_with_beta_zero_ignores_the_input() -> None:
     nothing = ng.full((2, 2), float("nan"))
     assert ng.addmm(nothing, ng.eye(2), ng.eye(2), beta=0, alpha=3).tolist() == [[3.0, 0.0], [0.0, 3.0]]
+
+
+def test_addr_of_truth_values() -> None:
+    true, truths = ng.ones(2, 2, dtype=ng.bool), ng.tensor([True, False])
+    assert ng.addr(true, truths, truths, alpha=3).tolist() == [[True, True], [True, True]]
+    assert ng.addr(true, truths, truths, beta=0, alpha=3).tolist() == [[True, False], [False, False]]
+    assert ng.addr(true, truths, truths, beta=0, alpha=0).dtype == ng.bool
+    with pytest.raises(RuntimeError, match="beta must not be a floating point number"):
+        ng.addr(true, truths, truths, beta=2.5)
     x = ng.ones(2, 2)
     assert x.addmm_(ng.eye(2), ng.eye(2)) is x
     assert x.tolist() == [[2.0, 1.0], [1.0, 2.0]]

@@ -79,3 +79,9 @@ def test_evaluation_uses_what_ran() -> None:
         ops.batch_norm(x, None, None, training=True)
     with pytest.raises(RuntimeError, match="mixed dtype"):
         ops.layer_norm(x, (2,), ng.ones(2, dtype=ng.float64))
+
+
+@pytest.mark.parametrize("eps", [None, "a", object()])
+def test_eps_that_is_no_number(eps: object) -> None:
+    with pytest.raises(TypeError):
+        ops.layer_norm(ng.ones(2, 3), (3,), eps=eps)

@@ -32,6 +32,16 @@ def test_gradient_of_overlapping_windows_adds_up() -> None:
     assert x.grad.tolist() == [[0.0, 11.0, 0.0, 100.0]]
 
 
+@pytest.mark.parametrize("dtype, least", [(ng.float32, -float("inf")), (ng.int32, -(2**31))])
+def test_window_that_steps_over_all_elements(dtype: ng.dtype, least: float) -> None:
+    x = ng.ones(1, 2, 3, dtype=dtype, requires_grad=dtype.is_floating_point)
+    values, places = ops.max_pool2d(x, (2, 1), (1, 1), (1, 0), dilation=(3, 1), return_indices=True)
+    assert values.tolist() == [[[least] * 3]] and places.tolist() == [[[-1] * 3]]
+    if x.requires_grad:
+        values.sum().backward()
+        assert x.grad.tolist() == [[[0.0] * 3] * 2]
+
+
 def test_ceil_mode_drops_a_window_that_starts_in_the_padding() -> None:
     x = ng.arange(1.0, 6.0).reshape(1, 5)
     assert ops.max_pool1d(x, 2, ceil_mode=True).tolist() == [[2.0, 4.0, 5.0]]
