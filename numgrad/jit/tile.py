@@ -9,7 +9,6 @@ Operands are one-dimensional spans of memory, an element offset into each, and s
 from __future__ import annotations
 
 import functools
-import itertools
 import platform
 from typing import Any
 
@@ -96,15 +95,14 @@ class _Emitter:
             self._intrinsic(f"llvm.masked.store.{self._suffix}.p0", ir.VoidType(), [value, address, one, mask])
 
     def splat(self, scalar: Any, kind: Any = None) -> Any:
-        kind = kind or self.vector
-        undefined = ir.Constant(kind, ir.Undefined)
+        undefined = ir.Constant(kind or self.vector, ir.Undefined)
         first = self.builder.insert_element(undefined, scalar, ir.Constant(_I32, 0))
         return self.builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, self.lanes), [0] * self.lanes))
 
     def multiply_add(self, a: Any, b: Any, total: Any) -> Any:
-        if self.floating:  # one instruction where the CPU has it
-            return self._intrinsic(f"llvm.fmuladd.{self._suffix}", self.vector, [a, b, total])
-        return self.builder.add(self.builder.mul(a, b), total)
+        if not self.floating:
+            return self.builder.add(self.builder.mul(a, b), total)
+        return self._intrinsic(f"llvm.fmuladd.{self._suffix}", self.vector, [a, b, total])  # one instruction where the CPU has it
 
     def add(self, a: Any, b: Any) -> Any:
         return self.builder.fadd(a, b) if self.floating else self.builder.add(a, b)
@@ -169,23 +167,28 @@ def _outer_body(e: _Emitter, arguments: list[Any], rows: int, vectors: int, mask
     # Three rows share a pointer: base, base + stride, base + 2 * stride are addresses that x86 computes while loading.
     groups = [builder.gep(a, [builder.mul(row_a, e.index(i))]) for i in range(0, rows, 3)]
     masks = [None] * (vectors - 1) + [mask]
-    places = [[builder.gep(y, [builder.add(builder.mul(step_y, e.index(i)), e.index(j * e.lanes))]) for j in range(vectors)] for i in range(rows)]
-    for place in itertools.chain(*places):
-        e.prefetch(place)  # of a large result they are far away, and no two rows near each other
 
-    def body(pointers: list[Any], sums: list[Any]) -> list[Any]:
+    def body(pointers: list[Any], sums: list[Any], fetch: Any = None) -> list[Any]:
         *lefts, right = pointers
         row = [e.load(builder.gep(right, [e.index(j * e.lanes)]), masks[j]) for j in range(vectors)]
         result = []
         for i in range(rows):
             factor = e.splat(builder.load(builder.gep(lefts[i // 3], [builder.mul(row_a, e.index(i % 3))])))
             result += [e.multiply_add(factor, row[j], sums[i * vectors + j]) for j in range(vectors)]
+        for j in range(vectors if fetch else 0):
+            e.prefetch(builder.gep(fetch, [e.index(j * e.lanes)]))
         return result
 
-    sums = e.loop(depth, [*groups, b], [column_a] * len(groups) + [row_b], rows * vectors, body)
-    for i in range(rows):
-        for j in range(vectors):
-            e.put(sums[i * vectors + j], places[i][j], accumulate, mask=masks[j])
+    # Rows of a large y are far away, and asked for one a step: all at once they keep operands waiting, and where rows are a
+    # power of two apart, so that they compete for one place in the cache, they are gone before they are written.
+    early = builder.select(builder.icmp_signed("<", depth, e.index(rows)), depth, e.index(rows))
+    steps = [column_a] * len(groups) + [row_b]
+    sums = e.loop(early, [y, *groups, b], [step_y, *steps], rows * vectors, lambda p, sums: body(p[1:], sums, p[0]))
+    starts = [builder.gep(p, [builder.mul(s, early)]) for p, s in zip([*groups, b], steps, strict=True)]
+    sums = e.loop(builder.sub(depth, early), starts, steps, rows * vectors, body, sums)
+    for index, total in enumerate(sums):
+        i, j = divmod(index, vectors)
+        e.put(total, builder.gep(y, [builder.add(builder.mul(step_y, e.index(i)), e.index(j * e.lanes))]), accumulate, mask=masks[j])
 
 
 def _dots(e: _Emitter, module: ir.Module, rows: int, columns: int) -> str:
@@ -287,18 +290,15 @@ def _transpose(e: _Emitter, module: ir.Module) -> str:
         row = builder.select(builder.icmp_signed("<", e.index(i), rows), e.index(i), last)
         places.append(builder.gep(x, [builder.mul(step_x, row)]))
 
-    def square(pointers: list[Any], mask: Any = None) -> None:
+    def square(pointers: list[Any], mask: Any = None) -> list[Any]:
         target, *sources = pointers
         for k, vector in enumerate(_transposed(e, [e.load(p, mask) for p in sources])):
             e.store(vector, builder.gep(target, [builder.mul(step_y, e.index(k))]))
-
-    def whole(pointers: list[Any], _: list[Any]) -> list[Any]:
-        square(pointers)
         return []
 
     count = builder.sdiv(columns, e.index(e.lanes))
     done = builder.mul(count, e.index(e.lanes))
-    e.loop(count, [y, *places], [builder.mul(step_y, e.index(e.lanes)), *[e.index(e.lanes)] * e.lanes], 0, whole)
+    e.loop(count, [y, *places], [builder.mul(step_y, e.index(e.lanes)), *[e.index(e.lanes)] * e.lanes], 0, lambda p, _: square(p))
     with builder.if_then(builder.icmp_signed("<", done, columns)):
         square([builder.gep(y, [builder.mul(step_y, done)]), *[builder.gep(p, [done]) for p in places]], e.mask(builder.sub(columns, done)))
     builder.ret_void()
