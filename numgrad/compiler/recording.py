@@ -138,7 +138,7 @@ class Recording:
         known = {o[0].memory for o in self.outputs if type(o) is tuple} | {place.memory for _, place in self.made}
         kept = [n for n, m in enumerate(recorder.memories) if m.alive and n not in known]
         if kept:
-            gc.collect()
+            gc.collect(1 if self.unsteady else 2)  # all takes 50 ms: not for a call that will be recorded again anyway
             kept = [n for n in kept if recorder.memories[n].alive]
         if kept and not self.live:
             raise Unrecordable("a tensor made inside is kept outside: return it instead")

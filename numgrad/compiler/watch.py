@@ -183,6 +183,7 @@ class Watch:
         self.maps.append(where)
         self.keys.append(key)
         self.values.append(where[key])
+        key = "" if isinstance(key, Tensor) else key  # an optimizer's state: to write all of a parameter takes long
         self._names.append(f"{name}.{key}" if name else str(key))
 
     def _tensor_attributes(self, tensor: Tensor, name: str) -> None:

@@ -22,10 +22,12 @@ from pathlib import Path
 from typing import Any
 
 import llvmlite
+import llvmlite.binding as llvm
 import numba
 import numpy as np
 from numba.core import compiler
 from numba.core.caching import _Cache
+from numba.core.runtime import rtsys
 
 _FOLDER = Path(__file__).parent
 _PREFIX = str(_FOLDER) + os.sep
@@ -171,6 +173,32 @@ def _code_objects(code: types.CodeType) -> list[types.CodeType]:
     return found
 
 
+def remembered(what: str, function: Callable[..., Any], find: Callable[[], str]) -> str:
+    """What `find` once found out of a function and all that it reaches, in words."""
+    folder = directory()
+    path = folder / f"{function.__name__}-{fingerprint(function)[:40]}.{what}" if folder else None
+    content = read_whole(path)
+    if content is None:
+        content = find().encode()
+        if path:
+            write_whole(path, content)
+    return content.decode()
+
+
+def read_whole(path: Path | None) -> bytes | None:
+    """What `write_whole` wrote, if it is there and whole."""
+    with contextlib.suppress(OSError):
+        content = path.read_bytes() if path else b""
+        if hashlib.sha256(content[32:]).digest() == content[:32]:
+            return content[32:]
+    return None
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that tells whether it is damaged."""
+    write_atomically(path, hashlib.sha256(content).digest() + content)
+
+
 class DiskCache(_Cache):
     """What Numba's dispatcher asks for compiled code, and gives it to."""
 
@@ -193,14 +221,17 @@ class DiskCache(_Cache):
         path = self._path(signature, target_context.codegen())
         if path is None:
             return None
+        content = read_whole(path)
+        if content is None:
+            return None
         try:
-            content = path.read_bytes()
-            if hashlib.sha256(content[32:]).digest() != content[:32]:
-                return None
             if self._parallel:
                 numba.get_num_threads()  # cached parallel code needs the thread pool's symbols
-            target_context.refresh()
-            return compiler.CompileResult._rebuild(target_context, *pickle.loads(content[32:]))
+            called, result = pickle.loads(content)
+            rtsys.initialize(target_context)
+            if not all(map(llvm.address_of_symbol, called)):
+                target_context.refresh()  # all that Numba can compile; takes 0.2 s, and as much again to import SciPy if it is there
+            return compiler.CompileResult._rebuild(target_context, *result)
         except Exception:  # truncated, foreign, or of another time: compile again
             return None
 
@@ -209,10 +240,13 @@ class DiskCache(_Cache):
         if path is None or result.library.has_dynamic_globals:
             return
         try:
-            content = pickle.dumps(result._reduce(), protocol=pickle.HIGHEST_PROTOCOL)
+            reduced = result._reduce()
+            _, bitcode = reduced[0][2]
+            called = [f.name for f in llvm.parse_bitcode(bitcode).functions if f.is_declaration and not f.name.startswith("llvm.")]
+            content = pickle.dumps((called, reduced), protocol=pickle.HIGHEST_PROTOCOL)
         except Exception:  # not every result can be pickled; it still runs
             return
-        write_atomically(path, hashlib.sha256(content).digest() + content)
+        write_whole(path, content)
 
     def enable(self) -> None: ...
 

@@ -6,10 +6,12 @@ import ast
 import builtins
 import functools
 import inspect
+import json
 import textwrap
 import types
 from typing import Any
 
+from .cache import remembered
 from .kernel import Kernel
 
 #: Modules whose functions write nothing that is given to them, when called inside kernels.
@@ -19,7 +21,7 @@ _PURE = ("numpy", "math", "numgrad.jit.vmath", "numgrad.jit.simd", "numgrad.jit.
 @functools.cache
 def writes(kernel: Kernel) -> frozenset[int]:
     """Positions of the arguments that a kernel may write; what cannot be followed (addresses) counts as written."""
-    return _written(kernel.function)
+    return frozenset(json.loads(remembered("writes", kernel.function, lambda: json.dumps(sorted(_written(kernel.function))))))
 
 
 @functools.cache

@@ -6,7 +6,6 @@ it being there when the kernel is loaded from the cache.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import platform
@@ -18,7 +17,7 @@ import llvmlite.binding as llvm
 import numba
 from llvmlite import ir
 
-from .cache import _TOOLCHAIN, directory, write_atomically
+from .cache import _TOOLCHAIN, directory, read_whole, write_whole
 from .patience import patient
 
 
@@ -53,28 +52,19 @@ def functions(name: str, write: Callable[[ir.Module], list[str]], source: str = 
     folder = directory()
     path = folder / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:40]}.o" if folder else None
     machine = _target_machine()
-    content = _read(path)
+    content = read_whole(path)
     if content is None:
         module = ir.Module(name)
         symbols = write(module)
         content = "\n".join(symbols).encode() + b"\0" + machine.emit_object(llvm.parse_assembly(str(module)))
         if path:
-            write_atomically(path, hashlib.sha256(content).digest() + content)
+            write_whole(path, content)
     names, _, code = content.partition(b"\0")
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     _engines.append(engine)
     return [engine.get_function_address(s) for s in names.decode().split("\n")]
-
-
-def _read(path: Path | None) -> bytes | None:
-    """What was written, if it is there and whole."""
-    with contextlib.suppress(OSError):
-        content = path.read_bytes() if path else b""
-        if hashlib.sha256(content[32:]).digest() == content[:32]:
-            return content[32:]
-    return None
 
 
 @functools.cache

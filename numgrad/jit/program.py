@@ -16,12 +16,10 @@ from typing import Any, NamedTuple
 import llvmlite.ir as ir
 import numpy as np
 from numba import types
-from numba.core.compiler_lock import global_compiler_lock
-from numba.core.registry import cpu_target
 
 from . import threads
 from .kernel import DISABLED, GRAIN, Kernel, observers
-from .patience import patient
+from .machine import functions
 
 __all__ = ["Call", "Fill", "Place", "Program", "Verify", "native", "signature_of"]
 
@@ -228,7 +226,6 @@ def _unpacked(value: Any, kind: Any) -> tuple[str, list[int]]:
 # --- native code ----------------------------------------------------------------------------------------------------
 
 _made: dict[str, int] = {}
-_libraries: list[Any] = []  # native code lives as long as its library
 _making = threading.Lock()
 
 
@@ -237,7 +234,7 @@ def _entries(forms: set[str]) -> dict[str, int]:
     with _making:
         missing = sorted(forms - _made.keys())
         if missing:
-            _made.update(_compile(dict.fromkeys(missing, _entry_ir)))
+            _make("entries", dict.fromkeys(missing, _entry_ir))
         return {form: _made[form] for form in forms}
 
 
@@ -245,7 +242,7 @@ def native(name: str, make: Callable[[ir.Module, str], None]) -> int:
     """The address of a function of our own that `make(module, name)` writes as IR, compiled once."""
     with _making:
         if name not in _made:
-            _made.update(_compile({name: lambda module, name, _: make(module, name)}))
+            _make(name, {name: lambda module, symbol, _: make(module, symbol)})
         return _made[name]
 
 
@@ -253,19 +250,16 @@ def _walker() -> Any:
     return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)(native("walk", _walk_ir))
 
 
-@patient
-def _compile(makers: dict[str, Any]) -> dict[str, int]:
-    with global_compiler_lock:
-        generator = cpu_target.target_context.codegen()
-        library = generator.create_library(f"numgrad_program_{len(_libraries)}")
-        module = ir.Module(library.name)
-        names = {form: f"numgrad_{len(_libraries)}_{n}" for n, form in enumerate(makers)}
-        for form, make in makers.items():
-            make(module, names[form], form)
-        library.add_ir_module(module)
-        library.finalize()
-        _libraries.append(library)
-        return {form: library.get_pointer_to_function(name) for form, name in names.items()}
+def _make(name: str, makers: dict[str, Any]) -> None:
+    """Compile functions by the names of `makers`, or find them in the cache."""
+
+    def write(module: ir.Module) -> list[str]:
+        symbols = [f"numgrad_{name}_{n}" for n in range(len(makers))]
+        for symbol, (form, make) in zip(symbols, makers.items(), strict=True):
+            make(module, symbol, form)
+        return symbols
+
+    _made.update(zip(makers, functions(f"numgrad_{name}", write, repr(list(makers))), strict=True))
 
 
 # A function that unpacks: status entry(address of native code, block, table of memories). Not 0 stops the program.
@@ -335,19 +329,18 @@ def _walk_ir(module: ir.Module, name: str) -> None:
     """walk(table, count, memories): call entry(function, block) for each row of the table; the first that stops, or -1."""
     function = ir.Function(module, ir.FunctionType(_WORD, [_WORDS, _WORD, _WORDS]), name)
     table, count, memories = function.args
-    builder = ir.IRBuilder(function.append_basic_block("start"))
-    head, body, stop, done = (function.append_basic_block(n) for n in ("head", "body", "stop", "done"))
-    at = builder.alloca(_WORD)
-    builder.store(_WORD(0), at)
+    start, head, body, stop, done = (function.append_basic_block(n) for n in ("start", "head", "body", "stop", "done"))
+    builder = ir.IRBuilder(start)
     builder.branch(head)
     builder.position_at_end(head)
-    builder.cbranch(builder.icmp_signed("<", builder.load(at), count), body, done)
+    i = builder.phi(_WORD)
+    builder.cbranch(builder.icmp_signed("<", i, count), body, done)
     builder.position_at_end(body)
-    i = builder.load(at)
     row = builder.gep(table, [builder.mul(i, _WORD(3))])
     entry, target, block = (builder.load(builder.gep(row, [_WORD(k)])) for k in range(3))
     status = builder.call(builder.inttoptr(entry, _ENTRY.as_pointer()), [target, builder.inttoptr(block, _WORDS), memories])
-    builder.store(builder.add(i, _WORD(1)), at)
+    i.add_incoming(_WORD(0), start)
+    i.add_incoming(builder.add(i, _WORD(1)), body)
     builder.cbranch(builder.icmp_signed("==", status, _STATUS(0)), head, stop)
     builder.position_at_end(stop)
     builder.ret(i)
