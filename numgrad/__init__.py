@@ -93,8 +93,7 @@ def promote_types(type1, type2):
 
 def can_cast(from_, to):
     """Whether PyTorch's casting rules allow writing one dtype into another in place."""
-    order = "biuf"
-    return order.index(from_.numpy.kind.replace("u", "i")) <= order.index(to.numpy.kind.replace("u", "i"))
+    return dtypes.RANK[from_.numpy.kind] <= dtypes.RANK[to.numpy.kind]
 
 
 def is_floating_point(input):

@@ -25,8 +25,8 @@ class dtype:
 
     @property
     def is_floating_point(self) -> bool:
-        """True of float32 and float64."""
-        return self.numpy.kind == "f"
+        """True of float32, float64, float16 and bfloat16."""
+        return self.numpy.kind in FLOATING
 
     @property
     def is_complex(self) -> bool:
@@ -36,13 +36,45 @@ class dtype:
     @property
     def is_signed(self) -> bool:
         """Whether it can hold negative numbers."""
-        return self.numpy.kind in "if"
+        return self.numpy.kind in "ifV"
 
     def __repr__(self) -> str:
         return f"numgrad.{self._name}"
 
     def __reduce__(self) -> str:
         return self._name
+
+
+#: NumPy's kinds of floating-point memory. "V" is bfloat16, which NumPy lacks: two bytes that it refuses to compute with.
+FLOATING = "fV"
+#: The dtypes of two bytes that are in use: empty in a program that has none, so that asking costs it nothing.
+HALVES: set[np.dtype] = set()
+
+
+def is_half(of: np.dtype) -> Any:
+    """Whether memory holds float16 or bfloat16."""
+    return of.itemsize == 2 and of.kind in FLOATING
+
+
+def noted(array: np.ndarray) -> np.ndarray:
+    """The array, which comes from outside and becomes a tensor's memory."""
+    if is_half(array.dtype):
+        HALVES.add(array.dtype)
+    return array
+
+
+class _Half(dtype):
+    """A dtype that is stored in two bytes and computed in float32: see `numgrad.ops.widen`."""
+
+    __slots__ = ("_stored",)
+
+    def __init__(self, name: str, of: Any):
+        self._name, self._stored = name, np.dtype(of)
+
+    @property
+    def numpy(self) -> np.dtype:  # type: ignore[override]
+        HALVES.add(self._stored)
+        return self._stored
 
 
 class _Lacking(dtype):
@@ -56,7 +88,7 @@ class _Lacking(dtype):
 
     @property
     def numpy(self) -> Any:  # type: ignore[override]
-        raise TypeError(f"numgrad has no {self._name}: CPUs compute in float32 and float64; use {self._kind}")
+        raise TypeError(f"numgrad has no {self._name}: use {self._kind}")
 
     @property
     def itemsize(self) -> int:
@@ -65,13 +97,13 @@ class _Lacking(dtype):
 
     @property
     def is_floating_point(self) -> bool:
-        """True of float16 and bfloat16."""
-        return "float" in self._name
+        """Always False."""
+        return False
 
     @property
     def is_complex(self) -> bool:
-        """True of complex64 and complex128."""
-        return "complex" in self._name
+        """Always True."""
+        return True
 
     @property
     def is_signed(self) -> bool:
@@ -80,17 +112,19 @@ class _Lacking(dtype):
 
 
 _REAL = "two real tensors, or a last dimension of size 2"
-float16, bfloat16 = _Lacking("float16", 2, "float32"), _Lacking("bfloat16", 2, "float32")
+float16, bfloat16 = _Half("float16", np.float16), _Half("bfloat16", "V2")
 complex64, complex128 = _Lacking("complex64", 8, _REAL), _Lacking("complex128", 16, _REAL)
 float32, float64 = dtype("float32", np.float32), dtype("float64", np.float64)
 int8, int16, int32, int64 = (dtype(n, n) for n in ("int8", "int16", "int32", "int64"))
 uint8, bool = dtype("uint8", np.uint8), dtype("bool", np.bool_)
 float, double, short, int, long = float32, float64, int16, int32, int64
 
-ALL = (float32, float64, int8, int16, int32, int64, uint8, bool)
-FROM_NUMPY: dict[np.dtype, dtype] = {d.numpy: d for d in ALL}
+ALL = (float32, float64, int8, int16, int32, int64, uint8, bool, float16, bfloat16)
+FLOAT16, BFLOAT16 = np.dtype(np.float16), np.dtype("V2")
+FROM_NUMPY: dict[np.dtype, dtype] = {d.numpy: d for d in ALL[:-2]} | {FLOAT16: float16, BFLOAT16: bfloat16}
 #: names for error messages and for type(): PyTorch's names of scalar types
-SCALAR_NAMES = {"f4": "Float", "f8": "Double", "i1": "Char", "i2": "Short", "i4": "Int", "i8": "Long", "u1": "Byte", "b1": "Bool"}
+SCALAR_NAMES = {"f4": "Float", "f8": "Double", "i1": "Char", "i2": "Short", "i4": "Int", "i8": "Long", "u1": "Byte", "b1": "Bool",
+                "f2": "Half", "V2": "BFloat16"}  # fmt: skip
 
 FLOAT32, FLOAT64, INT64, BOOL = (d.numpy for d in (float32, float64, int64, bool))
 _PYTHON = {type(0.0): "float", type(0): "int", type(True): "bool"}
@@ -114,6 +148,8 @@ def set_default_dtype(d: dtype) -> None:
     global _default
     if not isinstance(d, dtype) or not d.is_floating_point:
         raise TypeError(f"only floating-point types are supported as the default type, but got {d}")
+    if is_half(d.numpy):
+        raise TypeError(f"the default dtype can be float32 or float64, but not {d}: give dtype={d}, or convert modules with .to({d})")
     _default = d.numpy
     promote.cache_clear()
     for plans in default_dependent:
@@ -140,14 +176,16 @@ def to_numpy(d: Any) -> np.dtype:
     return found
 
 
-_RANK = {"b": 0, "i": 1, "u": 1, "f": 2}
+RANK = {"b": 0, "i": 1, "u": 1, "f": 2, "V": 2}
 
 
 @functools.cache
 def promote_two(a: np.dtype, b: np.dtype) -> np.dtype:
     """The smallest dtype of the higher category (bool < integer < float) that holds both."""
-    if _RANK[a.kind] != _RANK[b.kind]:
-        return a if _RANK[a.kind] > _RANK[b.kind] else b
+    if RANK[a.kind] != RANK[b.kind]:
+        return a if RANK[a.kind] > RANK[b.kind] else b
+    if a != b and BFLOAT16 in (a, b):  # float16 has digits that bfloat16 lacks, and that the exponents it lacks
+        return FLOAT64 if FLOAT64 in (a, b) else FLOAT32
     return np.promote_types(a, b)
 
 
@@ -163,7 +201,7 @@ def promote(kinds: tuple[tuple[Any, int], ...]) -> np.dtype:
         if not group:
             continue
         found = functools.reduce(promote_two, group)
-        if result is None or _RANK[found.kind] > _RANK[result.kind]:
+        if result is None or RANK[found.kind] > RANK[result.kind]:
             result = found
     assert result is not None
     return result
@@ -263,7 +301,12 @@ class finfo:
     """Limits of a floating-point dtype (default: the default dtype)."""
 
     def __init__(self, d: dtype | None = None):
-        limits = np.finfo(_default if d is None else to_numpy(d))
+        wanted = _default if d is None else to_numpy(d)
+        if wanted == BFLOAT16:
+            self.bits, self.dtype, self.eps, self.resolution = 16, "bfloat16", 2.0**-7, 0.01
+            self.max, self.min, self.tiny, self.smallest_normal = 255 * 2.0**120, -255 * 2.0**120, 2.0**-126, 2.0**-126
+            return
+        limits = np.finfo(wanted)
         self.bits, self.dtype = limits.bits, np.dtype(limits.dtype).name
         self.eps, self.max, self.min, self.tiny, self.smallest_normal, self.resolution = (
             _builtin_float(v) for v in (limits.eps, limits.max, limits.min, limits.tiny, limits.tiny, limits.resolution)

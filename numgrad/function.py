@@ -10,6 +10,7 @@ import numpy as np
 
 from . import autograd
 from .autograd import Node, edge_of, mode
+from .dtypes import FLOATING
 from .ops.inplace import check_overwrite, settle
 from .ops.tape import check_version
 from .tensor import Tensor, wrap
@@ -158,7 +159,7 @@ class Function:
         tensors = [o for o in outputs if isinstance(o, Tensor)]
         node = _FunctionNode(cls, ctx, edges, tensors)
         for index, tensor in enumerate(tensors):
-            if tensor._data.dtype.kind != "f" or any(tensor is n for n in ctx._not_differentiable):
+            if tensor._data.dtype.kind not in FLOATING or any(tensor is n for n in ctx._not_differentiable):
                 continue
             if any(tensor is d for d in ctx._dirty):
                 check_overwrite(tensor)

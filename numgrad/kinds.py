@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from .dtypes import FLOATING, noted
+
 
 class Kind:
     """The dtype, shape and strides (bytes) of an array. There is one object for each combination, until many came and went."""
@@ -19,7 +21,8 @@ class Kind:
     def __init__(self, data: np.ndarray):
         self.dtype, self.shape, self.strides = data.dtype, data.shape, data.strides
         self.ndim, self.size, self.contiguous = data.ndim, data.size, data.flags.c_contiguous
-        self.floating = data.dtype.kind == "f"
+        self.floating = data.dtype.kind in FLOATING
+        noted(data)
         #: whether one element of memory stands for several, as in an expanded view
         self.repeats = self.size > 0 and any(s == 0 and n > 1 for s, n in zip(self.strides, self.shape, strict=True))
 

@@ -20,16 +20,11 @@ def _conversion(to: dtypes.dtype) -> Any:
 
 _CONVERSIONS = {
     "float": dtypes.float32, "double": dtypes.float64, "long": dtypes.int64, "int": dtypes.int32, "short": dtypes.int16,
-    "char": dtypes.int8, "byte": dtypes.uint8, "bool": dtypes.bool,
+    "char": dtypes.int8, "byte": dtypes.uint8, "bool": dtypes.bool, "half": dtypes.float16, "bfloat16": dtypes.bfloat16,
 }  # fmt: skip
 
 #: what `tensor.type()` says, and `torch.FloatTensor` and its kin are called
-TYPE_NAMES = {d: f"{dtypes.SCALAR_NAMES[d.numpy.str[1:]]}Tensor" for d in dtypes.ALL}
-
-
-def _half(self: Tensor, memory_format: Any = None) -> Tensor:
-    """Always an error: there is no 16-bit arithmetic."""
-    raise NotImplementedError("numgrad has no float16 and bfloat16: CPUs compute in float32; use .float()")
+TYPE_NAMES = {d: f"{dtypes.scalar_name(of)}Tensor" for of, d in dtypes.FROM_NUMPY.items()}
 
 
 def _type(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
@@ -225,7 +220,7 @@ def attach() -> None:
     for name, to in _CONVERSIONS.items():
         setattr(Tensor, name, _conversion(to))
     methods: dict[str, Any] = {
-        "half": _half, "bfloat16": _half, "type": _type, "cpu": _cpu, "cuda": _cuda, "pin_memory": _pin_memory, "zero_": _zero,
+        "type": _type, "cpu": _cpu, "cuda": _cuda, "pin_memory": _pin_memory, "zero_": _zero,
         "new_full": _new_full, "new_tensor": _new_tensor, "set_": _set_data, "resize_": _resize, "type_as": _type_as, "is_set_to": _is_set_to,
         "element_size": _element_size, "is_signed": _is_signed, "is_inference": _is_inference, "storage_offset": _storage_offset,
         "to_padded_tensor": refused("Tensor.to_padded_tensor", "there are no nested tensors; pad with `nn.utils.rnn.pad_sequence`"),

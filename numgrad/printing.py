@@ -115,6 +115,8 @@ def _shown(data: np.ndarray) -> np.ndarray:
 def tensor_text(tensor: Tensor) -> str:
     """A tensor as PyTorch prints it."""
     data, indent = read(tensor._data), len("tensor(")
+    if data.dtype == dtypes.BFLOAT16:
+        data = tensor.detach().float()._data  # type: ignore[attr-defined]
     summarise = data.size > options.threshold
     suffixes = []
     if data.size == 0:
@@ -123,7 +125,8 @@ def tensor_text(tensor: Tensor) -> str:
             suffixes.append(f"size={tuple(data.shape)}")
     else:
         body = _nested(data, indent, summarise, _Formatter(_shown(data) if summarise else data))
-    usual = data.dtype in (dtypes.default(), dtypes.INT64, dtypes.BOOL) and (data.size or data.dtype == dtypes.default())
+    of = tensor._data.dtype
+    usual = of in (dtypes.default(), dtypes.INT64, dtypes.BOOL) and (data.size or of == dtypes.default())
     if not usual:
         suffixes.append(f"dtype={tensor.dtype!r}")
     if tensor.grad_fn is not None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import autograd, dtypes
 from .autograd import RemovableHandle
-from .dtypes import CPU, FROM_NUMPY, Size
+from .dtypes import BFLOAT16, CPU, FLOATING, FROM_NUMPY, Size
 from .jit import read
 
 if TYPE_CHECKING:
@@ -116,8 +116,8 @@ class Tensor(Attached):
         return self._data.flags.c_contiguous
 
     def is_floating_point(self) -> bool:
-        """True of float32 and float64."""
-        return self._data.dtype.kind == "f"
+        """True of float32, float64, float16 and bfloat16."""
+        return self._data.dtype.kind in FLOATING
 
     def is_complex(self) -> bool:
         """Always False."""
@@ -143,7 +143,7 @@ class Tensor(Attached):
                 "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a subgraph "
                 "that doesn't require differentiation use var_no_grad = var.detach()."
             )
-        if value and self._data.dtype.kind != "f":
+        if value and self._data.dtype.kind not in FLOATING:
             raise RuntimeError(f"only Tensors of floating point dtype can require gradients, but got {self.dtype}")
         self._requires_grad = bool(value)
 
@@ -272,16 +272,20 @@ class Tensor(Attached):
         """The value of a tensor of one element, as a Python number."""
         if self._data.size != 1:
             raise RuntimeError(f"a Tensor with {self._data.size} elements cannot be converted to Scalar")
-        return read(self._data).item()
+        value = read(self._data).item()
+        return value if type(value) is not bytes else self.float().item()  # type: ignore[attr-defined]
 
     def tolist(self) -> Any:
         """Nested lists of Python numbers; a number for a 0-d tensor."""
-        return read(self._data).tolist()
+        known = self if self._data.dtype != BFLOAT16 else self.float()  # type: ignore[attr-defined]
+        return read(known._data).tolist()
 
     def numpy(self, *, force: bool = False) -> np.ndarray:
         """The same memory as an ndarray; RuntimeError for a tensor that requires grad, unless `force`."""
         if self.requires_grad and not force:
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+        if self._data.dtype == BFLOAT16:
+            raise TypeError("Got unsupported ScalarType BFloat16: NumPy has no bfloat16; use .float().numpy()")
         self.version_counter()
         return read(self._data)
 
@@ -306,7 +310,7 @@ class Tensor(Attached):
         if self._data.size != 1:
             what = "no values" if self._data.size == 0 else "more than one value"
             raise RuntimeError(f"Boolean value of Tensor with {what} is ambiguous")
-        return bool(read(self._data).item())
+        return bool(self.item())
 
     def __float__(self) -> float:
         return float(self.item())
@@ -318,7 +322,7 @@ class Tensor(Attached):
         return complex(self.item())
 
     def __index__(self) -> int:
-        if self._data.dtype.kind == "f" or self._data.size != 1:
+        if self._data.dtype.kind in FLOATING or self._data.size != 1:
             raise TypeError("only integer tensors of a single element can be converted to an index")
         return operator.index(int(read(self._data).item()))
 
@@ -383,7 +387,7 @@ def wrap(data: np.ndarray) -> Tensor:
 def rebuild(cls: type, data: np.ndarray, requires_grad: bool, grad: Any, extra: dict[str, Any]) -> Any:
     """A tensor from its parts, as pickle and deepcopy make it."""
     result: Any = object.__new__(cls)
-    result._data = data
+    result._data = dtypes.noted(data)
     result.__dict__.update(extra)
     if requires_grad:
         result._requires_grad = True

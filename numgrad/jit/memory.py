@@ -159,7 +159,7 @@ def is_small(shape: tuple[int, ...], dtype: np.dtype) -> bool:
 def zeros(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
     """Zeroed memory for a result."""
     array = empty(shape, dtype)
-    array.fill(0)
+    (array if array.dtype.kind != "V" else array.view(np.uint16)).fill(0)  # NumPy has no 0 of memory it knows nothing of
     return array
 
 

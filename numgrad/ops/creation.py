@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from ..dtypes import check_device, to_numpy
+from ..dtypes import check_device, is_half, noted, to_numpy
 from ..jit import empty as empty_memory
 from ..jit import kernel, launch, prange
 from ..tensor import Tensor, wrap
+from . import half
 from .elementwise import copied, copy_into
 from .outputs import takes_out
 from .record import composite, op
@@ -64,13 +65,13 @@ def _holds_arrays(data: Any) -> bool:
 
 def checked(data: np.ndarray, what: str) -> np.ndarray:
     """An array numgrad can hold; TypeError otherwise."""
-    if data.dtype not in dtypes.FROM_NUMPY:
+    if data.dtype not in dtypes.FROM_NUMPY or data.dtype == dtypes.BFLOAT16:
         native = data.dtype.newbyteorder("=")
-        if native in dtypes.FROM_NUMPY:
+        if native in dtypes.FROM_NUMPY and native.kind != "V":
             return data.astype(native)
         raise TypeError(
             f"can't convert {what} of type numpy.{data.dtype}. The only supported types are: "
-            + ", ".join(str(d.numpy) for d in dtypes.ALL) + "."
+            + ", ".join(str(d.numpy) for d in dtypes.ALL[:-1]) + "."
         )  # fmt: skip
     return data
 
@@ -85,11 +86,18 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     else:
         found = _array(data, exact=dtype is not None)
         if dtype is None:
-            found = checked(found, "np.ndarray")
+            found = noted(checked(found, "np.ndarray"))
     target = found.dtype if dtype is None else to_numpy(dtype)
     if target == found.dtype:
         return _finish(np.array(found, order="C"), requires_grad)
+    if is_half(target) or is_half(found.dtype):
+        return _finish(copied(_ordered(found), target), requires_grad)
     return _finish(found.astype(target), requires_grad)
+
+
+def _ordered(data: np.ndarray) -> np.ndarray:
+    """An array as kernels take it, whatever Python made it of."""
+    return data if data.dtype in dtypes.FROM_NUMPY else data.astype(dtypes.FLOAT64)
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
@@ -123,9 +131,9 @@ def from_numpy(ndarray: np.ndarray) -> Tensor:
         )
     if any(s % ndarray.itemsize for s in ndarray.strides) or not ndarray.flags.aligned:
         raise ValueError("given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate the memory.")
-    if ndarray.dtype not in dtypes.FROM_NUMPY:
+    if ndarray.dtype not in dtypes.FROM_NUMPY or ndarray.dtype == dtypes.BFLOAT16:
         raise TypeError(f"can't convert np.ndarray of type numpy.{ndarray.dtype}: numgrad has {', '.join(map(repr, dtypes.ALL))}; use .astype first")
-    return wrap(ndarray if type(ndarray) is np.ndarray else np.asarray(ndarray))
+    return wrap(noted(ndarray if type(ndarray) is np.ndarray else np.asarray(ndarray)))
 
 
 def from_dlpack(ext_tensor: Any) -> Tensor:
@@ -161,7 +169,11 @@ def filled(shape: tuple[int, ...], value: Any, dtype: np.dtype) -> np.ndarray:
     """New memory with one value everywhere."""
     out = empty_memory(shape, dtype)
     if out.size:
-        launch(_fill_kernel, out.reshape(-1), _one(value, dtype))
+        one = _one(value, dtype)
+        if is_half(dtype):
+            launch(_fill_kernel, half.bits(out).reshape(-1), half.bits(one))
+        else:
+            launch(_fill_kernel, out.reshape(-1), one)
     return out
 
 
@@ -169,6 +181,8 @@ def _one(value: Any, dtype: np.dtype) -> np.ndarray:
     if isinstance(value, Tensor):
         value = value.item()
     try:
+        if is_half(dtype):
+            return half.number(value, dtype)
         return np.array([value]).astype(dtype) if dtype.kind != "f" else np.array([value], dtype)
     except (OverflowError, TypeError, ValueError):
         raise RuntimeError(f"value cannot be converted to type {dtype.name} without overflow: {value}") from None
@@ -259,6 +273,17 @@ fill = op("fill", _fill_forward, doc="One value everywhere, in the tensor's shap
           vjp=(lambda g: zeros_like(g), lambda g: g.sum()), reference=lambda x, value: np.full_like(x, value),
           sample=lambda draw: ((draw.array(draw.shape()), draw.choice([0.5, draw.array(())])), {}))  # fmt: skip
 
+
+
+def _computed(dtype: np.dtype) -> np.dtype:
+    """What kernels write where this dtype is wanted."""
+    return dtypes.FLOAT32 if is_half(dtype) else dtype
+
+
+def _as(data: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    return data if data.dtype == dtype else copied(data, dtype)
+
+
 # --- in steps -------------------------------------------------------------------------------------------------------
 
 
@@ -283,11 +308,11 @@ def arange(*args: Any, dtype: Any = None, layout: Any = None, device: Any = None
     exact = all(isinstance(v, int) for v in (start, end, step))
     target = (dtypes.INT64 if exact else dtypes.default()) if dtype is None else to_numpy(dtype)
     count = -((start - end) // step) if exact else math.ceil((end - start) / step)
-    data = empty_memory((count,), target)
+    data = empty_memory((count,), _computed(target))
     wide = np.int64 if exact else np.float64
     if count:
         launch(_arange_kernel, data, np.array([start], wide), np.array([step], wide))
-    return _finish(data, requires_grad)
+    return _finish(_as(data, target), requires_grad)
 
 
 def range_(start: Any = 0, end: Any = None, step: Any = 1, **kwargs: Any) -> Tensor:
@@ -310,10 +335,10 @@ def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, layout: Any
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     target = dtypes.default() if dtype is None else to_numpy(dtype)
-    data = empty_memory((int(steps),), target)
+    data = empty_memory((int(steps),), _computed(target))
     if steps:
         launch(_linspace_kernel, data, np.array([float(start), float(end)]), int(steps))
-    return _finish(data, requires_grad)
+    return _finish(_as(data, target), requires_grad)
 
 
 def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:

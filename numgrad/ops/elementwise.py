@@ -13,11 +13,12 @@ import numpy as np
 
 from .. import dtypes
 from ..autograd import mode, ops
-from ..dtypes import BOOL, scalar_name
+from ..dtypes import BOOL, FLOAT32, is_half, scalar_name
 from ..jit import GRAIN, Kernel, codegen, empty, formula, launch, launch_flat, maker, observers
 from ..jit import span as span  # ops import it from here
 from ..kinds import Kind, kind_of, learn
 from ..tensor import Tensor, wrap
+from . import half, widen
 from .outputs import call_with_out, check_cast
 from .record import MISSING, REGISTRY, Op, named, register
 from .tape import attach
@@ -115,7 +116,11 @@ class Pointwise(Op):
                 else:
                     key.append(kind_of(a) if type(a) is np.ndarray else type(a))
                     operands.append(a)
-            plan = plans.get(tuple(key)) or op._plan(tuple(key), operands)
+            plan = plans.get(tuple(key))
+            if plan is None:
+                if dtypes.HALVES and widen.concerned(args, {}):
+                    return widen.computed(op.name, function, args, {})
+                plan = op._plan(tuple(key), operands)
             result = object.__new__(Tensor)
             if plan.entry is None or observers:
                 result._data = y = empty(plan.shape, plan.result)
@@ -189,6 +194,8 @@ class Pointwise(Op):
         for o in operands:
             if not isinstance(o, (np.ndarray, int, float)):
                 raise TypeError(f"{self.name}(): expected Tensors or numbers, but got {type(o).__name__}")
+        if dtypes.HALVES and any(isinstance(o, np.ndarray) and is_half(o.dtype) for o in (out, *operands)):
+            raise TypeError(f"{self.name}: two-byte floats must be widened before they get here")
         compute, result = self.types(operands)
         shape = broadcast_shape([o.shape for o in operands if isinstance(o, np.ndarray)])
         if out is not None:
@@ -301,12 +308,32 @@ _copy = Pointwise("copy", "x", kind="arithmetic", casts=True)
 
 def copy_into(out: np.ndarray, source: Any) -> None:
     """Write a source (array or number, broadcast, cast as C does) into existing memory."""
+    if dtypes.HALVES and (is_half(out.dtype) or (type(source) is np.ndarray and is_half(source.dtype))):
+        out, source = _without_halves(out, source)
     _copy.compute(source, out=out)
+
+
+def _without_halves(out: np.ndarray, source: Any) -> tuple[np.ndarray, Any]:
+    """What is to be written where, as dtypes that kernels know, where two-byte floats are among them."""
+    if not isinstance(source, np.ndarray):
+        return half.bits(out), half.bits(half.number(source, out.dtype)).reshape(())
+    if source.dtype == out.dtype:
+        return half.bits(out), half.bits(source)
+    if is_half(source.dtype):
+        source = half.widened(copied(source))
+    if not is_half(out.dtype):
+        return out, source
+    found = empty(source.shape, out.dtype)
+    half.narrow(found, copied(source, FLOAT32))
+    return half.bits(out), half.bits(found)
 
 
 def filled(shape: tuple[int, ...], dtype: np.dtype, value: Any, like: Kind | None = None) -> Tensor:
     """A new tensor with one value everywhere; `like`: its kind, if that is contiguous."""
     result = wrap(empty(shape, dtype))
+    if is_half(dtype):
+        copy_into(result._data, value)
+        return result
     if like is not None and like.contiguous and like.size:
         result._kind = like
     _copy.overwrite(result, (value,))
@@ -325,6 +352,8 @@ def copied(source: np.ndarray, dtype: np.dtype | None = None) -> np.ndarray:
 
 def copy_to_new(out: np.ndarray, source: np.ndarray) -> None:
     """`copy_into` where the memory is new, or a part of it: then nothing can overlap."""
+    if dtypes.HALVES and (is_half(out.dtype) or is_half(source.dtype)):
+        out, source = _without_halves(out, source)
     _copy._run(copy_plan(out, source), out, (source,))
 
 
@@ -396,5 +425,5 @@ def as_operand(value: Any) -> Any:
     if isinstance(value, (Tensor, int, float)):
         return value
     if isinstance(value, (np.ndarray, np.generic)):
-        return wrap(np.asarray(value))
+        return wrap(dtypes.noted(np.asarray(value)))
     raise TypeError(f"expected a Tensor or a number, but got {type(value).__name__}")

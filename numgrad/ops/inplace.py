@@ -9,9 +9,11 @@ import numpy as np
 
 from .. import autograd
 from ..autograd import mode
+from ..dtypes import HALVES
 from ..jit import zeros
 from ..kinds import learn
 from ..tensor import Tensor, wrap
+from . import widen
 from .elementwise import copied, copy_into
 from .outputs import check_cast
 from .planned import links
@@ -34,7 +36,7 @@ class InPlace:
         of = self.op
         if not isinstance(target, Tensor):
             raise TypeError(f"{self.__name__}() must be called on a Tensor, but got {type(target).__name__}")
-        if of.composite:
+        if of.composite or (HALVES and widen.concerned((target, *args), kwargs)):
             return self._composite(target, args, kwargs)
         full = (target, *args)
         if kwargs or len(full) != of.arity:

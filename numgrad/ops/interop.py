@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..dtypes import noted
 from ..tensor import Tensor, wrap
 from .record import REGISTRY
 
@@ -24,7 +25,7 @@ def ufunc(function: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str,
     made = REGISTRY.get(_NAMES.get(function.__name__, function.__name__))
     if made is None:
         raise TypeError(f"np.{function.__name__} has no counterpart in numgrad; use tensor.detach().numpy() to compute with NumPy")
-    result = made(*[wrap(np.asarray(i)) if isinstance(i, np.ndarray) else i for i in inputs])
+    result = made(*[wrap(noted(np.asarray(i))) if isinstance(i, np.ndarray) else i for i in inputs])
     if out is None:
         return result
     return _into(out[0], result)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import BOOL, FROM_NUMPY, INT64, scalar_name
+from ..dtypes import BOOL, FLOATING, FROM_NUMPY, INT64, scalar_name
 from ..jit import device, empty, kernel, launch, prange, read
 from ..jit.codegen import TILE
 from ..tensor import Tensor
@@ -174,7 +174,7 @@ def number_as(value: Any, dtype: np.dtype) -> Any:
     """A Python number as an element of a dtype would hold it; RuntimeError where it cannot."""
     if dtype.kind == "b":
         return bool(value)
-    if dtype.kind == "f":
+    if dtype.kind in FLOATING:
         return float(value)
     limits = np.iinfo(dtype)
     if not limits.min <= value <= limits.max:  # NaN, too

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..jit.kernel import GRAIN, Kernel, empty, kernel, launch, launch_flat, prange, zeros
+from ..dtypes import FLOAT32, FLOATING, is_half
 from ..tensor import Tensor
 from .elementwise import copied, copy_into
 
@@ -318,7 +319,7 @@ def write_settings(setting: np.ndarray, values: list[Any]) -> None:
 def check(optimizer: str, param: Tensor) -> None:
     """RuntimeError for a parameter that is no floating point number, or whose gradient does not fit it."""
     data, grad = param._data, param.grad._data
-    if data.dtype.kind != "f":
+    if data.dtype.kind not in FLOATING:
         raise RuntimeError(f"{optimizer} can only update floating point parameters, got {param.dtype}")
     if grad.shape != data.shape or grad.dtype != data.dtype:
         raise RuntimeError(f"a gradient of shape {grad.shape} and dtype {param.grad.dtype} does not fit its parameter "
@@ -365,7 +366,7 @@ def update(plans: dict[Tensor, Plan], name: str, param: Tensor, states: list[Ten
 def update_anew(plans: dict[Tensor, Plan], name: str, param: Tensor, states: list[Tensor | None], setting: np.ndarray) -> None:
     """`update` with a new plan; where a memory is not contiguous, the kernel works on copies."""
     tensors = [param, param.grad, *[t for t in states if t is not None]]
-    if all(t._data.flags.c_contiguous for t in tensors):
+    if all(t._data.flags.c_contiguous and not is_half(t._data.dtype) for t in tensors):
         plans[param] = Plan(name, param, states, setting)
         update(plans, name, param, states, setting)
     else:
@@ -374,15 +375,18 @@ def update_anew(plans: dict[Tensor, Plan], name: str, param: Tensor, states: lis
 
 def _update_copies(name: str, param: Tensor, states: list[Tensor | None], setting: np.ndarray) -> None:
     tensors = [param, *states]
-    arrays = [zeros(0, param._data.dtype) if t is None else _flat(t) for t in tensors]
+    wide = FLOAT32 if is_half(param._data.dtype) else param._data.dtype
+    arrays = [zeros(0, wide) if t is None else _flat(t) for t in tensors]
     launch(KERNELS[name], arrays[0], _flat(param.grad), *arrays[1:], setting, work=arrays[0].size)
     for tensor, array in zip(tensors, arrays):
         if tensor is not None:
-            if not tensor._data.flags.c_contiguous:
+            if not np.may_share_memory(array, tensor._data):
                 copy_into(tensor._data, array.reshape(tensor._data.shape))
             tensor.bump()
 
 
 def _flat(tensor: Tensor) -> np.ndarray:
     data = tensor._data
+    if is_half(data.dtype):
+        return copied(data, FLOAT32).reshape(-1)
     return (data if data.flags.c_contiguous else copied(data, data.dtype)).reshape(-1)

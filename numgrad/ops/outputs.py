@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..autograd import mode
-from ..dtypes import scalar_name
+from ..dtypes import RANK, scalar_name
 from ..tensor import Tensor
 
 
@@ -66,5 +66,5 @@ def written(name: str, out: Any, result: Any) -> Any:
 
 def check_cast(found: Any, wanted: Any) -> None:
     """Results may be cast within and up the categories bool < integer < float, not down."""
-    if "biuf".index(found.kind.replace("u", "i")) > "biuf".index(wanted.kind.replace("u", "i")):
+    if RANK[found.kind] > RANK[wanted.kind]:
         raise RuntimeError(f"result type {scalar_name(found)} can't be cast to the desired output type {scalar_name(wanted)}")

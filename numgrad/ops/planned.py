@@ -14,8 +14,10 @@ import numpy as np
 
 from ..autograd import mode
 from ..jit import GRAIN, Kernel, empty, launch_flat, maker, observers, whole
+from ..dtypes import HALVES
 from ..kinds import Kind, learn
 from ..tensor import Tensor, wrap
+from . import widen
 from .blame import STUMBLES, blamed
 from .elementwise import copied
 from .outputs import call_with_out
@@ -157,6 +159,9 @@ class Planned(Op):
             raise found from (None if found is error else error)
 
     def _first(self, args: tuple[Any, ...], kwargs: dict[str, Any], key: Any) -> Any:
+        stored = not HALVES or self.name in widen.AS_STORED or self.inner.shares
+        if not stored and widen.concerned(args, kwargs):
+            return widen.computed(self.name, self.function, args, kwargs)
         full = self.resolve(args, kwargs)
         if type(full) is not tuple:
             return full

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import dtypes
 from ..autograd import mode
-from ..dtypes import check_device, to_numpy
+from ..dtypes import check_device, is_half, to_numpy
 from ..jit import Kernel, device, empty, kernel, launch, prange
 from ..jit.vmath import cos, log, sin
 from ..tensor import Tensor, wrap
@@ -137,6 +137,8 @@ def _generator(generator: Generator | None) -> Generator:
 
 def uniform_array(shape: tuple[int, ...], dtype: np.dtype, generator: Generator | None = None) -> np.ndarray:
     """Uniform numbers in [0, 1), of float32 or float64."""
+    if is_half(dtype):
+        return copied(uniform_array(shape, dtypes.FLOAT32, generator), dtype)
     out = empty(shape, dtype)
     if out.itemsize < 8:
         _generator(generator).draw(philox.uniform, out)
@@ -147,6 +149,8 @@ def uniform_array(shape: tuple[int, ...], dtype: np.dtype, generator: Generator 
 
 def normal_array(shape: tuple[int, ...], dtype: np.dtype, generator: Generator | None = None) -> np.ndarray:
     """Standard normal numbers, of float32 or float64."""
+    if is_half(dtype):
+        return copied(normal_array(shape, dtypes.FLOAT32, generator), dtype)
     size = int(np.prod(shape, dtype=np.int64))
     uniform = uniform_array((size + size % 2,), dtype, generator)
     out = empty(uniform.shape, dtype)
@@ -169,7 +173,7 @@ def integer_array(shape: tuple[int, ...], low: int, high: int, dtype: np.dtype, 
 
 def _float_dtype(dtype: Any, what: str) -> np.dtype:
     target = dtypes.default() if dtype is None else to_numpy(dtype)
-    if target.kind != "f":
+    if target.kind not in dtypes.FLOATING:
         raise RuntimeError(f'"{what}" not implemented for \'{dtypes.scalar_name(target)}\'')
     return target
 
@@ -316,7 +320,8 @@ def _overwrite(target: Tensor, values: np.ndarray) -> Tensor:
 
 
 def _drawn_as(target: Tensor) -> np.dtype:
-    return target._data.dtype if target._data.dtype.kind == "f" else dtypes.FLOAT64
+    dtype = target._data.dtype
+    return dtypes.FLOAT32 if is_half(dtype) else dtype if dtype.kind == "f" else dtypes.FLOAT64
 
 
 def uniform_(self: Tensor, from_: float = 0.0, to: float = 1.0, *, generator: Any = None, **kwargs: Any) -> Tensor:
@@ -341,7 +346,7 @@ def random_(self: Tensor, from_: int = 0, to: int | None = None, *, generator: A
     if to is None and from_ != 0:
         from_, to = 0, from_
     if to is None:
-        limits = {"f4": 2**24, "f8": 2**53, "b1": 1}
+        limits = {"f4": 2**24, "f8": 2**53, "b1": 1, "f2": 2**11, "V2": 2**8}
         to = limits.get(self._data.dtype.str[1:], np.iinfo(self._data.dtype).max if self._data.dtype.kind in "iu" else 1) + 1
     if to <= from_:
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={from_} >= to={to}")

@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 
 from ..autograd import mode
+from ..dtypes import FLOATING, HALVES
 from ..tensor import Tensor, wrap
+from . import widen
 from .blame import STUMBLES, blamed
 from .outputs import call_with_out, check_cast
 from .tape import MISSING, REGISTRY, OpNode, Plan, unwrap
@@ -72,6 +74,8 @@ class Op:
             return self.function(*args, **kwargs)
         if "out" in kwargs:
             return call_with_out(self, args, kwargs)
+        if HALVES and self.name not in widen.AS_STORED and widen.concerned(args, kwargs):
+            return widen.computed(self.name, self, args, kwargs)
         if self.composite:
             return self.as_composite(self.forward, args, kwargs)
         if kwargs or len(args) != self.arity:
@@ -131,7 +135,7 @@ class Op:
         """Make a node for a call and let its outputs of floating point point to it."""
         node = None
         for index, output in enumerate(outputs[: self.saved or None]):
-            if output._data.dtype.kind == "f":
+            if output._data.dtype.kind in FLOATING:
                 if node is None:
                     node = OpNode(self, args, outputs, several)
                 output._node, output._requires_grad = node, True

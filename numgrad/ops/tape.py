@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..autograd import SINGLE, Edge, Node, edge, mode, next_number, ops
-from ..dtypes import scalar_name
+from ..dtypes import FLOATING, scalar_name
 from ..jit import zeros
 from ..kinds import Kind, learn
 from ..tensor import Tensor, wrap
@@ -165,6 +165,7 @@ class OpNode(Node):
 
     outputs, several, values, versions = SINGLE, False, (), ()  # until set
     selective = True
+    title: str | None = None  # what it stands for, where that is another op than what it undoes
 
     def __init__(self, op: Op, args: Sequence[Any], outputs: Sequence[Tensor], several: bool = False):
         self.edges, pattern = edges_of(args)
@@ -184,7 +185,7 @@ class OpNode(Node):
             self.outcome: Any = [(o._data, c := o._counter or o.version_counter(), c[0]) for o in outputs[int(self.op.saved) :]]
 
     def name(self) -> str:
-        return "".join(part.capitalize() for part in self.op.name.split("_")) + "Backward0"
+        return "".join(part.capitalize() for part in (self.title or self.op.name).split("_")) + "Backward0"
 
     def gradients(self, grads: list[Any], wanted: tuple[bool, ...] | None = None) -> Sequence[Any]:
         if self.values is None:
@@ -207,7 +208,7 @@ class OpNode(Node):
         for index, (data, counter, version) in enumerate(self.outcome):
             check_version(version, counter[0], data, self.op.name)
             output = wrap(data)
-            if data.dtype.kind == "f" and not saved:
+            if data.dtype.kind in FLOATING and not saved:
                 output._node, output._index, output._requires_grad = self, index, True
             outputs.append(output)
         return tuple(outputs) if self.several else outputs[0]
@@ -216,7 +217,7 @@ class OpNode(Node):
         if self.op.saved == 1:
             return tuple(grads)
         return tuple(
-            wrap(zeros(shape, dtype)) if grad is None and dtype.kind == "f" else grad
+            wrap(zeros(shape, dtype)) if grad is None and dtype.kind in FLOATING else grad
             for grad, (shape, dtype) in zip(grads, self.outputs, strict=True)
         )
 
