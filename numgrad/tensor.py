@@ -277,8 +277,7 @@ class Tensor(Attached):
 
     def tolist(self) -> Any:
         """Nested lists of Python numbers; a number for a 0-d tensor."""
-        known = self if self._data.dtype != BFLOAT16 else self.float()  # type: ignore[attr-defined]
-        return read(known._data).tolist()
+        return read(self._data if self._data.dtype != BFLOAT16 else self.float()._data).tolist()  # type: ignore[attr-defined]
 
     def numpy(self, *, force: bool = False) -> np.ndarray:
         """The same memory as an ndarray; RuntimeError for a tensor that requires grad, unless `force`."""

@@ -17,15 +17,17 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
+import numgrad
 from numgrad.ops import REGISTRY
 from numgrad.ops.elementwise import Pointwise
 from numgrad.ops.record import MISSING, Op, OpNode
 from numgrad.testing import checks
 from numgrad.testing.bad_inputs import check_bad_inputs
 from numgrad.testing.case import Case
-from numgrad.testing.draw import Draw
+from numgrad.testing.draw import Draw, numpy_draw
 from numgrad.testing.dtype_checks import check_dtypes
 from numgrad.testing.gradients import backward_of, gradients, upstream
+from numgrad.testing.half_checks import check_halves
 from numgrad.testing.inplace_checks import check_inplace
 from numgrad.testing.strategies import cases, draws
 from numgrad.testing.suite import checks_of
@@ -113,6 +115,13 @@ def test_dtypes(op: Op) -> None:
         check_dtypes(op, draw)
 
     run()
+
+
+@interpreted
+@each(SAMPLED)
+def test_halves(op: Op) -> None:
+    for dtype in (numgrad.float16, numgrad.bfloat16):
+        check_halves(Case.drawn(op, numpy_draw(zlib.crc32(op.name.encode()), np.float32, side=4)), dtype)
 
 
 @interpreted

@@ -552,8 +552,6 @@ def test_order_of_names_is_kept_and_data_are_aligned(tmp_path):
 @pytest.mark.parametrize(
     ("dtype", "raw", "wide", "value"),
     [
-        ("F16", b"\x00\x3e", numgrad.float32, 1.5),
-        ("BF16", b"\xc0\x3f", numgrad.float32, 1.5),
         ("U16", b"\xff\xff", numgrad.int32, 65535),
         ("U32", b"\xff\xff\xff\xff", numgrad.int64, 2**32 - 1),
     ],
@@ -566,6 +564,24 @@ def test_dtypes_numgrad_does_not_have_are_widened_on_request(tmp_path, dtype, ra
     widened = load_safetensors(path, widen=True)["a"]
     assert widened.dtype == wide
     assert widened.tolist() == [value]
+
+
+@pytest.mark.parametrize(("kind", "raw", "dtype"), [("F16", b"\x00\x3e", numgrad.float16), ("BF16", b"\xc0\x3f", numgrad.bfloat16)])
+def test_two_byte_floats(tmp_path, kind, raw, dtype):
+    path = tmp_path / "file"
+    content = build({"a": entry(kind, (1,), (0, 2))}, raw)
+    path.write_bytes(content)
+    found, wide = load_safetensors(path)["a"], load_safetensors(path, widen=True)["a"]
+    assert found.dtype is dtype and wide.dtype is numgrad.float32 and found.tolist() == wide.tolist() == [1.5]
+    save_safetensors({"a": found}, path)
+    assert load_safetensors(path)["a"].tolist() == [1.5] and f'"dtype":"{kind}"'.encode() in path.read_bytes()
+    x = numgrad.arange(6, dtype=dtype).view(2, 3)
+    for write in (numgrad.save, numgrad.serialization.save_torch):
+        write({"x": x, "row": x[1], "kind": dtype}, path)
+        again = numgrad.load(path)
+        assert again["x"].tolist() == [[0, 1, 2], [3, 4, 5]] and again["x"].dtype is again["kind"] is dtype
+        again["x"][1, 0] = 9
+        assert again["row"].tolist() == [9, 4, 5]
 
 
 def test_uint64_cannot_be_widened(tmp_path):

@@ -19,6 +19,8 @@ from ..jit import span as span  # ops import it from here
 from ..kinds import Kind, kind_of, learn
 from ..tensor import Tensor, wrap
 from . import half, widen
+from .operands import broadcast_shape as broadcast_shape  # ops import it from here
+from .operands import scalar as scalar
 from .outputs import call_with_out, check_cast
 from .record import MISSING, REGISTRY, Op, named, register
 from .tape import attach
@@ -374,50 +376,12 @@ def copy_along(y: np.ndarray, x: np.ndarray, dims: list[int], strides: list[list
 # --- shapes and layouts ---------------------------------------------------------------------------------------------
 
 
-def scalar(value: Any, dtype: np.dtype) -> np.ndarray:
-    """A Python number as an array of one element, only to be read."""
-    return _scalar(value, dtype) if value else np.array([value], dtype)  # -0.0 is 0.0 to a cache
-
-
-@functools.lru_cache(maxsize=1024)
-def _scalar(value: Any, dtype: np.dtype) -> np.ndarray:
-    try:
-        with np.errstate(over="ignore"):
-            return np.array([value], dtype)
-    except OverflowError:
-        if dtype.kind == "f" or (dtype.kind == "u" and -np.iinfo(dtype).max <= value < 0):  # which wraps: x + (-3) is x - 3
-            return np.array([value + np.iinfo(dtype).max + 1 if dtype.kind == "u" else float("inf") if value > 0 else -float("inf")], dtype)
-        raise RuntimeError(f"value cannot be converted to type {dtype.name} without overflow: {value}") from None
-
-
 def _apart(operand: Any, out: np.ndarray) -> Any:
     """An operand that overlaps the output otherwise than exactly is copied, or it would be overwritten while being read."""
     if type(operand) is not np.ndarray or operand is out or not np.may_share_memory(operand, out):
         return operand
     same = operand.shape == out.shape and operand.strides == out.strides
     return operand if same and operand.ctypes.data == out.ctypes.data else copied(operand)
-
-
-def broadcast_shape(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    """The shape that several broadcast to; RuntimeError where they do not."""
-    if not shapes:
-        return ()
-    result = shapes[0]
-    for shape in shapes[1:]:
-        if shape != result:
-            result = _broadcast_two(result, shape)
-    return result
-
-
-def _broadcast_two(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
-    n = max(len(a), len(b))
-    a, b = (1,) * (n - len(a)) + a, (1,) * (n - len(b)) + b
-    for d, (i, j) in enumerate(zip(a, b, strict=True)):
-        if i != j and i != 1 and j != 1:
-            raise RuntimeError(
-                f"The size of tensor a ({i}) must match the size of tensor b ({j}) at non-singleton dimension {d}"
-            )
-    return tuple(j if i == 1 else i for i, j in zip(a, b, strict=True))
 
 
 def as_operand(value: Any) -> Any:

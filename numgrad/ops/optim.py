@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ..jit.kernel import GRAIN, Kernel, empty, kernel, launch, launch_flat, prange, zeros
 from ..dtypes import FLOAT32, FLOATING, is_half
+from ..jit.kernel import GRAIN, Kernel, empty, kernel, launch, launch_flat, prange, zeros
 from ..tensor import Tensor
 from .elementwise import copied, copy_into
 

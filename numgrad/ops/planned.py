@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..autograd import mode
-from ..jit import GRAIN, Kernel, empty, launch_flat, maker, observers, whole
 from ..dtypes import HALVES
+from ..jit import GRAIN, Kernel, empty, launch_flat, maker, observers, whole
 from ..kinds import Kind, learn
 from ..tensor import Tensor, wrap
 from . import widen

@@ -42,8 +42,8 @@ def load(f: Any, map_location: Any = None, pickle_module: Any = None, **_options
 
     `map_location` may be anything that means the CPU, where all tensors go. `weights_only`, `mmap` and options about
     pickling are accepted and without effect: no code is ever loaded. Of PyTorch's files weights are read: tensors,
-    parameters, numbers, text, and containers of these; float16 and bfloat16 become float32, with a warning. RefusedError
-    names what else a file asks for; FileFormatError tells of one that is damaged or of another format.
+    parameters, numbers, text, and containers of these. RefusedError names what else a file asks for; FileFormatError tells of
+    one that is damaged or of another format.
     """
     _check_location(map_location)
     with opened(f) as source:
@@ -82,8 +82,8 @@ def save_safetensors(tensors: dict[str, Any], f: Any, metadata: dict[str, str] |
 def load_safetensors(f: Any, *, widen: bool = False) -> dict[str, Any]:
     """Read the dict of tensors in a safetensors file, from a path or binary file.
 
-    numgrad has no float16, bfloat16, uint16 or uint32: they are a FileFormatError, or with `widen=True` become float32,
-    float32, int32 and int64, which hold each of their values exactly.
+    numgrad has no uint16 or uint32: they are a FileFormatError, or with `widen=True` become int32 and int64, which hold each of
+    their values exactly; float16 and bfloat16 then become float32.
     """
     with opened(f) as source:
         arrays, _ = source.read_all(widen)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import io
 import math
 import reprlib
-import warnings
 import zipfile
 from typing import Any
 
 import numpy as np
 
 import numgrad
+from numgrad.ops.interop import from_memory
 
 from .format import FileFormatError, RefusedError, Source
 from .pickled import Known, Machine
@@ -26,7 +26,7 @@ _CHUNK = 1 << 24
 
 #: PyTorch's storage classes: the dtype their elements have in the file, and the one they are read as
 _STORAGES: dict[str, tuple[str, str]] = {
-    "Float": ("f4", "f4"), "Double": ("f8", "f8"), "Half": ("f2", "f4"), "BFloat16": ("bfloat16", "f4"), "Long": ("i8", "i8"),
+    "Float": ("f4", "f4"), "Double": ("f8", "f8"), "Half": ("f2", "f2"), "BFloat16": ("V2", "V2"), "Long": ("i8", "i8"),
     "Int": ("i4", "i4"), "Short": ("i2", "i2"), "Char": ("i1", "i1"), "Byte": ("u1", "u1"), "Bool": ("?", "?"),
     "Untyped": ("u1", "u1"),
 }  # fmt: skip
@@ -46,14 +46,7 @@ def load_checkpoint(file: Any, zipped: bool, source: Source) -> Any:
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError, EOFError, OSError,
             MemoryError, zipfile.BadZipFile) as error:  # fmt: skip
         raise source.error(f"this is not what torch.save writes, or damaged ({type(error).__name__}: {error})") from None
-    if archive.widened:
-        names = " and ".join(sorted(archive.widened))
-        warnings.warn(f"{source.name}: numgrad computes in float32 and float64: {names} weights were read as float32", stacklevel=3)
     return found
-
-
-def _width(stored: str) -> int:
-    return 2 if stored == "bfloat16" else np.dtype(stored).itemsize
 
 
 class _Storage(Known):
@@ -69,10 +62,11 @@ class _Storage(Known):
     def elements(self, stored: str, read: str) -> np.ndarray:
         """All its elements; the same array each time."""
         if stored not in self.arrays:
-            memory = self.memory[: self.memory.size // _width(stored) * _width(stored)]
+            width = np.dtype(stored).itemsize
+            memory = self.memory[: self.memory.size // width * width]
             order: Any = "<" if self.little else ">"
-            if stored == "bfloat16":  # the upper half of a float32
-                found = (memory.view(order + "u2").astype(np.uint32) << 16).view(np.float32)
+            if stored == "V2":  # bfloat16
+                found = memory.view(order + "u2").astype(np.uint16, copy=False).view(stored)
             else:
                 found = memory.view(np.dtype(stored).newbyteorder(order)).astype(read, copy=False)
             if stored == "?" and memory.size and memory.max() > 1:
@@ -88,7 +82,6 @@ class _Reader:
         here = file.tell()
         self.left = file.seek(0, 2) - here  # bytes that memory may be spent on
         file.seek(here)
-        self.widened: set[str] = set()
         self.storages: dict[str, _Storage] = {}
         self.little = True
         self.names = self._known()
@@ -135,7 +128,7 @@ class _Reader:
             raise TypeError(f"it refers to {_short(reference)}")
         found = self.storages.get(key)
         if found is None:
-            size = count * _width(_STORAGES[kind][0])
+            size = count * np.dtype(_STORAGES[kind][0]).itemsize
             found = self.storages[key] = _Storage(self.memory(key, size), kind, self.little)
         return found
 
@@ -163,17 +156,15 @@ class _Reader:
 
     def _tensor(self, storage: Any, offset: Any, size: Any, stride: Any, requires_grad: Any = False, *_: Any) -> Any:
         """A tensor on a block of memory; tensors on one block share it."""
-        return self._view(storage, _STORAGES[storage.kind], storage.kind.lower(), offset, size, stride, requires_grad)
+        return self._view(storage, _STORAGES[storage.kind], offset, size, stride, requires_grad)
 
     def _tensor_of_dtype(self, storage: Any, offset: Any, size: Any, stride: Any, requires_grad: Any, _: Any, dtype: Known, *__: Any) -> Any:
         if dtype.name not in _NEWER:
             raise RefusedError(f"it has a tensor of {dtype.name}, which numgrad does not have")
-        return self._view(storage, _NEWER[dtype.name], dtype.name, offset, size, stride, requires_grad)
+        return self._view(storage, _NEWER[dtype.name], offset, size, stride, requires_grad)
 
-    def _view(self, storage: _Storage, kinds: tuple[str, str], name: str, offset: Any, size: Any, stride: Any, requires_grad: Any) -> Any:
+    def _view(self, storage: _Storage, kinds: tuple[str, str], offset: Any, size: Any, stride: Any, requires_grad: Any) -> Any:
         elements = storage.elements(*kinds)
-        if name in ("half", "bfloat16"):
-            self.widened.add({"half": "float16"}.get(name, name))
         if not all(type(n) is int and n >= 0 for n in (offset, *size, *stride)) or len(size) != len(stride):
             raise ValueError(f"a tensor has the shape {_short(size)}, the strides {_short(stride)} and begins at {_short(offset)}")
         last = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
@@ -184,7 +175,7 @@ class _Reader:
         else:
             steps = tuple(s * elements.itemsize for s in stride)
             array = np.ndarray(tuple(size), elements.dtype, elements, offset * elements.itemsize, steps)
-        return numgrad.from_numpy(array).requires_grad_(bool(requires_grad))
+        return from_memory(array).requires_grad_(bool(requires_grad))
 
 
 def _parameter(data: Any, requires_grad: Any, *_: Any) -> Any:
@@ -256,7 +247,7 @@ class _Legacy(_Reader):
         for key in self.run(self._file):
             storage = self.storages[key]
             count = int.from_bytes(self._file.read(8), "little" if self.little else "big")
-            if count * _width(_STORAGES[storage.kind][0]) != storage.memory.size:
+            if count * np.dtype(_STORAGES[storage.kind][0]).itemsize != storage.memory.size:
                 raise FileFormatError(f"a block should have {storage.memory.size} bytes, but has {count} elements")
             self.left += storage.memory.size
             storage.memory = self.take(self._file, storage.memory.size)

@@ -14,17 +14,18 @@ from typing import Any
 import numpy as np
 
 import numgrad
+from numgrad.ops.interop import from_memory, memory
 
 _LARGEST_HEADER = 100_000_000  # bytes, as in the reference implementation
 _CHUNK = 1 << 24
 _NAMES = {
-    "F64": "f8", "F32": "f4", "F16": "f2", "I64": "i8", "I32": "i4", "I16": "i2", "I8": "i1",
+    "F64": "f8", "F32": "f4", "F16": "f2", "BF16": "V2", "I64": "i8", "I32": "i4", "I16": "i2", "I8": "i1",
     "U64": "u8", "U32": "u4", "U16": "u2", "U8": "u1", "BOOL": "?",
 }  # fmt: skip
 _TO_NUMPY = {name: np.dtype(code).newbyteorder("<") for name, code in _NAMES.items()}
 FROM_NUMPY = {np.dtype(code): name for name, code in _NAMES.items()}
-_ITEMSIZE = {"BF16": 2, **{name: dtype.itemsize for name, dtype in _TO_NUMPY.items()}}
-_WIDER = {"F16": np.float32, "U16": np.int32, "U32": np.int64}  # what numgrad has no dtype for, in one that holds it
+_ITEMSIZE = {name: dtype.itemsize for name, dtype in _TO_NUMPY.items()}
+_WIDER = {"F16": np.float32, "U16": np.int32, "U32": np.int64}  # dtypes that hold every value of these
 _ADVICE = "load_safetensors(..., widen=True) reads it as a wider one"
 
 
@@ -44,8 +45,8 @@ class RefusedError(FileFormatError, pickle.UnpicklingError):
 def array_of(value: Any, where: str) -> np.ndarray:
     """A tensor's or array's memory; TypeError names the place where something else stands."""
     if isinstance(value, numgrad.Tensor):
-        return value.detach().numpy()
-    if isinstance(value, np.ndarray) and value.dtype.newbyteorder("=") in FROM_NUMPY:
+        return memory(value)
+    if isinstance(value, np.ndarray) and value.dtype.kind != "V" and value.dtype.newbyteorder("=") in FROM_NUMPY:
         return value
     found = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
     raise TypeError(f"{where} is {found}, which cannot be written")
@@ -165,7 +166,7 @@ class Source:
     def tensor(self, name: str, array: np.ndarray) -> Any:
         """An array as a tensor; the error says how to read dtypes that tensors do not have."""
         try:
-            return numgrad.from_numpy(array)
+            return from_memory(array) if array.dtype.kind == "V" else numgrad.from_numpy(array)
         except TypeError:
             advice = f"; {_ADVICE}" if FROM_NUMPY[array.dtype] in _WIDER else ""
             raise self.error(f"numgrad has no dtype for the {array.dtype} of {name!r}{advice}") from None
@@ -221,9 +222,7 @@ class Source:
         raw = self._take(span[1] - span[0])
         if kind == "BOOL" and raw.size and raw.max() > 1:
             raise self.error(f"{name!r} has truth values other than 0 and 1")
-        if kind == "BF16":  # the upper half of a float32
-            if not widen:
-                raise self.error(f"numgrad has no dtype for the bfloat16 of {name!r}; {_ADVICE}")
+        if kind == "BF16" and widen:  # the upper half of a float32
             return (raw.view("<u2").astype(np.uint32) << 16).view(np.float32).reshape(shape)
         array = raw.view(_TO_NUMPY[kind]).reshape(shape)
         native = _WIDER.get(kind, array.dtype.newbyteorder("=")) if widen else array.dtype.newbyteorder("=")

@@ -15,6 +15,13 @@ import numgrad
 
 from .format import FROM_NUMPY, Source, array_of
 
+#: What NumPy has no name for.
+_SPELLED = {"bfloat16": "V2"}
+
+
+def _spelled(dtype: np.dtype) -> str:
+    return dtype.name if dtype.kind != "V" else "bfloat16"
+
 
 class Encoder:
     """Turns an object into JSON and, beside it, the arrays in it by name."""
@@ -47,7 +54,7 @@ class Encoder:
             return {"device": str(value)}
         if kind is np.ndarray:
             return {"ndarray": self._name(value, path)}
-        if isinstance(value, np.generic) and value.dtype in FROM_NUMPY:
+        if isinstance(value, np.generic) and value.dtype in FROM_NUMPY and value.dtype.kind != "V":
             return {"numpy": [value.dtype.name, self.encode(value.item(), path)]}
         raise TypeError(_refusal(value, path))
 
@@ -92,7 +99,7 @@ class Encoder:
                 if name != region:
                     array = written.pop(name)
                     offset = _address(array) - start
-                    views[name] = [region, array.dtype.name, array.shape, array.strides, offset]
+                    views[name] = [region, _spelled(array.dtype), array.shape, array.strides, offset]
         return written, views
 
 
@@ -164,10 +171,11 @@ class Decoder:
         """Make a tensor that shares a stored region of memory with others."""
         region, dtype, shape, strides, offset = view
         memory = self._arrays[region].reshape(-1).view(np.uint8)
-        if name in self._arrays or np.dtype(dtype) not in FROM_NUMPY or not all(type(size) is int for size in shape):
+        dtype = np.dtype(_SPELLED.get(dtype, dtype))
+        if name in self._arrays or dtype not in FROM_NUMPY or not all(type(size) is int for size in shape):
             raise ValueError(f"the view {name!r} is {view!r:.200}")
         found = np.ndarray(shape, dtype, memory, offset, strides)  # checks that it stays within the memory
-        if dtype == "bool" and found.size and _once(found).max() > 1:
+        if dtype == np.bool_ and found.size and _once(found).max() > 1:
             raise ValueError(f"the view {name!r} has truth values other than 0 and 1")
         self._arrays[name] = found
 

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 import numgrad
+from numgrad.ops.interop import memory
 
 from .format import destination
 from .structure import Encoder, blocks
 
-_STORAGES = {"f4": "Float", "f8": "Double", "i8": "Long", "i4": "Int", "i2": "Short", "i1": "Char", "u1": "Byte", "b1": "Bool"}
+_STORAGES = {"f4": "Float", "f8": "Double", "i8": "Long", "i4": "Int", "i2": "Short", "i1": "Char", "u1": "Byte", "b1": "Bool",
+             "f2": "Half", "V2": "BFloat16"}  # fmt: skip
 
 
 def write_checkpoint(obj: Any, f: Any) -> None:
@@ -45,12 +47,12 @@ class _Pickler:
     def _lay_out(self, arrays: dict[str, np.ndarray]) -> None:
         """Blocks for arrays of one dtype; those that overlap lie on one."""
         arrays = {n: a if all(s >= 0 and s % a.itemsize == 0 for s in a.strides) else a.copy() for n, a in arrays.items()}
-        for names, memory, offsets in blocks(arrays):
+        for names, held, offsets in blocks(arrays):
             for name, offset in zip(names, offsets, strict=True):
                 size = arrays[name].itemsize
                 strides = tuple(s // size for s in arrays[name].strides)
-                self._places[name] = (len(self.blocks), memory.size // size, offset // size, strides)
-            self.blocks.append(memory)
+                self._places[name] = (len(self.blocks), held.size // size, offset // size, strides)
+            self.blocks.append(held)
 
     def pickled(self, value: Any) -> bytes:
         """The instructions that put a value on the stack."""
@@ -101,7 +103,7 @@ class _Pickler:
     def _tensor(self, tensor: Any) -> bytes:
         if id(tensor) in self._written:
             return b"j" + struct.pack("<I", self._written[id(tensor)])
-        array = tensor.detach().numpy()
+        array = memory(tensor)
         block, count, offset, strides = self._places[self._names[id(tensor)]]
         place = [self.pickled(part) for part in (str(block), "cpu", count)]
         stored = b"(" + self.pickled("storage") + _name(f"torch {_STORAGES[array.dtype.str[1:]]}Storage") + b"".join(place) + b"tQ"

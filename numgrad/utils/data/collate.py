@@ -70,7 +70,8 @@ def _columns(batch: Sequence[Sequence]) -> list[tuple]:
 
 
 def _stack_tensors(batch: Sequence):
-    if numgrad.is_grad_enabled() and any(tensor.requires_grad for tensor in batch):
+    recorded = numgrad.is_grad_enabled() and any(tensor.requires_grad for tensor in batch)
+    if recorded or any(tensor.dtype is numgrad.bfloat16 for tensor in batch):
         return numgrad.stack(list(batch))
     return _stack_arrays([tensor.detach().numpy() for tensor in batch])
 

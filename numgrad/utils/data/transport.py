@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 import numgrad
+from numgrad.ops.interop import from_memory, memory
 
 _SMALLEST_SEPARATE = 4096  # bytes; smaller arrays travel within the pickle
 
@@ -83,11 +84,11 @@ class _Pickler(pickle.Pickler):
                 "a tensor that was computed from one that requires grad cannot leave a DataLoader worker, for its "
                 "graph stays behind: detach() it first"
             )
-        return _tensor, (np.require(obj.detach().numpy(), requirements=["C", "W"]), obj.requires_grad)
+        return _tensor, (np.require(memory(obj), requirements=["C", "W"]), obj.requires_grad)
 
 
 def _tensor(array: np.ndarray, requires_grad: bool):
-    return numgrad.from_numpy(array).requires_grad_(requires_grad)
+    return from_memory(array).requires_grad_(requires_grad)
 
 
 def _received_slot(descriptor) -> Slot:
