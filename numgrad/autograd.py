@@ -163,7 +163,8 @@ class _Walk:
                 key = id(target)
                 found = leaves.get(key)
                 if found is None:
-                    found = leaves[key] = (target, [None])
+                    leaves[key] = (target, [grad])
+                    continue
             slots = found[1]
             slots[index] = grad if slots[index] is None else slots[index] + grad
 

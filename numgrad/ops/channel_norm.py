@@ -25,7 +25,8 @@ from .norm import (
     standard,
     vectors,
 )
-from .record import composite, op
+from .planned import planned
+from .record import composite
 from .shape import reshape
 
 _hidden: Any = {"public": False, "method": False}
@@ -100,8 +101,8 @@ def _channels_vjp(g: Any, y: Any, input: Any, weight: Any, bias: Any, eps: float
     return by_input, by_weight.sum(dims) if needs[1] else None, g[0].sum(dims) if needs[2] else None
 
 
-_channels_backward = op("native_batch_norm_backward", _channels_backward_forward, **_hidden)
-_channels = op("native_batch_norm", _channels_forward, vjp=_channels_vjp, saved=1, **_hidden)
+_channels_backward = planned("native_batch_norm_backward", _channels_backward_forward)
+_channels = planned("native_batch_norm", _channels_forward, vjp=_channels_vjp, saved=1)
 _frozen = pointwise("batch_norm_inference", "(x - mean) * (rsqrt(var + eps) * weight) + bias", **_hidden, sample=None,
                     variables=("x", "mean", "var", "weight", "bias", "eps"), constants=("eps",))  # fmt: skip
 
@@ -167,7 +168,7 @@ def _instance_norm_function(
     if inner == 1:
         raise ValueError(f"Expected more than 1 spatial element when training, got input size {list(shape)}")
     _check_batch_norm(input, False, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
-    y, stats = normalize_rows(input, inner, None, None, eps, True)
+    y, stats = normalize_rows(input, None, None, inner, eps, True)
     if not input.numel():
         return channelwise(y, weight, bias)
     samples = (shape[0], shape[1])

@@ -16,6 +16,7 @@ from ..jit.search import largest
 from ..jit.vmath import exp, log
 from ..tensor import Tensor, wrap
 from .elementwise import copied
+from .planned import planned
 from .record import op
 from .shape import reshape
 from .softmax import COST, columns_log_sum_exp, columns_max, rows, softmax, softmax_backward, strip, units
@@ -364,6 +365,6 @@ def _entropy_backward_vjp(g: Tensor, grad: Tensor, input: Tensor, target: Any, d
     return reshape(by_grad, target.shape), softmax_backward(g * scale, softmax(input, dim), dim)  # type: ignore[operator]
 
 
-_entropy_backward = op("cross_entropy_backward", _entropy_backward_forward, vjp=_entropy_backward_vjp, **_hidden)
-cross_entropy_of_classes = op("cross_entropy_loss", _entropy_forward, **_hidden, saved=1, vjp=(
+_entropy_backward = planned("cross_entropy_backward", _entropy_backward_forward, vjp=_entropy_backward_vjp)
+cross_entropy_of_classes = planned("cross_entropy_loss", _entropy_forward, saved=1, vjp=(
     lambda g, y, input, target, smoothing: _entropy_backward(g[0], input, target, y[1], y[2], smoothing),))  # fmt: skip

@@ -11,6 +11,7 @@ from ..dtypes import INT64, scalar_name
 from ..tensor import Tensor
 from .class_kernels import class_dim, cross_entropy_of_classes, nll
 from .convert import to_dtype
+from .planned import front
 from .record import composite
 from .shape import reshape
 from .softmax import log_softmax
@@ -61,10 +62,10 @@ def _nll_function(input: Tensor, target: Tensor, weight: Any = None, ignore_inde
     return nll(input, target, weight, ignore_index, reduction)[0]
 
 
-def _cross_entropy_function(
+def _cross_entropy_arguments(
     input: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean",
     label_smoothing: float = 0.0,
-) -> Tensor:  # fmt: skip
+) -> Any:  # fmt: skip
     """Cross entropy of logits (C), (N, C) or (N, C, d1, ...) and class indices, or probabilities in the input's shape."""
     check_reduction(reduction)
     if not 0.0 <= label_smoothing <= 1.0:
@@ -75,7 +76,8 @@ def _cross_entropy_function(
     if weight is not None and (label_smoothing > 0 or weight.requires_grad):
         logs = log_softmax(input, class_dim(input._data.shape))
         return _composed(logs, target, weight, ignore_index, reduction, label_smoothing)
-    return cross_entropy_of_classes(input, target, weight, ignore_index, reduction, float(label_smoothing))[0]
+    arguments = input, target, weight, ignore_index, reduction, float(label_smoothing)
+    return arguments if weight is None else cross_entropy_of_classes(*arguments)[0]  # for that depends on what needs a gradient
 
 
 def _per_class(weight: Tensor, ndim: int) -> Tensor:
@@ -175,7 +177,7 @@ _errors: Any = [((_x, np.array([0, 12])), IndexError, "Target 12 is out of bound
                 ((_x, np.zeros((2, 2), int)), RuntimeError, "multi-target"), ((_x, _t, None, 0, "max"), ValueError, "reduction"),
                 ((np.zeros((2, 3, 4)), np.zeros((2, 3), int)), RuntimeError, "Expected target size")]  # fmt: skip
 nll_loss = composite("nll_loss", _nll_function, reference=_nll_reference, sample=_sample, errors=_errors, public=False, method=False)
-cross_entropy = composite("cross_entropy", _cross_entropy_function, public=False, method=False, reference=_cross_entropy_reference,
+cross_entropy = front("cross_entropy", cross_entropy_of_classes, _cross_entropy_arguments, public=False, method=False, reference=_cross_entropy_reference,
                           sample=_cross_entropy_sample,
                           errors=[*_errors, ((_x, _x.astype(int)), RuntimeError, "floating point type"),
                                   ((_x, _t, None, 0, "mean", 1.5), RuntimeError, "label_smoothing"),

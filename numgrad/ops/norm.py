@@ -17,7 +17,8 @@ from ..jit import empty, launch, zeros
 from ..tensor import Tensor
 from . import norm_kernels as kernels
 from .elementwise import copied, pointwise
-from .record import composite, op
+from .planned import front, planned
+from .record import composite
 from .shape import reshape
 
 _hidden: Any = {"public": False, "method": False}
@@ -47,7 +48,7 @@ def or_none(vector: np.ndarray | None, dtype: np.dtype) -> np.ndarray:
 # --- rows -----------------------------------------------------------------------------------------------------------
 
 
-def _rows_forward(input: np.ndarray, size: int, weight: Any, bias: Any, eps: float, centred: bool) -> Any:
+def _rows_forward(input: np.ndarray, weight: Any, bias: Any, size: int, eps: float, centred: bool) -> Any:
     """Each row of `size` elements (the last dimensions) normalised; its mean, and the inverse of its standard deviation."""
     count = input.size // size if size else 0
     y, stats = empty(input.shape, input.dtype), empty((2, count), input.dtype)
@@ -84,17 +85,17 @@ def _rows_gradients_forward(grad: Any, input: Any, stats: Any, weight: Any, shap
     return out, to_weight, to_bias
 
 
-def _rows_vjp(g: Any, y: Any, input: Any, size: int, weight: Any, bias: Any, eps: float, centred: bool, needs: Any) -> Any:
+def _rows_vjp(g: Any, y: Any, input: Any, weight: Any, bias: Any, size: int, eps: float, centred: bool, needs: Any) -> Any:
     grad, stats = g[0], y[1]
     if mode.enabled:
         dims = _last_dims(input._data.shape, size)
         by_input, by_weight = gradient_in_ops(grad, input, weight, dims, eps, centred)
-        return by_input, None, by_weight if needs[2] else None, grad if needs[3] else None
-    if not (needs[2] or needs[3]):
-        return _rows_backward(grad, input, stats, weight, size, centred), None, None, None
+        return by_input, by_weight if needs[1] else None, grad if needs[2] else None
+    if not (needs[1] or needs[2]):
+        return _rows_backward(grad, input, stats, weight, size, centred), None, None
     shape = (weight if weight is not None else bias)._data.shape
     by_input, by_weight, by_bias = _rows_gradients(grad, input, stats, weight, shape, centred)
-    return by_input if needs[0] else None, None, by_weight if needs[2] else None, by_bias if needs[3] else None
+    return by_input if needs[0] else None, by_weight if needs[1] else None, by_bias if needs[2] else None
 
 
 def _last_dims(shape: tuple[int, ...], size: int) -> tuple[int, ...]:
@@ -105,9 +106,9 @@ def _last_dims(shape: tuple[int, ...], size: int) -> tuple[int, ...]:
     return tuple(range(d, len(shape)))
 
 
-_rows_backward = op("native_layer_norm_backward", _rows_backward_forward, **_hidden)
-_rows_gradients = op("native_layer_norm_gradients", _rows_gradients_forward, **_hidden)
-normalize_rows = op("native_layer_norm", _rows_forward, vjp=_rows_vjp, saved=1, **_hidden)
+_rows_backward = planned("native_layer_norm_backward", _rows_backward_forward)
+_rows_gradients = planned("native_layer_norm_gradients", _rows_gradients_forward)
+normalize_rows = planned("native_layer_norm", _rows_forward, vjp=_rows_vjp, saved=1)
 
 
 def _check_shape(name: str, input: Tensor, given: Any, weight: Any, bias: Any) -> int:
@@ -138,19 +139,19 @@ def check_dtypes(name: str, x: np.ndarray, *vectors: Any) -> None:
                                f"and {scalar_name(vector._data.dtype)}")  # fmt: skip
 
 
-def _layer_norm_function(
+def _layer_norm_arguments(
     input: Tensor, normalized_shape: Any, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5,
     cudnn_enable: bool = True,
-) -> Tensor:  # fmt: skip
+) -> Any:  # fmt: skip
     """(x - mean) / sqrt(var + eps) * weight + bias over the last dimensions, `normalized_shape` (Ba, Kiros & Hinton, 2016)."""
     size = _check_shape("layer_norm", input, normalized_shape, weight, bias)
-    return normalize_rows(input, size, weight, bias, eps, True)[0]
+    return input, weight, bias, size, eps, True
 
 
-def _rms_norm_function(input: Tensor, normalized_shape: Any, weight: Tensor | None = None, eps: float | None = None) -> Tensor:
+def _rms_norm_arguments(input: Tensor, normalized_shape: Any, weight: Tensor | None = None, eps: float | None = None) -> Any:
     """x / sqrt(mean(x^2) + eps) * weight over the last dimensions (Zhang & Sennrich, 2019); `eps` None: that of the dtype."""
     size = _check_shape("rms_norm", input, normalized_shape, weight, None)
-    return normalize_rows(input, size, weight, None, float(np.finfo(input._data.dtype).eps) if eps is None else eps, False)[0]
+    return input, weight, None, size, float(np.finfo(input._data.dtype).eps) if eps is None else eps, False
 
 
 _affine = pointwise("scale_and_shift", "x * weight + bias", grad=("g * weight", "g * x", "g"), **_hidden, reference=lambda x, w, b: x * w + b)
@@ -186,7 +187,7 @@ def _group_norm_function(
     _check_channels(input, weight=weight, bias=bias)
     check_dtypes("group_norm", input._data, weight, bias)
     size = math.prod(shape[1:]) // num_groups
-    unit = normalize_rows(reshape(input, (shape[0], num_groups, size)), size, None, None, eps, True)[0]
+    unit = normalize_rows(reshape(input, (shape[0], num_groups, size)), None, None, size, eps, True)[0]
     return channelwise(reshape(unit, shape), weight, bias)
 
 
@@ -248,10 +249,10 @@ def _group_sample(draw: Any) -> Any:
 
 
 _m = np.ones((2, 3))
-layer_norm = composite("layer_norm", _layer_norm_function, method=False, reference=_layer_norm_reference, sample=_layer_sample,
+layer_norm = front("layer_norm", normalize_rows, _layer_norm_arguments, method=False, reference=_layer_norm_reference, sample=_layer_sample,
                        errors=[((_m, (4,)), RuntimeError, "expected input with shape"), ((_m, ()), RuntimeError, "at least 1-dimensional"),
                                ((_m, (3,), np.ones(2)), RuntimeError, "same shape"), ((np.arange(3), (3,)), NotImplementedError, "Long")])  # fmt: skip
-rms_norm = composite("rms_norm", _rms_norm_function, method=False, reference=_rms_norm_reference, sample=_rms_sample,
+rms_norm = front("rms_norm", normalize_rows, _rms_norm_arguments, method=False, reference=_rms_norm_reference, sample=_rms_sample,
                      errors=[((_m, (4,)), RuntimeError, "expected input with shape")])  # fmt: skip
 group_norm = composite("group_norm", _group_norm_function, method=False, reference=_group_norm_reference, sample=_group_sample,
                        errors=[((_m, 2), RuntimeError, "divisible"), ((np.ones(2), 2), RuntimeError, "2 dimensions"),

@@ -64,21 +64,37 @@ class Launch:
 class Call:
     """What is known ahead: the op and its arguments after the tensors, what computes the result from arrays, and its kind."""
 
-    __slots__ = ("count", "kind", "link", "op", "recorded", "rest", "run", "shares", "ways")
+    __slots__ = ("count", "first", "kind", "kinds", "link", "op", "places", "recorded", "rest", "run", "shares", "ways")
 
-    def __init__(self, op: Planned, count: int, rest: tuple[Any, ...], run: Callable[..., np.ndarray]):
+    def __init__(self, op: Planned, count: int, rest: tuple[Any, ...], run: Callable[..., Any]):
         self.op, self.count, self.rest, self.run = op, count, rest, run
         self.shares, self.link = op.shares, (op, rest)
         self.recorded = False
         self.ways: dict[Any, Any] = {}
         self.kind: Kind | None = None
+        # of an op with several results:
+        self.kinds: Sequence[Kind] = ()
+        self.places: Sequence[int] = ()  # where among the call's arguments the op's tensors are; -1: None stands for one
+        self.first = False  # whether only the first result is given
+
+    def several(self, results: Sequence[np.ndarray], args: Sequence[Any], tracked: bool) -> Any:
+        """The results of an op that has several, as tensors."""
+        outputs = []
+        for data, kind in zip(results, self.kinds):
+            output = object.__new__(Tensor)
+            output._data, output._kind = data, kind
+            outputs.append(output)
+        if tracked and self.recorded and mode.enabled:
+            attach(outputs[0], self.op, self.ways, [None if i < 0 else args[i] for i in self.places], self.rest, outputs)
+        return outputs[0] if self.first else tuple(outputs)
 
 
 class Planned(Op):
-    """An op of one result whose first arguments are tensors, or one sequence of them, and whose others are plain data.
+    """An op whose first arguments are tensors (or None), or one sequence of them, and whose others are plain data.
 
     `prepare(*arguments)` with arrays for tensors gives a function of the arrays alone; without it, or where it gives None, it is
     `forward` that is called. What it gives may depend on the arrays' dtypes, shapes and strides, not on their memory.
+    The function is not given what is None. An op may have several results if only the first has a gradient (`saved=1`) or none has.
     """
 
     shares = False  # whether the result is a view of the first argument
@@ -133,8 +149,11 @@ class Planned(Op):
                 found, key = None, None
             if found is None:
                 return op._anew(args, kwargs, key)
+            result = found.run(*arrays)
+            if found.kinds:
+                return found.several(result, args, tracked)
             output = object.__new__(Tensor)
-            output._data = found.run(*arrays)
+            output._data = result
             output._kind = found.kind
             if found.shares:
                 share(output, args[0], found.link)
@@ -166,22 +185,56 @@ class Planned(Op):
         if type(full) is not tuple:
             return full
         op = self.inner
-        count = sum(isinstance(a, Tensor) or has_tensors(a) for a in full)
+        count = max((i + 1 for i, a in enumerate(full) if isinstance(a, Tensor) or has_tensors(a)), default=0)
         arrays, tracked = unwrap(full)
-        run = op.prepare(*arrays) if op.prepare else None
-        call = Call(op, count, full[count:], run or _Forward(op.forward, full[count:]))
-        output = wrap(call.run(*arrays[:count]))
+        run = (op.prepare(*arrays) if op.prepare else None) or _forward(op.forward, arrays[:count], full[count:])
+        call = Call(op, count, full[count:], run)
+        result = call.run(*[a for a in arrays[:count] if a is not None])
+        if type(result) is tuple:
+            return self._first_of_several(call, args, kwargs, full, result, tracked, key)
+        output = wrap(result)
         call.kind = learn(output)
         call.recorded = op.vjp is not None and call.kind.floating
         if key is not None and _same(args, full, count) and not any(isinstance(v, Tensor) for v in kwargs.values()):
-            if len(self.calls) >= _MOST:
-                self.calls.clear()
-            self.calls[key] = call
+            self._remember(key, call)
         if op.shares:
             share(output, full[0], call.link)
         if tracked and mode.enabled and call.recorded:
             op.record(full, [output])
         return output
+
+    def _remember(self, key: Any, call: Call) -> None:
+        if len(self.calls) >= _MOST:
+            self.calls.clear()
+        self.calls[key] = call
+
+    def _first_of_several(
+        self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any], full: tuple[Any, ...], results: tuple[Any, ...], tracked: bool, key: Any
+    ) -> Any:
+        op = self.inner
+        outputs = [wrap(r) for r in results]
+        call.kinds, call.first = [learn(o) for o in outputs], self is not op
+        call.recorded = op.vjp is not None and call.kinds[0].floating
+        places = _places(args, full[: call.count])
+        if key is not None and places is not None and not any(isinstance(v, Tensor) for v in kwargs.values()):
+            call.places = places
+            self._remember(key, call)
+        if tracked and mode.enabled and call.recorded:
+            op.record(full, outputs, True)
+        return outputs[0] if call.first else tuple(outputs)
+
+
+def _forward(forward: Callable[..., Any], arrays: Sequence[Any], rest: tuple[Any, ...]) -> Callable[..., Any]:
+    """`forward` with its plain arguments, as a function of the arrays that are not None."""
+    if all(a is not None for a in arrays):
+        return _Forward(forward, rest)
+    there = [a is not None for a in arrays]
+
+    def run(*given: Any) -> Any:
+        left = iter(given)
+        return forward(*[next(left) if t else None for t in there], *rest)
+
+    return run
 
 
 class _Forward:
@@ -240,6 +293,18 @@ def _same(args: tuple[Any, ...], full: tuple[Any, ...], count: int) -> bool:
 
     first, all_of_them = tensors(args[:count]), tensors(full)
     return len(tensors(args)) == len(first) == len(all_of_them) and all(a is b for a, b in zip(first, all_of_them, strict=True))
+
+
+def _places(args: tuple[Any, ...], tensors: tuple[Any, ...]) -> list[int] | None:
+    """Where in `args` each of these tensors is, -1 for None; None unless they are all the tensors there, in their order."""
+    there = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
+    found, left = [], iter(there)
+    for t in tensors:
+        place = -1 if t is None else next(left, None)
+        if place is None or (place >= 0 and args[place] is not t):
+            return None
+        found.append(place)
+    return found if next(left, None) is None else None
 
 
 def share(output: Tensor, source: Tensor, link: tuple[Op, tuple[Any, ...]]) -> None:

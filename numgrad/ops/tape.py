@@ -50,6 +50,8 @@ class Plan:
         self.shapes = tuple(i for i, p in enumerate(op.parameters) if p + "_shape" in asked and p + "_shape" not in op.parameters)
         self.results = "y" in asked
         self.tensors = tuple([i for i in self.reads if pattern[i] is not None])  # of which the versions are kept
+        #: which parameters have an edge, where none has several
+        self._places = None if any(type(p) is tuple for p in pattern) else [i for i, p in enumerate(pattern) if p is not None]
         self._narrowed: dict[tuple[bool, ...], Callable[..., tuple[Any, ...]]] = {}
 
     def narrowed(self, wanted: tuple[bool, ...]) -> Callable[..., tuple[Any, ...]]:
@@ -88,6 +90,8 @@ class Plan:
         if self.whole:
             received = received[0] if isinstance(received[0], tuple) else received
             received += (None,) * (len(self.counts) - len(received))
+            if self._places is not None:
+                return tuple([received[i] for i in self._places])
         flat: list[Any] = []
         for grad, count in zip(received, self.counts, strict=True):
             flat += grad if isinstance(grad, (tuple, list)) else [grad] * count
@@ -182,7 +186,11 @@ class OpNode(Node):
     def keep_results(self, outputs: Sequence[Tensor]) -> None:
         """Keep the outputs' arrays, with the versions they have now, if the rules ask for them."""
         if self.plan.results:
-            self.outcome: Any = [(o._data, c := o._counter or o.version_counter(), c[0]) for o in outputs[int(self.op.saved) :]]
+            saved = self.op.saved
+            if saved:  # these have no gradient, so nothing leads from them back here
+                self.outcome: Any = [(o, o._data, 0 if o._counter is None else o._counter[0]) for o in outputs[saved:]]
+            else:
+                self.outcome = [(o._data, c := o._counter or o.version_counter(), c[0]) for o in outputs]
 
     def name(self) -> str:
         return "".join(part.capitalize() for part in (self.title or self.op.name).split("_")) + "Backward0"
@@ -203,12 +211,17 @@ class OpNode(Node):
         return apply(self._filled(grads) if self.several else grads[0], y, self.values)
 
     def _results(self) -> Any:
-        saved = self.op.saved
-        outputs: list[Any] = [None] * saved
+        outputs: list[Any] = []
+        if self.op.saved:
+            for output, data, version in self.outcome:
+                if output._counter is not None:
+                    check_version(version, output._counter[0], data, self.op.name)
+                outputs.append(output if output._data is data else wrap(data))
+            return (*[None] * self.op.saved, *outputs)
         for index, (data, counter, version) in enumerate(self.outcome):
             check_version(version, counter[0], data, self.op.name)
             output = wrap(data)
-            if data.dtype.kind in FLOATING and not saved:
+            if data.dtype.kind in FLOATING:
                 output._node, output._index, output._requires_grad = self, index, True
             outputs.append(output)
         return tuple(outputs) if self.several else outputs[0]
@@ -265,8 +278,10 @@ def kept(plan: Plan, args: Sequence[Any]) -> tuple[Any, Any]:
     return values, versions
 
 
-def attach(output: Tensor, op: Op, ways: dict[Any, Any], tensors: Sequence[Any], rest: tuple[Any, ...] = ()) -> None:
-    """Put a call with one result on the tape.
+def attach(
+    output: Tensor, op: Op, ways: dict[Any, Any], tensors: Sequence[Any], rest: tuple[Any, ...] = (), outputs: Sequence[Tensor] = ()
+) -> None:
+    """Put a call on the tape of which `output` is the only result with a gradient; all its `outputs`, where there are several.
 
     `ways` remembers, for each pattern of what requires grad, the plan and, where all calls keep the same, what they keep: calls
     that share it have tensors of the same kinds, and the same `rest`. (Among `tensors` there may be numbers; they may differ.)
@@ -284,8 +299,10 @@ def attach(output: Tensor, op: Op, ways: dict[Any, Any], tensors: Sequence[Any],
         node.values, node.versions = kept(node.plan, (*tensors, *rest))
     else:
         node.values = values
+    if outputs:
+        node.several, node.outputs = True, [(o._data.shape, o._data.dtype) for o in outputs]
     if results:
-        node.keep_results((output,))
+        node.keep_results(outputs or (output,))
     if mode.anomaly:
         node.note_place()
     output._node, output._requires_grad = node, True
