@@ -137,11 +137,11 @@ _bce = pointwise("binary_cross_entropy_formula", "(z - 1) * maximum(log1p(-x), -
                  **_hidden, low=0.1, high=0.9, reference=lambda x, z: -z * np.log(x) - (1 - z) * np.log(1 - x))  # fmt: skip
 # Nothing cancels where the loss is small.
 _logits = pointwise("logits_formula", "where(x < 0, -z * x, (1 - z) * x) + softplus(-abs(x))", grad=("g * (sigmoid(x) - z)", "-g * x"), **_hidden,
-                    reference=lambda x, z: (1 - z) * x + np.log1p(np.exp(-x)))  # fmt: skip
+                    reference=lambda x, z: np.where(x < 0, -z * x, (1 - z) * x) + np.log1p(np.exp(-np.abs(x))))  # fmt: skip
 _weighted_logits = pointwise("weighted_logits_formula", "where(x < 0, -pos_weight * z * x, (1 - z) * x) + (1 + (pos_weight - 1) * z) * softplus(-abs(x))", **_hidden,
                              grad=("g * (1 - z - (1 + (pos_weight - 1) * z) * sigmoid(-x))", None, "g * z * softplus(-x)"),
                              variables=("x", "z", "pos_weight"),
-                             reference=lambda x, z, p: (1 - z) * x + (1 + (p - 1) * z) * np.log1p(np.exp(-x)))  # fmt: skip
+                             reference=lambda x, z, p: np.where(x < 0, -p * z * x, (1 - z) * x) + (1 + (p - 1) * z) * np.log1p(np.exp(-np.abs(x))))  # fmt: skip
 
 
 def _bce_function(input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean") -> Tensor:

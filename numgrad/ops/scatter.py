@@ -45,7 +45,9 @@ def _checked(name: str, input: Tensor, dim: int, index: Any, src: Any) -> tuple[
         raise RuntimeError(f"{name}(): Expected self.dtype to be equal to src.dtype, but got {input.dtype} and {src.dtype}")
     input, index, src = _as_vector(input), _as_vector(index), _as_vector(src)
     shape = index._data.shape
-    if not index.numel() or shape == input._data.shape == (src._data.shape if isinstance(src, Tensor) else shape):
+    if not index.numel():  # nothing of src is read, whatever its shape
+        return input, d, index, reshape(basic_view(reshape(src, (-1,)), (slice(0),)), shape) if isinstance(src, Tensor) else src
+    if shape == input._data.shape == (src._data.shape if isinstance(src, Tensor) else shape):
         return input, d, index, src
     if len(shape) != input._data.ndim:
         raise RuntimeError(f"Index tensor must have the same number of dimensions as {'input' if src is None else 'self'} tensor, "

@@ -45,15 +45,26 @@ def check_value(case: Case) -> None:
         return
     doubles = case.astype(np.float64)
     exact = doubles.expected() if case.op.reference else doubles.results()
-    eps = _eps(case)
-    extra = slack(doubles, exact, eps) if case.op.reference else [eps * np.max(np.abs(e), initial=0) for e in exact]
     kinds = case.expected() if case.op.reference else exact
     assert len(actual) == len(exact), f"{case!r} returns {len(actual)} results instead of {len(exact)}"
-    for i, (a, e, s, k) in enumerate(zip(actual, exact, extra, kinds, strict=True)):
+    try:
+        _check_values(case, actual, exact, kinds, _rounding(doubles, exact, _eps(case), 4))
+    except AssertionError:  # few inputs may all happen to round to the same
+        _check_values(case, actual, exact, kinds, _rounding(doubles, exact, _eps(case), 100))
+
+
+def _rounding(doubles: Case, exact: list[np.ndarray], eps: float, draws: int) -> list[np.ndarray]:
+    """How far one rounding of the inputs, or of the results, takes the results."""
+    extra = slack(doubles, exact, eps, draws) if doubles.op.reference else [eps * np.max(np.abs(e), initial=0) for e in exact]
+    return [eps * np.abs(_finite(e)) + s for e, s in zip(exact, extra, strict=True)]
+
+
+def _check_values(case: Case, actual: list[np.ndarray], exact: list[np.ndarray], kinds: list[np.ndarray], rounding: list[np.ndarray]) -> None:
+    for i, (a, e, r, k) in enumerate(zip(actual, exact, rounding, kinds, strict=True)):
         where = f"{case!r}, result {i}"
         assert a.shape == e.shape, f"{where} has shape {list(a.shape)} instead of {list(e.shape)}"
         _check_dtype(case, a.dtype, k.dtype, where)
-        check_close(a, e, ROUNDINGS * case.op.tolerance * (eps * np.abs(_finite(e)) + s), where)
+        check_close(a, e, ROUNDINGS * case.op.tolerance * r, where)
 
 
 def _eps(case: Case) -> float:
@@ -65,15 +76,15 @@ def _finite(x: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(x), x, 0) if x.dtype.kind == "f" else np.zeros(x.shape)
 
 
-def slack(case: Case, exact: list[np.ndarray], eps: float) -> list[np.ndarray]:
+def slack(case: Case, exact: list[np.ndarray], eps: float, draws: int = 4) -> list[np.ndarray]:
     """How much the reference's results change where each input number changes by one rounding, up or down."""
-    return _spread(case, exact, eps, Case.expected)
+    return _spread(case, exact, eps, Case.expected, draws)
 
 
-def _spread(case: Case, exact: list[np.ndarray], eps: float, compute: Callable[[Case], list[np.ndarray]]) -> list[np.ndarray]:
+def _spread(case: Case, exact: list[np.ndarray], eps: float, compute: Callable[[Case], list[np.ndarray]], draws: int) -> list[np.ndarray]:
     rng = np.random.default_rng(0)
     found = [np.zeros(e.shape) for e in exact]
-    for _ in range(4 if case.floats else 0):
+    for _ in range(draws if case.floats else 0):
         moved = [_moved(a, eps, rng, case.op.normwise) if a.dtype.kind == "f" else a for a in case.arrays]
         try:
             results = compute(case.with_arrays(moved))
@@ -230,6 +241,8 @@ LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 def check_layouts(case: Case) -> None:
     """Results and gradients are those for contiguous arrays, however the inputs and the incoming gradient lie in memory."""
+    if case.op.name == "empty_like":  # its values are what was in memory
+        return
     for name, change in LAYOUTS.items():
         changed = case.with_arrays([change(a) for a in case.arrays])
         plain = changed.with_arrays([np.ascontiguousarray(a).reshape(a.shape) for a in changed.arrays])
@@ -247,10 +260,15 @@ def check_layouts(case: Case) -> None:
             continue
         if all(a.tobytes() == e.tobytes() for a, e in zip(actual, expected, strict=True)):
             continue
-        # Sums may be taken in another order: what they may then be off is what they change where the inputs are a rounding off.
-        extra = _spread(plain, expected, _eps(case), lambda c, change=change: _everything(c, lambda u: np.array(change(u))))
+        extra = _order_of_sums(plain, expected, change)
         for i, (a, e, s) in enumerate(zip(actual, expected, extra, strict=True)):
             check_same(a, e, 32 * case.op.tolerance, f"{case!r}, {name}, result or gradient {i}", 32 * s)
+
+
+def _order_of_sums(case: Case, exact: list[np.ndarray], change: Callable[[np.ndarray], np.ndarray]) -> list[np.ndarray]:
+    """What sums in another order may be off: what changes where the inputs and the incoming gradient are a rounding off."""
+    rng, eps = np.random.default_rng(1), _eps(case)
+    return _spread(case, exact, eps, lambda moved: _everything(moved, lambda u: _moved(np.array(change(u)), eps, rng, False)), 16)
 
 
 def _everything(case: Case, change: Callable[[np.ndarray], np.ndarray] = lambda u: u) -> list[np.ndarray]:

@@ -175,3 +175,14 @@ def test_large_ones_agree_with_numpy() -> None:
             .numpy(),
             expected,
         )
+
+
+def test_scatter_of_nothing_from_a_larger_source() -> None:
+    """Where the index is empty, nothing of the source is read, and its gradient is zero."""
+    source = ng.ones(0, 1, 2, requires_grad=True)
+    wide = ng.ones(3, 2, requires_grad=True)
+    x = ng.ones(1, 1, 1)
+    assert x.scatter(0, ng.zeros(0, 1, 1, dtype=ng.int64), source).tolist() == [[[1.0]]]
+    y = ng.ones(1, 2).scatter(0, ng.zeros(0, 2, dtype=ng.int64), wide)
+    y.sum().backward()
+    assert wide.grad is None or wide.grad.tolist() == [[0.0, 0.0]] * 3
