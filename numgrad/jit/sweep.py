@@ -105,21 +105,21 @@ class _Emitter(tile._Emitter):
 def _pack(e: _Emitter, module: ir.Module) -> Any:
     """Panels of `width`: out[panel * pitch + k * width + j] = x[k * step_depth + (panel * width + j) * step_width]."""
     out, x, pitch, width, count, depth, step_depth, step_width = e.begin(module, "pack", 2, 6)
-    b, zero, one, lanes = e.builder, e.index(0), e.index(1), e.index(e.lanes)
-    whole = b.sdiv(count, width)
-    rest = b.sub(count, b.mul(whole, width))
-
-    def panel(i: Any, used: Any) -> None:
-        e.move(e.at(out, b.mul(i, pitch)), width, e.at(x, b.mul(i, width)), step_depth, depth, used)
-
-    def rows(k: Any) -> None:  # all panels of a row of x at once, while it is near
-        e.move(e.at(out, b.mul(k, width)), pitch, e.at(x, b.mul(k, step_depth)), width, whole, width)
+    b, zero, one, lanes, few = e.builder, e.index(0), e.index(1), e.index(e.lanes), e.index(8)
 
     def along_width() -> None:
-        few = b.icmp_signed("<", whole, e.index(3))
-        e.whether(few, lambda: e.span(zero, whole, one, lambda i: panel(i, width)), lambda: e.span(zero, depth, one, rows))
-        with b.if_then(b.icmp_signed(">", rest, zero)):
-            panel(whole, rest)
+        """A few rows of x at a time, from the first panel to the last: as many streams as the hardware can follow."""
+
+        def rows(k: Any) -> None:
+            here, source, height = e.at(out, b.mul(k, width)), e.at(x, b.mul(k, step_depth)), e.least(few, b.sub(depth, k))
+
+            def panel(j: Any) -> None:
+                used = e.least(width, b.sub(count, j))
+                e.move(e.at(here, b.mul(b.sdiv(j, width), pitch)), width, e.at(source, j), step_depth, height, used)
+
+            e.span(zero, count, width, panel)
+
+        e.span(zero, depth, few, rows)
 
     def squares(first: Any) -> None:
         used, here = e.least(width, b.sub(count, first)), e.at(out, b.mul(b.sdiv(first, width), pitch))
@@ -203,25 +203,24 @@ def _sweep(e: _Emitter, module: ir.Module, pack: Any, pack_rows: Any) -> None:
 
     block_rows, block_columns = e.number(BLOCK_ROWS), e.number(BLOCK_COLUMNS)
 
-    def rows(i: Any) -> None:
+    def rows(i: Any, j: Any, end: Any, right: Any) -> None:
         stop, above = e.least(last_row, build.add(i, block_rows)), build.mul(i, tall)
         source, count = e.at(a, build.mul(above, row_a)), build.sub(e.least(m, build.mul(stop, tall)), above)
         with build.if_then(packs_a):
             e.whether(dots, lambda: build.call(pack_rows, [room, source, tile_row_a, count, depth, column_a, row_a, e.plan]),
                       lambda: build.call(pack, [room, source, pitch_a, tall, count, depth, column_a, row_a, e.plan]))  # fmt: skip
-        left = build.select(packs_a, room, source)
+        block(i, stop, build.select(packs_a, room, source), j, end, right)
 
-        def columns(j: Any) -> None:
-            end, before = e.least(last, build.add(j, block_columns)), build.mul(j, wide)
-            source = e.at(b, build.mul(before, column_b))
-            with build.if_then(packs_b):
-                count = build.sub(e.least(n, build.mul(end, wide)), before)
-                build.call(pack, [room_b, source, pitch_b, wide, count, depth, row_b, column_b, e.plan])
-            block(i, stop, left, j, end, build.select(packs_b, room_b, source))
+    def columns(j: Any) -> None:
+        end, before = e.least(last, build.add(j, block_columns)), build.mul(j, wide)
+        source = e.at(b, build.mul(before, column_b))
+        with build.if_then(packs_b):
+            count = build.sub(e.least(n, build.mul(end, wide)), before)
+            build.call(pack, [room_b, source, pitch_b, wide, count, depth, row_b, column_b, e.plan])
+        right = build.select(packs_b, room_b, source)
+        e.span(first_row, last_row, block_rows, lambda i: rows(i, j, end, right))
 
-        e.span(first, last, block_columns, columns)
-
-    e.span(first_row, last_row, block_rows, rows)
+    e.span(first, last, block_columns, columns)
     build.ret_void()
 
 

@@ -23,14 +23,12 @@ GRAIN, BLOCKS = 1 << 18, 64
 PART = 1024
 #: Rows up to which columns of b that lie in memory one by one are read as they are: packing would cost more than it saves.
 FEW = 16
-#: Panels of b that are packed at once.
-GROUP = 2
 #: Columns of y and bytes of a, rows of y and bytes of b, from which an operand is packed that could be read where it lies.
 PACK_A_N, PACK_A_BYTES, PACK_B_M, PACK_B_BYTES = 256, 1 << 18, 128, 1 << 19
 #: Work from which y is cut into blocks: half of it is what a compiled step, whose threads are awake, gives to a core.
 SMALL = 16_384
-#: Shares of the first-level cache for a panel of b, and of the second for a block of a.
-L1, L2 = 0.67, 0.55
+#: Shares of the first-level cache for a panel of b, of the second for a block of a, and of the third for packed b of all threads.
+L1, L2, L3 = 0.67, 0.4, 0.125
 #: Time to pack an element of a and of b, in steps of a tile's depth (one multiplication of every element, a cycle a row).
 PACKING = 0.5
 
@@ -131,10 +129,13 @@ def _lay_out(
     parts = max(1, min(target // (count * high * broad), k // PART))
     depth = max(1, min(deepest, -(-k // parts)))
     rows = max(1, int(cache_bytes(2) * L2) // (depth * itemsize * tall))
-    down, across = _blocks(count * parts, high, broad, tall, wide, rows, packs_a, packs_b, work) if work >= SMALL else (1, 1)
+    down, across = _blocks(count * parts, high, broad, tall, wide, packs_a, packs_b, work) if work >= SMALL else (1, 1)
     block_rows = -(-high // down)
     block_rows = -(-block_rows // -(-block_rows // rows))
-    block_columns = min(GROUP, broad) if packs_b else broad
+    block_columns = -(-broad // across)
+    if packs_b:  # for all blocks of a at once, or, where a is short, as it is used
+        place = cache_bytes(3) * L3 / pool_size() if packs_a or block_rows * down < high else cache_bytes(2) * L2
+        block_columns = min(block_columns, max(1, int(place) // (depth * wide * itemsize)))
     pitch = -(-depth // lanes) * lanes
     tiles_a = [pitch * tall, pitch, 1] if dots else [pitch * tall, 1, tall]
     room_a = (-(-block_rows * tall // lanes) * lanes * pitch + lanes) if packs_a else 0
@@ -165,7 +166,7 @@ def _packs(a: _Matrices, b: _Matrices, dots: bool, itemsize: int) -> tuple[bool,
     return packs_a, packs_b
 
 
-def _blocks(count: int, high: int, broad: int, tall: int, wide: int, rows: int, packs_a: bool, packs_b: bool, work: int) -> tuple[int, int]:
+def _blocks(count: int, high: int, broad: int, tall: int, wide: int, packs_a: bool, packs_b: bool, work: int) -> tuple[int, int]:
     """Blocks down and across that take the least time on all cores that are worth while, with what each packs for itself.
 
     They make no difference to the bits: sums are cut by `parts` and passes alone.
@@ -174,7 +175,7 @@ def _blocks(count: int, high: int, broad: int, tall: int, wide: int, rows: int, 
     for down in _counts(high):
         for across in _counts(broad):
             i, j = -(-high // down), -(-broad // across)
-            packing = packs_a * i * tall + packs_b * -(-i // rows) * j * wide
+            packing = packs_a * i * tall + packs_b * j * wide
             cost = -(-count * down * across // cores) * (i * j * tall + PACKING * packing)
             if cost < best * 0.99:  # fewer and larger ones, if it makes no difference
                 best, found = cost, (down, across)
