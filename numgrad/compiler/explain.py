@@ -103,7 +103,7 @@ def _program(replay: Any, what: str) -> Program:
         replay.before,
         [(step.kernel.name, elements(step), line) for step, line in calls],
         replay.notes,
-        _apart(layout),
+        replay.apart + _apart(layout),
         sorted(s for s in sources if "generated" in s or s.startswith("<")),
         layout.arena,
         layout.unshared,

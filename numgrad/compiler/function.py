@@ -22,7 +22,7 @@ from ..nn.parameter import Parameter
 from ..tensor import Tensor
 from . import changes
 from .changes import logger
-from .epilogue import fold_tails
+from .epilogue import fold_sums, fold_tails
 from .explain import kernels_of
 from .fuse import Fusion
 from .pair import Call as PairCall
@@ -169,9 +169,10 @@ class Compiled:
             return Layout(recording, recording.steps, recording.lines)
         drop_dead(recording)
         drop_copies(recording)
+        sums, recording.apart = fold_sums(recording)
         tails = fold_tails(recording)
         fusion = Fusion(recording)
-        recording.notes = tails + fusion.notes
+        recording.notes = sums + tails + fusion.notes
         return Layout(recording, fusion.steps, fusion.lines)
 
     def _give_up(self, reason: str | None) -> None:

@@ -80,6 +80,7 @@ class Recording:
         self.reason = recorder.reason or (_SHARED if self._shares(given) else None)
         self.before: Counter[str] = Counter()  # launches by kernel, and what fusion says of them; set when it is compiled
         self.notes: list[str] = []
+        self.apart: list[str] = []
         self.moved = False  # whether something outside had changed since the recording before
         self.input_bumps: list[tuple[int, int]] = []  # arguments changed in place: which, how often
         self.unsteady = self.watch.changed() or (None if len(Watch(roots).tensors) == len(before) else "a tensor")

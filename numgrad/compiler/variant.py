@@ -24,7 +24,7 @@ class Replay:
 
     def __init__(self, recording: Recording, layout: Layout):
         self.steps, self.lines, self.spec = layout.steps, layout.lines, recording.spec
-        self.layout, self.before, self.notes = layout, recording.before, recording.notes
+        self.layout, self.before, self.notes, self.apart = layout, recording.before, recording.notes, recording.apart
         self.program = Program(layout.steps, len(recording.memories))
         self.program.lines = layout.lines
         self.arena = empty(max(layout.arena, 1), np.uint8)

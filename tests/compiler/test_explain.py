@@ -83,5 +83,8 @@ def test_each_kind_of_fusion() -> None:
     assert len(dead.launches) == 1 and sum(dead.before.values()) > 1 and dead.fused == []
     apart = program(lambda x: (x.exp() @ x).sin() + x.sin(), make(1.0, 2.0, 3.0, 4.0).reshape(2, 2))
     assert any("between are" in reason for reason in apart.apart)
+    weight, bias = numgrad.randn(4, 4), numgrad.randn(4)
+    residual = lambda x: x + nn.functional.linear(x.exp(), weight, bias)
+    assert any("needed later" in reason for reason in program(residual, numgrad.randn(3, 4)).apart)
     off = numgrad.compile(lambda x: (x * 2 + 1).tanh(), options={"fuse": False})
     assert len(explain(off, make()).programs[0].launches) == 3

@@ -142,6 +142,45 @@ def test_a_result_that_something_else_reads_is_not_replaced_by_its_activation() 
     assert "relu_kernel" in names
 
 
+def names(function: Callable[..., Any], *calls: tuple[Any, ...]) -> list[str]:
+    return [step.kernel.name for step in compiled(function, *calls)]
+
+
+def test_a_sum_of_two_products_is_one_added_to_the_other() -> None:
+    x, v, w = random((6, 20), (20, 9), (20, 9))
+    assert names(lambda x: x @ v + x @ w, (x,)) == ["_product", "_product"]
+    a, b = random((30, 4000), (4000, 20))  # so deep that parts of it are summed
+    assert names(lambda a: a @ b * 2 + a @ b, (a / 200,)) == ["_product", "_sum_parts", "mul_kernel", "_product", "_sum_parts"]
+
+
+def test_a_product_begins_at_what_is_added_to_it() -> None:
+    x, w, bias = random((6, 20), (20, 20), (20,))
+    assert names(lambda x: x + x @ w, (x,)) == ["_product"]
+    assert names(lambda x: (x @ w + x).relu(), (x,)) == ["_product"]
+    assert names(lambda x, y: y + functional.linear(x, w, bias), (x, x * 2)) == ["_product", "plus_kernel"], "it has a bias"
+    assert names(lambda x, y: y.exp() + functional.linear(x, w, bias), (x, x * 2)) == ["exp_kernel", "_product"]
+    a, b, c = random((3, 6, 20), (3, 20, 5), (3, 6, 5))
+    assert names(lambda a: c + a @ b, (a,)) == ["_product"]
+    a, b, c = random((30, 4000), (4000, 20), (30, 20))
+    assert names(lambda a: c + a @ b, (a / 200,)) == ["_product", "_sum_parts"]
+    a, b, c = random((30, 4000), (4000, 1), (30, 1))
+    compiled(lambda a: c + a @ b, (a / 200,))
+
+
+def test_products_that_must_not_be_added_to() -> None:
+    x, w, v = random((20, 20), (20, 20), (20, 20))
+    assert names(lambda x: (lambda h: h + functional.linear(h, w, v[0]))(x * 2), (x,)) == ["mul_kernel", "_product", "plus_kernel"], "it reads it"
+    assert names(lambda x: (lambda p: (p + x, p))(x @ w), (x,)) == ["_product", "plus_kernel"], "the product itself is a result"
+
+    def changed_between(x: Any) -> Any:
+        y = x * 1.5
+        product = y @ w
+        y.mul_(3)
+        return product + y
+
+    compiled(changed_between, (x,))
+
+
 def test_training_with_activations_in_products_is_the_same() -> None:
     losses = []
     for compile in (False, True):
