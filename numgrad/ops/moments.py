@@ -43,12 +43,27 @@ def _quotient(x: np.ndarray, n: float) -> np.ndarray:
     return true_divide.forward(x, n)
 
 
-def _variance_forward(input: np.ndarray, dims: tuple[int, ...], correction: float, keepdim: bool) -> np.ndarray:
-    n = count(input.shape, dims)
+def _wide_squares(input: np.ndarray, dims: tuple[int, ...], keepdim: bool) -> np.ndarray:
     # About a mean rounded to float32 the squares would be as far off as the mean is, squared.
-    center = _quotient(summed(input, dims, keepdim, _WIDE), n)
-    squares = _squares_about(input, dims, keepdim, _WIDE, center)
-    return _written_as(input.dtype, true_divide, squares, float(max(n - correction, 0)))
+    center = _quotient(summed(input, dims, keepdim, _WIDE), count(input.shape, dims))
+    return _squares_about(input, dims, keepdim, _WIDE, center)
+
+
+def _freedom(input: np.ndarray, dims: tuple[int, ...], correction: float) -> float:
+    return float(max(count(input.shape, dims) - correction, 0))
+
+
+def _variance_forward(input: np.ndarray, dims: tuple[int, ...], correction: float, keepdim: bool) -> np.ndarray:
+    return _written_as(input.dtype, true_divide, _wide_squares(input, dims, keepdim), _freedom(input, dims, correction))
+
+
+def _deviation_forward(input: np.ndarray, dims: tuple[int, ...], correction: float, keepdim: bool) -> np.ndarray:
+    """The root of the variance, also where the variance is too large or too small for a number."""
+    freedom = _freedom(input, dims, correction)
+    if input.dtype == np.float32:
+        return _written_as(input.dtype, _root, true_divide.forward(_wide_squares(input, dims, keepdim), freedom))
+    apart = REGISTRY["minus"].forward(input, _quotient(summed(input, dims, True), count(input.shape, dims)))
+    return true_divide.forward(_norm_forward(apart, 2, dims, keepdim), math.sqrt(freedom))
 
 
 def _variance_backward(g: Tensor, input: Tensor, dims: tuple[int, ...], correction: float) -> Tensor:
@@ -59,6 +74,8 @@ def _variance_backward(g: Tensor, input: Tensor, dims: tuple[int, ...], correcti
 
 
 _variance = op("variance", _variance_forward, public=False, method=False, vjp=(_variance_backward,))
+_deviation = op("deviation", _deviation_forward, public=False, method=False,
+                vjp=(lambda g, y, input, dims, correction: _variance_backward(0.5 * _unit(g, y), input, dims, correction),))  # fmt: skip
 
 
 def _moment_arguments(
@@ -86,8 +103,7 @@ def _moment(name: str, root: bool, with_mean: bool) -> Any:
         correction: float | None = None,
     ) -> Any:
         dims, by = _moment_arguments(name, input, dim, unbiased, correction)
-        found = _variance(input, dims, by, keepdim)
-        found = _root(found) if root else found
+        found = (_deviation if root else _variance)(input, dims, by, keepdim)
         return (found, mean(input, dims, keepdim)) if with_mean else found
 
     function.__doc__ = (
