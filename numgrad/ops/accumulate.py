@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..autograd import mode
+from ..dtypes import is_half
 from ..tensor import Tensor
 from . import gemm
 from .inplace import InPlace, check_writeable
@@ -31,6 +32,8 @@ class Accumulating(InPlace):
 
     def _fits(self, operands: tuple[Any, ...]) -> bool:
         if not all(isinstance(x, Tensor) and x._data.ndim == self.dims for x in operands):
+            return False
+        if is_half(operands[0]._data.dtype):
             return False
         return not (mode.enabled and requires_grad(operands)) and gemm.accumulates(*[x._data for x in operands])
 

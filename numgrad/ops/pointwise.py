@@ -9,9 +9,10 @@ import numpy as np
 
 from .. import dtypes
 from ..tensor import Tensor
+from . import widen
 from .elementwise import pointwise
 from .inplace import InPlace
-from .record import composite
+from .record import REGISTRY, composite
 
 _number: Any = {"kind": "number", "inplace": True}
 _arithmetic: Any = {"kind": "arithmetic", "inplace": True}
@@ -23,7 +24,7 @@ def _scaled(input: Any, other: Any, alpha: Any) -> Any:
     if alpha == 1 and not isinstance(alpha, bool):
         return other
     common = dtypes.promote(tuple((x._data.dtype, x.dim()) if isinstance(x, Tensor) else (type(x), -1) for x in (input, other)))
-    if isinstance(alpha, float) and common.kind != "f":
+    if isinstance(alpha, float) and common.kind not in dtypes.FLOATING:
         raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
     if isinstance(alpha, bool) and common.kind != "b":
         raise RuntimeError("Boolean alpha only supported for Boolean results.")
@@ -64,13 +65,23 @@ def _alpha_sample(draw: Any) -> Any:
     return _two(draw), {"alpha": draw.choice([1, 2, 0.5])}
 
 
-add_in_place, subtract_in_place = InPlace(plus), InPlace(minus)
+def _in_place(name: str, of: Any) -> Any:
+    plain = InPlace(of)
+
+    def function(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
+        if dtypes.HALVES and alpha != 1 and widen.concerned((input, other), {}):  # the product is not rounded
+            return InPlace(REGISTRY[name])(input, other, alpha=alpha)
+        return plain(input, _scaled(input, other, alpha))
+
+    return function
+
+
 _bad_broadcast: Any = [((np.ones(3), np.ones(4)), RuntimeError, "must match"), ((np.ones(3), "a"), TypeError, "")]
 add = composite("add", _add, reference=_add_reference, sample=_alpha_sample, errors=_bad_broadcast,
-                inplace=lambda input, other, *, alpha=1: add_in_place(input, _scaled(input, other, alpha)))  # fmt: skip
+                inplace=_in_place("add", plus))  # fmt: skip
 for _name in ("sub", "subtract"):
     composite(_name, _sub, reference=lambda x, z, alpha=1: x - alpha * z, sample=_alpha_sample, errors=_bad_broadcast,
-              inplace=lambda input, other, *, alpha=1: subtract_in_place(input, _scaled(input, other, alpha)))  # fmt: skip
+              inplace=_in_place(_name, minus))  # fmt: skip
 rsub = composite("rsub", lambda input, other, *, alpha=1: _sub(other, input, alpha=alpha), doc="other - alpha * input.", method=False,
                  reference=lambda x, z, alpha=1: z - alpha * x, sample=_alpha_sample)  # fmt: skip
 

@@ -23,10 +23,12 @@ AS_STORED = frozenset((
     "transpose", "swapaxes", "swapdims", "t", "movedim", "moveaxis", "squeeze", "unsqueeze", "expand", "broadcast_to", "expand_as", "view_as",
     "reshape_as", "broadcast_tensors", "narrow", "select", "diagonal", "unfold", "as_strided", "getitem", "atleast_1d", "atleast_2d",
     "atleast_3d", "unbind", "split", "split_with_sizes", "chunk", "tensor_split", "meshgrid", "view_scatter",
-    "empty_like", "zeros_like", "ones_like",
+    "empty_like", "zeros_like", "ones_like", "unbind_parts", "split_parts",
 ))  # fmt: skip
 #: Norms take parameters and statistics of float32 beside a two-byte input; the result is of the input's dtype.
 _MIXED = frozenset(("layer_norm", "batch_norm", "group_norm", "instance_norm", "rms_norm"))
+#: Sums in float64 of whatever is no float32.
+_DOUBLE = frozenset(("bincount",))
 _DTYPES = (dtypes.dtype, np.dtype)
 
 
@@ -48,31 +50,60 @@ def _asks(wanted: Any) -> bool:
     return wanted in (dtypes.float16, dtypes.bfloat16) if isinstance(wanted, dtypes.dtype) else is_half(wanted)
 
 
-def computed(name: str, function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
-    """`function` of the arguments with two-byte floats widened; its float32 results in the dtype PyTorch gives."""
-    tensors = list(_leaves((args, tuple(kwargs.values())), Tensor))
-    asked = next(_leaves((args, tuple(kwargs.values())), (*_DTYPES, type)), None)
-    kinds = tuple((t._data.dtype, t._data.ndim) for t in tensors)
-    wanted = _wanted(name, kinds, asked)
-    floats = {d for d, n in kinds if d.kind in dtypes.FLOATING and n}
-    mixed = len(floats) > 1 and name not in _MIXED
-    partner = FLOAT64 if mixed and FLOAT64 not in floats else FLOAT32
+class _Call:
+    """A call of an op: what its operands are computed in, and what becomes of results."""
 
-    def widened(value: Any) -> Any:
+    def __init__(self, name: str, args: Any, kwargs: dict[str, Any]):
+        given = (args, tuple(kwargs.values()))
+        kinds = tuple((t._data.dtype, t._data.ndim) for t in _leaves(given, Tensor))
+        floats = {d for d, n in kinds if d.kind in dtypes.FLOATING and n}
+        self.name, self.wanted = name, _wanted(name, kinds, next(_leaves(given, (*_DTYPES, type)), None))
+        #: The half that float64 stands for where another dtype is beside it, so that an op which wants one dtype refuses.
+        self.beside = next(filter(is_half, floats), None) if len(floats) > 1 and FLOAT64 not in floats and name not in _MIXED else None
+        self.wide = FLOAT64 if name in _DOUBLE or self.beside else FLOAT32
+        self.stored: list[tuple[Tensor, Tensor]] = []  # what an operand became, and the operand
+
+    def widened(self, value: Any) -> Any:
+        """An argument with float32 for two-byte floats."""
         if isinstance(value, Tensor):
-            return REGISTRY["to_dtype"](value, partner) if is_half(value._data.dtype) else value
+            if not is_half(value._data.dtype):
+                return value
+            found = REGISTRY["to_dtype"](value, self.wide)
+            self.stored.append((found, value))
+            return found
         if isinstance(value, (tuple, list)):
-            return _same(value, [widened(v) for v in value])
+            return _same(value, [self.widened(v) for v in value])
         return FLOAT32 if isinstance(value, _DTYPES) and _asks(value) else value
 
+    def rounded(self, result: Any) -> Any:
+        """A result in the dtype that is wanted; an operand that came back as it was."""
+        if isinstance(result, (tuple, list)):
+            return _same(result, [self.rounded(r) for r in result])
+        if not isinstance(result, Tensor):
+            return result
+        for wide, value in self.stored:
+            if result is wide:
+                return value
+        found = result._data.dtype
+        if found == self.wanted or found not in (FLOAT32, self.wide):
+            return result
+        made = REGISTRY["to_dtype"](result, self.wanted)
+        if made._node is not None:
+            made._node.title = self.name
+        return made
+
+
+def computed(name: str, function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
+    """`function` of the arguments with two-byte floats widened; its float32 results in the dtype PyTorch gives."""
+    call = _Call(name, args, kwargs)
     try:
-        result = function(*[widened(a) for a in args], **{k: widened(v) for k, v in kwargs.items()})
+        result = function(*[call.widened(a) for a in args], **{k: call.widened(v) for k, v in kwargs.items()})
     except RuntimeError as error:
-        if not mixed or partner != FLOAT64:
+        if call.beside is None:
             raise
-        name = dtypes.scalar_name(next(filter(is_half, floats)))  # an op that wants one dtype refused: float64 stood in for this
-        raise RuntimeError(str(error).replace("Double", name).replace("double", name)) from None
-    return _rounded(name, result, wanted, (FLOAT32, FLOAT64) if partner == FLOAT64 else (FLOAT32,))
+        known = dtypes.scalar_name(call.beside)
+        raise RuntimeError(str(error).replace("Double", known).replace("double", known)) from None
+    return call.rounded(result)
 
 
 def _wanted(name: str, kinds: tuple[tuple[np.dtype, int], ...], asked: Any) -> np.dtype:
@@ -81,21 +112,9 @@ def _wanted(name: str, kinds: tuple[tuple[np.dtype, int], ...], asked: Any) -> n
         return dtypes.to_numpy(asked)
     if name in _MIXED:
         return kinds[0][0]
+    if name in _DOUBLE:
+        return FLOAT64
     return dtypes.promote(kinds)
-
-
-def _rounded(name: str, result: Any, wanted: np.dtype, computed_in: tuple[np.dtype, ...]) -> Any:
-    if isinstance(result, Tensor):
-        found = result._data.dtype
-        if found not in computed_in or found == wanted:
-            return result
-        rounded = REGISTRY["to_dtype"](result, wanted)
-        if rounded._node is not None:
-            rounded._node.title = name
-        return rounded
-    if isinstance(result, (tuple, list)):
-        return _same(result, [_rounded(name, r, wanted, computed_in) for r in result])
-    return result
 
 
 def _same(like: Any, values: list[Any]) -> Any:

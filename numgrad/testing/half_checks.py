@@ -12,7 +12,7 @@ from .case import Case, _leaves, quiet
 from .dtype_checks import REFUSALS
 
 #: Ops whose results do not take the dtype of their operands.
-_OWN = {"to", "to_dtype"}
+_OWN = {"to", "to_dtype", "bincount"}
 
 
 def check_halves(case: Case, dtype: dtypes.dtype) -> None:
@@ -20,24 +20,44 @@ def check_halves(case: Case, dtype: dtypes.dtype) -> None:
     wide = [np.array(_rounded(a, dtype).float()._data) if a.dtype.kind == "f" else a for a in case.arrays]  # type: ignore[attr-defined]
     try:
         with quiet():
-            expected, wanted = _run(case, [wrap(a) for a in wide], dtype)
+            floats = [wrap(a) for a in wide]
+            expected, wanted = _run(case, floats, dtype)
     except REFUSALS:
         return
     with quiet():
-        actual, found = _run(case, [_rounded(a, dtype) if a.dtype.kind == "f" else wrap(a) for a in wide], dtype)
+        halves = [_rounded(a, dtype) if a.dtype.kind == "f" else wrap(a) for a in wide]
+        actual, found = _run(case, halves, dtype)
     for i, (a, e) in enumerate(zip(actual, expected, strict=True)):
         where = f"{case!r} of {dtype}, result {i}"
         if e._data.dtype == np.float32 and case.op.name not in _OWN:
             assert a.dtype is dtype, f"{where} is {a.dtype}"
         else:
             assert a.dtype is e.dtype, f"{where} is {a.dtype} instead of {e.dtype}"
+        if case.op.name not in _OWN | {"einsum"}:  # a view is a view, but of what einsum widened
+            shared, wanted_shared = ([np.may_share_memory(r._data, t._data) for t in ts] for r, ts in ((a, halves), (e, floats)))
+            assert shared == wanted_shared, f"{where} shares memory: {shared} instead of {wanted_shared}"
         _check_same(a, e.to(a.dtype), where)  # type: ignore[attr-defined]
+    if case.op.inplace and not case.op.random and isinstance(case.args[0], np.ndarray) and case.args[0].dtype.kind == "f":
+        _check_inplace(case, wide, actual[0], dtype)
     for i, (g, w) in enumerate(zip(found, wanted, strict=True)):
         where = f"{case!r} of {dtype}, gradient {i}"
         assert (g is None) == (w is None), where
         if g is not None:
             assert g.dtype is dtype, f"{where} is {g.dtype}"
             _check_same(g, w.to(dtype), where)
+
+
+def _check_inplace(case: Case, wide: list[np.ndarray], expected: Tensor, dtype: dtypes.dtype) -> None:
+    """`x.op_(...)` writes into x, and into what shares its memory, what `op` returns."""
+    tensors = [_rounded(a, dtype) if a.dtype.kind == "f" else wrap(a) for a in wide]
+    (first, *rest), kwargs = case.fill(tensors)
+    if expected.shape != first.shape or not expected.is_floating_point():
+        return
+    view = first.view(-1) if first.dim() else first.detach()  # type: ignore[attr-defined]
+    with quiet():
+        returned = getattr(first, case.op.name + "_")(*rest, **kwargs)
+    assert returned is first and first.dtype is dtype, f"{case!r} of {dtype} in place"
+    _check_same(view.view(first.shape), expected.to(dtype), f"{case!r} of {dtype} in place")  # type: ignore[attr-defined]
 
 
 def _rounded(array: np.ndarray, dtype: dtypes.dtype) -> Tensor:
