@@ -152,6 +152,16 @@ def test_as_python_and_numpy_see_them(dtype: ng.dtype) -> None:
 
 
 @each
+def test_compared_and_made_for_tests(dtype: ng.dtype) -> None:
+    x = ng.testing.make_tensor(3, 4, dtype=dtype, noncontiguous=False)
+    eps = ng.finfo(dtype).eps
+    ng.testing.assert_close(x, x * (1 + eps))
+    with pytest.raises(AssertionError, match="not close"):
+        ng.testing.assert_close(x, x * (1 + 4 * eps))
+    assert x.dtype is dtype
+
+
+@each
 def test_new_tensors(dtype: ng.dtype) -> None:
     made = [
         ng.zeros(2, dtype=dtype), ng.empty(2, dtype=dtype), ng.rand(2, dtype=dtype), ng.randn(2, dtype=dtype), ng.full((2,), 0.1, dtype=dtype),

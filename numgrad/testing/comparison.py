@@ -13,7 +13,8 @@ from ..ops.random import integer_array
 from ..tensor import Tensor, wrap
 
 #: dtype -> (rtol, atol) where none are given; integers and bools must be equal. Python's floats count as float64.
-TOLERANCES: dict[Any, tuple[float, float]] = {np.dtype(np.float32): (1.3e-6, 1e-5), np.dtype(np.float64): (1e-7, 1e-7)}
+TOLERANCES: dict[Any, tuple[float, float]] = {np.dtype(np.float32): (1.3e-6, 1e-5), np.dtype(np.float64): (1e-7, 1e-7),
+                                              dtypes.FLOAT16: (1e-3, 1e-5), dtypes.BFLOAT16: (1.6e-2, 1e-5)}  # fmt: skip
 
 
 def assert_close(
@@ -106,6 +107,7 @@ def _compare_arrays(actual: np.ndarray, expected: np.ndarray, where: str, option
     if rtol is None:
         found = [TOLERANCES.get(a.dtype, (0.0, 0.0)) for a in (actual, expected)]
         rtol, atol = max(r for r, _ in found), max(a for _, a in found)
+    actual, expected = (a if a.dtype != dtypes.BFLOAT16 else wrap(a).float()._data for a in (actual, expected))  # type: ignore[attr-defined]
     if actual.dtype.kind != "f" and expected.dtype.kind != "f" and rtol == atol == 0:
         wrong, difference = actual != expected, np.abs(actual.astype(np.float64) - expected.astype(np.float64))
     else:
@@ -164,6 +166,9 @@ def make_tensor(
     """
     dtypes.check_device(device)
     sizes = tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else tuple(shape)
+    if dtype in (dtypes.float16, dtypes.bfloat16):
+        found = make_tensor(*shape, dtype=dtypes.float32, device=device, low=low, high=high, noncontiguous=noncontiguous, exclude_zero=exclude_zero)
+        return found.to(dtype).requires_grad_(requires_grad)  # type: ignore[attr-defined]
     kind = dtypes.to_numpy(dtype)
     if requires_grad and kind.kind != "f":
         raise ValueError(

@@ -18,6 +18,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, Sessi
 from tensorboard.plugins.pr_curve.metadata import create_summary_metadata as curve_metadata
 from tensorboard.plugins.text.metadata import create_summary_metadata as text_metadata
 
+from numgrad.dtypes import bfloat16
 from numgrad.tensor import Tensor
 
 _FLOAT, _DOUBLE, _STRING = 1, 2, 7  # types_pb2.DT_FLOAT, DT_DOUBLE, DT_STRING
@@ -26,7 +27,7 @@ _FLOAT, _DOUBLE, _STRING = 1, 2, 7  # types_pb2.DT_FLOAT, DT_DOUBLE, DT_STRING
 def array_of(value: Any) -> np.ndarray:
     """A tensor, an array, a number or a list of these as an array."""
     if isinstance(value, Tensor):
-        return value.detach().numpy()
+        return (value if value.dtype is not bfloat16 else value.float()).detach().numpy()  # type: ignore[attr-defined]
     if isinstance(value, (list, tuple)):
         return np.array([array_of(v) for v in value])
     array = np.asarray(value)
