@@ -199,7 +199,7 @@ einops_support.attach()
 __all__ = [name for name in globals() if not name.startswith("_")]
 
 # Loaded when first asked for: importing numgrad stays cheap.
-_LATER = {"accelerator", "amp", "array_api", "backends", "coverage", "cuda", "distributed", "distributions", "hub", "multiprocessing", "onnx", "profiler", "version"}
+_LATER = {"accelerator", "amp", "array_api", "backends", "coverage", "cuda", "distributed", "distributions", "hub", "multiprocessing", "onnx", "profiler", "testing", "version"}
 _LATER_FROM = {"autocast": "amp", "GradScaler": "amp"}
 
 
