@@ -3,6 +3,7 @@
     python -m tests.long                              every lane in turn, with its full budget (hours)
     python -m tests.long examples mutants             these lanes
     python -m tests.long examples --budget 0.02       a part of it: 20,000 of 1,000,000 examples
+    python -m tests.long kills processes --times 3    three full runs in a row
     python -m tests.long --list                       which lanes there are, and what they do
 
 A lane is a function `(budget: float) -> Tally`, named below as "module:function"; budget 1 is the full run. Each runs in a
@@ -46,11 +47,13 @@ class Tally(NamedTuple):
     count: int
     failures: list[str]
 
-    def write(self, name: str, **more: object) -> None:
+    def write(self, name: str, **more: int | float) -> None:
         """Write `tests/tallies/NAME.json`; a smaller run that finds nothing does not replace a larger one."""
         path = TALLIES / f"{name}.json"
-        if path.exists() and not self.failures and json.loads(path.read_text(encoding="utf-8"))["count"] > self.count:
-            return
+        if path.exists() and not self.failures:
+            known = json.loads(path.read_text(encoding="utf-8"))
+            if known["count"] * known.get("times", 1) > self.count * int(more.get("times", 1)):
+                return
         TALLIES.mkdir(exist_ok=True)
         text = json.dumps(self._asdict() | more, indent=1, ensure_ascii=False)
         path.write_text(text + "\n", encoding="utf-8")
@@ -62,15 +65,17 @@ def lane(name: str) -> Callable[[float], Tally]:
     return getattr(importlib.import_module(module), function)
 
 
-def run_here(name: str, budget: float) -> int:
-    """Run one lane in this process; 1 if it found failures."""
+def run_here(name: str, budget: float, times: int) -> int:
+    """Run one lane in this process, so many times or until it finds failures; 1 if it did."""
     start = time.perf_counter()
-    tally = lane(name)(budget)
+    tally, turn = lane(name)(budget), 1
+    while turn < times and not tally.failures:
+        tally, turn = lane(name)(budget), turn + 1
     seconds = time.perf_counter() - start
-    tally.write(name, budget=budget, seconds=round(seconds))
+    tally.write(name, budget=budget, seconds=round(seconds), times=turn)
     for failure in tally.failures:
         print(f"FAILED {failure}")
-    print(f"{name}: {tally.count} {tally.what}, {len(tally.failures)} failures, {seconds:.0f} s", flush=True)
+    print(f"{name}: {tally.count} {tally.what}, {len(tally.failures)} failures, run {turn} of {times}, {seconds:.0f} s", flush=True)
     return 1 if tally.failures else 0
 
 
@@ -79,6 +84,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.long", description="The long lanes.")
     parser.add_argument("lanes", nargs="*", metavar="lane", help=", ".join(LANES))
     parser.add_argument("--budget", type=float, default=1.0, help="part of the full run (default: 1)")
+    parser.add_argument("--times", type=int, default=1, help="how many runs in a row (default: 1)")
     parser.add_argument("--list", action="store_true", help="say what each lane does")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -90,10 +96,10 @@ def main(arguments: list[str]) -> int:
     if unknown:
         parser.error(f"no lane is called {unknown[0]!r}; there are {', '.join(LANES)}")
     if options.here:
-        return max(run_here(name, options.budget) for name in options.lanes)
+        return max(run_here(name, options.budget, options.times) for name in options.lanes)
     failed = []
     for name in options.lanes or LANES:
-        command = [sys.executable, "-m", "tests.long", "--here", name, "--budget", str(options.budget)]
+        command = [sys.executable, "-m", "tests.long", "--here", name, "--budget", str(options.budget), "--times", str(options.times)]
         if subprocess.call(command, cwd=ROOT):
             failed.append(name)
     print(f"failed: {', '.join(failed)}" if failed else "every lane passed")

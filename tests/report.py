@@ -106,7 +106,7 @@ def tallies() -> list[str]:
     lines, rest = [], [name for name in LANES if not any(name in group for group in GROUPS.values())]
     for title, names in {**GROUPS, "Other": tuple(rest)}.items():
         rows = [tally_of(name) for name in names if name in LANES]
-        lines += [f"### {title}", "", "| lane | count | of what | failures | part of the full run |", "|---|---|---|---|---|", *rows, ""] if rows else []
+        lines += [f"### {title}", "", "| lane | count | of what | failures | part of the full run | times in a row |", "|---|---|---|---|---|---|", *rows, ""] if rows else []
     return lines
 
 
@@ -114,9 +114,9 @@ def tally_of(name: str) -> str:
     """A long lane's line."""
     path = TALLIES / f"{name}.json"
     if not path.exists():
-        return f"| {name} | not run yet | | | |"
+        return f"| {name} | not run yet | | | | |"
     t = json.loads(path.read_text(encoding="utf-8"))
-    return f"| {name} | {t['count']:,} | {t['what']} | {len(t['failures'])} | {t.get('budget', 1):g} |"
+    return f"| {name} | {t['count']:,} | {t['what']} | {len(t['failures'])} | {t.get('budget', 1):g} | {t.get('times', 1)} |"
 
 
 def main() -> int:
