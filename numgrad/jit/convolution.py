@@ -161,26 +161,41 @@ def _sums(e: _Emitter, module: ir.Module, name: str, rows: int, vectors: int, sw
     builder.ret_void()
 
 
+def _square(e: _Emitter, source: Any, to: Any, step_x: Any, step_y: Any) -> None:
+    """As many rows as lanes, written as columns."""
+    places = [e.at(source, e.builder.mul(step_x, e.index(k))) for k in range(e.lanes)]
+    rows = [e.load(place) for place in places]
+    for place in places:  # more streams than the hardware follows by itself
+        e.prefetch(e.at(place, 4 * e.lanes), writes=False)
+    for k, row in enumerate(tile._transposed(e, rows)):
+        e.store(row, e.at(to, e.builder.mul(step_y, e.index(k))))
+
+
+def _part_of_square(e: _Emitter, source: Any, to: Any, step_x: Any, step_y: Any, down: Any, across: Any) -> None:
+    """The first `down` rows and `across` columns of one."""
+    builder, mask, rows = e.builder, e.mask(across), []
+    for k in range(e.lanes):
+        there = builder.icmp_signed("<", e.index(k), down)
+        rows.append(e.load(e.at(source, builder.select(there, builder.mul(step_x, e.index(k)), e.index(0))), mask))
+    mask = e.mask(down)
+    for k, row in enumerate(tile._transposed(e, rows)):
+        with builder.if_then(builder.icmp_signed("<", e.index(k), across)):
+            e.store(row, e.at(to, builder.mul(step_y, e.index(k))), mask)
+
+
 def _transpose(e: _Emitter, module: ir.Module, name: str) -> None:
-    """y[j * step_y + i] = x[i * step_x + j] in square blocks; halves of a block's rows are interleaved until it is transposed."""
+    """y[j * step_y + i] = x[i * step_x + j] in square blocks."""
     y, x, m, n, step_y, step_x = e.begin(module, name, "y x", "", "m n step_y step_x")
-    builder, size = e.builder, e.lanes
-    low = [k // 2 + size * (k % 2) for k in range(size)]
-    high = [k + size // 2 for k in low]
+    builder = e.builder
 
     def block(i: Any, j: Any) -> None:
         source, to = e.at(e.at(x, builder.mul(i, step_x)), j), e.at(e.at(y, builder.mul(j, step_y)), i)
         down, across = builder.sub(m, i), builder.sub(n, j)
-        mask, rows = e.mask(across), []
-        for k in range(size):
-            there = builder.icmp_signed("<", e.index(k), down)
-            rows.append(e.load(e.at(source, builder.select(there, builder.mul(step_x, e.index(k)), e.index(0))), mask))
-        for _ in range(size.bit_length() - 1):
-            rows = [e.shuffle(rows[k], rows[k + size // 2], part) for k in range(size // 2) for part in (low, high)]
-        mask = e.mask(down)
-        for k in range(size):
-            with builder.if_then(builder.icmp_signed("<", e.index(k), across)):
-                e.store(rows[k], e.at(to, builder.mul(step_y, e.index(k))), mask)
+        with builder.if_else(builder.and_(*(builder.icmp_signed(">=", count, e.index(e.lanes)) for count in (down, across)))) as (whole, part):
+            with whole:
+                _square(e, source, to, step_x, step_y)
+            with part:
+                _part_of_square(e, source, to, step_x, step_y, down, across)
 
     e.counted(m, lambda i: e.counted(n, lambda j: block(i, j)))
     builder.ret_void()

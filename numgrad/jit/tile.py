@@ -131,9 +131,9 @@ class _Emitter:
         builder.position_at_end(after)
         return totals
 
-    def prefetch(self, pointer: Any) -> None:
-        """Ask for the cache line of an element that is going to be written: 1, kept in all caches: 3, and is data: 1."""
-        self._intrinsic("llvm.prefetch.p0", ir.VoidType(), [pointer, *[ir.Constant(_I32, v) for v in (1, 3, 1)]])
+    def prefetch(self, pointer: Any, writes: bool = True) -> None:
+        """Ask for the cache line of an element that is going to be written, or read: kept in all caches, 3, and data, 1."""
+        self._intrinsic("llvm.prefetch.p0", ir.VoidType(), [pointer, *[ir.Constant(_I32, v) for v in (int(writes), 3, 1)]])
 
     def put(self, total: Any, pointer: Any, accumulate: Any, **kwargs: Any) -> None:
         """Store, or add to what is there."""
