@@ -14,16 +14,17 @@ from ..dtypes import INT64
 from ..jit import device, empty, kernel, launch, prange, verify, zeros
 from ..jit.search import largest
 from ..jit.vmath import exp, log
+from ..jit.vmath.exponential import exp_lowered
 from ..tensor import Tensor, wrap
 from .elementwise import copied
 from .planned import planned
 from .record import op
 from .shape import reshape
 from .softmax import COST, columns_log_sum_exp, columns_max, rows, softmax, softmax_backward, strip, units
-from .softmax_rows import SHORT, UNIT, exp_rows, log_sum_exp, run_sum
+from .softmax_rows import RAISED, RUN, SHORT_LOG, UNIT, exp_rows, log_sum_exp, run_sum, run_sum_exp
 
 #: Targets of one unit of work, and elements of the rows of one.
-TARGETS, ELEMENTS = 4096, 16384
+TARGETS, ELEMENTS = 4096, 8192
 
 # --- weights of targets, and totals ---------------------------------------------------------------------------------
 
@@ -189,6 +190,19 @@ def _sort_out(loss, state, x, target, table, step, ignored, r):  # type: ignore[
 
 
 @device
+def _sum_several(state, x, first, last):  # type: ignore[no-untyped-def]
+    """The same of several rows in turn, for one thing alone waits for the one before."""
+    for r in range(first, last):
+        if state[0, r] != 0:
+            state[1, r] = largest(x[r])
+    for r in range(first, last):
+        state[2, r] = run_sum_exp(x[r], state[1, r]) if state[0, r] != 0 else x.dtype.type(RAISED)
+    rest = state[2, first:last]
+    for r in range(rest.size):
+        rest[r] = log(rest[r] * x.dtype.type(1 / RAISED))
+
+
+@device
 def _sum_rows(state, x, exps, first, last):  # type: ignore[no-untyped-def]
     """The largest element and log(sum(exp(x - largest))) of each row: of short ones all at once, with `exps` as scratch."""
     if exps.size:
@@ -199,12 +213,13 @@ def _sum_rows(state, x, exps, first, last):  # type: ignore[no-untyped-def]
             rest[r - first] = run_sum(exps[r])
         for r in range(rest.size):
             rest[r] = log(rest[r])
-        return
-    for r in range(first, last):
-        if state[0, r] != 0:
-            top = largest(x[r])
-            state[1, r] = top
-            state[2, r] = log_sum_exp(x[r], top)
+    elif x.shape[1] > RUN:
+        for r in range(first, last):
+            if state[0, r] != 0:
+                state[1, r] = largest(x[r])
+                state[2, r] = log_sum_exp(x[r], state[1, r])
+    else:
+        _sum_several(state, x, first, last)
 
 
 @device
@@ -267,7 +282,7 @@ def _factors(factor, weights, grad, step, divisor):  # type: ignore[no-untyped-d
 @device
 def _entropy_backward_row(to, row, t, f, top, rest, share, one):  # type: ignore[no-untyped-def]
     for j in range(to.size):
-        to[j] = f * (exp((row[j] - top) - rest) - share)
+        to[j] = f * (exp_lowered((row[j] - top) - rest) - share)
     to[t] -= f * one
 
 
@@ -313,7 +328,7 @@ def _entropy_backward_columns(out, x, state, factor, target, smoothing, units): 
 
 def _per(classes: int) -> int:
     """Rows of one unit of work."""
-    return max(1, (UNIT if classes <= SHORT else ELEMENTS) // max(classes, 1))
+    return max(1, (UNIT if classes <= SHORT_LOG else ELEMENTS) // max(classes, 1))
 
 
 def _entropy_forward(input: Any, target: Any, weight: Any, ignore_index: int, reduction: str, smoothing: float) -> Any:
@@ -322,7 +337,7 @@ def _entropy_forward(input: Any, target: Any, weight: Any, ignore_index: int, re
     loss, state = empty(t.size, input.dtype), empty((3, t.size), input.dtype)
     if inner == 1:
         per = _per(classes)
-        bad, exps = empty(-(-t.size // per), INT64), empty((outer, classes) if classes <= SHORT else (0, 0), input.dtype)
+        bad, exps = empty(-(-t.size // per), INT64), empty((outer, classes) if classes <= SHORT_LOG else (0, 0), input.dtype)
         launch(_entropy_rows, loss, state, bad, exps, x.reshape(outer, classes), t, *_table(weight, input.dtype), ignore_index, smoothing, per,
                work=COST * x.size)  # fmt: skip
         verify(bad, _refuse_target, target)

@@ -8,47 +8,51 @@ import numpy as np
 
 from ..jit import device, kernel, prange
 from ..jit.search import largest
-from ..jit.vmath import exp, log
+from ..jit.vmath import log
+from ..jit.vmath.exponential import exp_lowered, exp_raised
 
 #: Elements of a row that one number of its dtype sums.
 RUN = 4096
-#: A row of at most so many elements is short (on the way back, where less is done with one), and done with others that together
+#: A row of at most so many elements is short (less so where there are logs), and done with others that together
 #: have so many.
-SHORT, SHORT_BACK, UNIT = 128, 112, 1024
+SHORT, SHORT_LOG, UNIT = 112, 40, 1024
+#: Sums of `exp_raised` are so many times too large.
+RAISED = 2.0**64
 
 # --- a row in one piece ---------------------------------------------------------------------------------------------
 
 
 @device(fastmath=("contract", "reassoc"))
-def _run_sum_exp(x, shift):  # type: ignore[no-untyped-def]
+def run_sum_exp(x, shift):  # type: ignore[no-untyped-def]
+    """The sum of `exp_raised` of x - shift over at most RUN elements."""
     total = x.dtype.type(0)
     for j in range(x.size):
-        total += exp(x[j] - shift)
+        total += exp_raised(x[j] - shift)
     return total
 
 
 @device
 def log_sum_exp(x: Any, shift: Any) -> Any:
-    """log of the sum of exp(x - shift) over a row, in float64."""
+    """log of the sum of exp(x - shift), where shift is the largest of a row, in float64."""
     total = 0.0
     for start in range(0, x.size, RUN):
-        total += _run_sum_exp(x[start : min(x.size, start + RUN)], shift)
-    return log(total)
+        total += run_sum_exp(x[start : min(x.size, start + RUN)], shift)
+    return log(total / RAISED)
 
 
-@device(fastmath=("contract", "reassoc"))
+@device(fastmath=("contract", "reassoc"), inline=True)
 def _run_exp(y, x, shift):  # type: ignore[no-untyped-def]
     total = x.dtype.type(0)
     for j in range(x.size):
-        e = exp(x[j] - shift)
+        e = exp_raised(x[j] - shift)
         y[j] = e
         total += e
     return total
 
 
 @device
-def _softmax_row(y, x):  # type: ignore[no-untyped-def]
-    shift, total = largest(x), 0.0
+def _softmax_row(y, x, shift):  # type: ignore[no-untyped-def]
+    total = 0.0
     for start in range(0, x.size, RUN):
         stop = min(x.size, start + RUN)
         total += _run_exp(y[start:stop], x[start:stop], shift)
@@ -58,14 +62,40 @@ def _softmax_row(y, x):  # type: ignore[no-untyped-def]
 
 
 @device
+def _softmax_rows(y, x):  # type: ignore[no-untyped-def]
+    """Of several rows the same is done in turn, for one thing alone waits for the one before; y is where it is kept."""
+    for i in range(y.shape[0]):
+        y[i, 0] = largest(x[i])
+    for i in range(y.shape[0]):
+        _softmax_row(y[i], x[i], y[i, 0])
+
+
+@device
 def _log_softmax_row(y, x):  # type: ignore[no-untyped-def]
     shift = largest(x)
-    rest = x.dtype.type(log_sum_exp(x, shift))
+    _subtract(y, x, shift, x.dtype.type(log_sum_exp(x, shift)))
+
+
+@device
+def _subtract(y, x, shift, rest):  # type: ignore[no-untyped-def]
     for j in range(y.size):
         y[j] = (x[j] - shift) - rest
 
 
-@device(fastmath=("contract", "reassoc"))
+@device
+def _log_softmax_rows(y, x):  # type: ignore[no-untyped-def]
+    """As `_softmax_rows`."""
+    for i in range(y.shape[0]):
+        y[i, 0] = largest(x[i])
+    for i in range(y.shape[0]):
+        y[i, 1] = run_sum_exp(x[i], y[i, 0])
+    for i in range(y.shape[0]):
+        y[i, 1] = log(y[i, 1] * y.dtype.type(1 / RAISED))
+    for i in range(y.shape[0]):
+        _subtract(y[i], x[i], y[i, 0], y[i, 1])
+
+
+@device(fastmath=("contract", "reassoc"), inline=True)
 def _run_dot(a, b):  # type: ignore[no-untyped-def]
     total = a.dtype.type(0)
     for j in range(a.size):
@@ -100,7 +130,7 @@ def _log_softmax_backward_row(out, grad, y):  # type: ignore[no-untyped-def]
         total += run_sum(grad[start : min(y.size, start + RUN)])
     mass = y.dtype.type(total)
     for j in range(y.size):
-        out[j] = grad[j] - exp(y[j]) * mass
+        out[j] = grad[j] - exp_lowered(y[j]) * mass
 
 
 # --- several short rows at a time -----------------------------------------------------------------------------------
@@ -111,7 +141,7 @@ def _log_softmax_backward_row(out, grad, y):  # type: ignore[no-untyped-def]
 def _exp_all(y):  # type: ignore[no-untyped-def]
     flat = y.reshape(y.size)
     for j in range(flat.size):
-        flat[j] = exp(flat[j])
+        flat[j] = exp_lowered(flat[j])
 
 
 @device
@@ -140,9 +170,7 @@ def _log_softmax_short(y, x):  # type: ignore[no-untyped-def]
     exp_rows(y, x)
     for i in range(y.shape[0]):
         out, row = y[i], x[i]
-        shift, rest = largest(row), log(run_sum(out))
-        for j in range(out.size):
-            out[j] = (row[j] - shift) - rest
+        _subtract(out, row, largest(row), log(run_sum(out)))
 
 
 @device
@@ -167,22 +195,24 @@ def _together(n, most):  # type: ignore[no-untyped-def]
 
 @kernel
 def softmax_rows(y, x):  # type: ignore[no-untyped-def]
-    count, some = y.shape[0], _together(y.shape[1], SHORT)
+    count, some = y.shape[0], _together(y.shape[1], UNIT // 2)
     for unit in prange((count + some - 1) // some):
         first, last = unit * some, min(count, unit * some + some)
-        if some > 1:
+        if y.shape[1] <= SHORT:
             _softmax_short(y[first:last], x[first:last])
         else:
-            _softmax_row(y[first], x[first])
+            _softmax_rows(y[first:last], x[first:last])
 
 
 @kernel
 def log_softmax_rows(y, x):  # type: ignore[no-untyped-def]
-    count, some = y.shape[0], _together(y.shape[1], SHORT)
+    count, some = y.shape[0], _together(y.shape[1], UNIT // 2)
     for unit in prange((count + some - 1) // some):
         first, last = unit * some, min(count, unit * some + some)
-        if some > 1:
+        if y.shape[1] <= SHORT_LOG:
             _log_softmax_short(y[first:last], x[first:last])
+        elif some > 1:
+            _log_softmax_rows(y[first:last], x[first:last])
         else:
             _log_softmax_row(y[first], x[first])
 
@@ -195,7 +225,7 @@ def softmax_backward_rows(out, grad, y):  # type: ignore[no-untyped-def]
 
 @kernel
 def log_softmax_backward_rows(out, grad, y):  # type: ignore[no-untyped-def]
-    count, some = y.shape[0], _together(y.shape[1], SHORT_BACK)
+    count, some = y.shape[0], _together(y.shape[1], SHORT_LOG)
     for unit in prange((count + some - 1) // some):
         first, last = unit * some, min(count, unit * some + some)
         if some > 1:

@@ -148,12 +148,25 @@ def tanh(x):
 
 @scalar
 def _brief_exp(x):
-    """exp(x) 2**64 of a float32 from -104 to 0, in few instructions."""
+    """exp(x) 2**64 of x from -104 (in float64 -746) to 0, in few instructions."""
     shifted = fma(x, like(x, LOG2_E), like(x, ROUNDER))
     n = shifted - like(x, ROUNDER)
     r = fma(-n, like(x, LN2_LOW), fma(-n, like(x, LN2_HIGH), x))
     power = power_of_two(shifted + like(x, 64.0))
     return fma(power, fma(r * r, polynomial(r, _EXP), r), power)
+
+
+@scalar
+def exp_raised(x):
+    """exp(x) 2**64 of x that is not above 0, in few instructions: what is divided by a sum of such loses nothing below."""
+    low = like(x, _LOW)
+    return _brief_exp(select(x < low, low, x))
+
+
+@scalar
+def exp_lowered(x):
+    """exp(x) of x that is not above 0, in few instructions."""
+    return exp_raised(x) * like(x, 2.0**-64)
 
 
 @scalar
