@@ -185,6 +185,7 @@ from .compiler import compile  # noqa: E402
 from .func import vmap  # noqa: E402
 
 # Under PyTorch's names. `autograd` is a file, so what it has as a submodule is made known by hand.
+autograd.function = _sys.modules[f"{__name__}.autograd.function"] = function
 autograd.functional = _sys.modules[f"{__name__}.autograd.functional"] = derivatives
 autograd.gradcheck, autograd.gradgradcheck = derivatives.gradcheck, derivatives.gradgradcheck
 

@@ -140,7 +140,7 @@ def value_and_grad(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0,
 
 
 def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
-    """The output of `func`, and a function from a gradient of the output to a tuple of gradients of the primals (alone: no tuple)."""
+    """The output of `func`, and a function from a gradient of the output to a tuple of gradients of the primals."""
     leaves = _Leaves(primals)
     output, aux = _call(func, has_aux, leaves.nest, {})
     outputs, spec = _tensors(output, "vjp")
@@ -151,8 +151,7 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
         if shape != spec or [c.shape for c in given] != [o.shape for o in outputs]:
             raise RuntimeError(f"Expected pytree structure of cotangents to be the same as the output's, with shapes {[list(o.shape) for o in outputs]}")
         more = further or any(c.requires_grad for c in given)
-        found = unflatten(leaves.gradients(outputs, given, more if create_graph is None else create_graph, retain_graph), leaves.spec)
-        return found[0] if len(primals) == 1 else found
+        return unflatten(leaves.gradients(outputs, given, more if create_graph is None else create_graph, retain_graph), leaves.spec)
 
     shown = output if further else _plain(output)
     return (shown, pull, aux if further else _plain(aux)) if has_aux else (shown, pull)

@@ -197,13 +197,19 @@ class Storage:
         return self._owner.nbytes
 
 
+def _storage(self: Tensor) -> Storage:
+    """The memory under the tensor."""
+    return Storage(self)
+
+
 class LegacyTensorType(type(Tensor)):  # type: ignore[misc]
     """`FloatTensor(2, 3)` makes a float32 tensor; `isinstance(x, FloatTensor)` asks for its dtype."""
 
     legacy_dtype: dtypes.dtype
 
-    def __call__(cls, *args: Any) -> Tensor:
-        return wrap(creation.legacy(args, cls.legacy_dtype.numpy))
+    def __call__(cls, *args: Any, device: Any = None, size: Any = None) -> Tensor:
+        dtypes.check_device(device)
+        return wrap(creation.legacy(args if size is None else (dtypes.Size(size),), cls.legacy_dtype.numpy))
 
     def __instancecheck__(cls, instance: Any) -> bool:
         return isinstance(instance, Tensor) and instance.dtype is cls.legacy_dtype
@@ -224,7 +230,7 @@ def attach() -> None:
         "new_full": _new_full, "new_tensor": _new_tensor, "set_": _set_data, "resize_": _resize, "type_as": _type_as, "is_set_to": _is_set_to,
         "element_size": _element_size, "is_signed": _is_signed, "is_inference": _is_inference, "storage_offset": _storage_offset,
         "to_padded_tensor": refused("Tensor.to_padded_tensor", "there are no nested tensors; pad with `nn.utils.rnn.pad_sequence`"),
-        "__array_namespace__": _array_namespace, "to_device": _to_device, "get_device": _get_device, "is_shared": _is_shared, "share_memory_": _cpu, "untyped_storage": Storage, "storage": Storage,
+        "__array_namespace__": _array_namespace, "to_device": _to_device, "get_device": _get_device, "is_shared": _is_shared, "share_memory_": _cpu, "untyped_storage": _storage, "storage": _storage,
         "T": property(_reversed), "mT": property(_matrix_transpose), "H": property(_matrix_transpose), "mH": property(_matrix_transpose),
         "real": property(_itself), "conj": _itself, "resolve_conj": _itself, "resolve_neg": _itself, "to_dense": _dense,
     }  # fmt: skip

@@ -44,11 +44,11 @@ class Tensor(Attached):
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         return object.__new__(cls)
 
-    def __init__(self, *args: Any, device: Any = None):
+    def __init__(self, *args: Any, device: Any = None, size: Any = None):
         from .ops import creation
 
         dtypes.check_device(device)
-        self._data, self._kind = creation.legacy(args), None
+        self._data, self._kind = creation.legacy(args if size is None else (Size(size),)), None
 
     # --- what it is ---
 
@@ -229,7 +229,6 @@ class Tensor(Attached):
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
         if self._node is None or self._retains:
             return
-        self._retains = True
         import weakref
 
         reference = weakref.ref(self)  # a strong one would be a cycle through the node's hooks
@@ -240,6 +239,7 @@ class Tensor(Attached):
                 tensor.grad = grad.detach().clone() if tensor.grad is None else tensor.grad + grad
 
         self._add_hook(keep)
+        self._retains = True
 
     def register_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call `hook(grad)` when this tensor's gradient is known; what it returns, if not None, takes the gradient's place."""
@@ -254,7 +254,7 @@ class Tensor(Attached):
         else:
             owner.hooks = hooks = owner.hooks or {}
         functions = hooks.setdefault(self._index, [])
-        functions.append(hook)
+        functions.insert(len(functions) - self._retains, hook)  # what retains comes last
         return RemovableHandle(lambda: functions.remove(hook))
 
     def register_post_accumulate_grad_hook(self, hook: Callable[..., Any]) -> RemovableHandle:

@@ -23,6 +23,8 @@ from .outputs import call_with_out, check_cast
 from .tape import MISSING, REGISTRY, OpNode, Plan, unwrap
 from .tape import rule_arguments as rule_arguments  # tests import it from here
 
+_STARRED = inspect.CO_VARARGS
+
 
 class Op:
     """An operation on tensors.
@@ -92,11 +94,20 @@ class Op:
         """Call a function of tensors with this op's arguments."""
         if "axis" in kwargs or "keepdims" in kwargs:  # NumPy's names, which PyTorch takes as well
             kwargs = {{"axis": "dim", "keepdims": "keepdim"}.get(k, k): v for k, v in kwargs.items()}
+        if kwargs and function.__code__.co_flags & _STARRED:  # sizes and dims come one by one, as a sequence, or by name
+            star = self.parameters_after(function)
+            args = (*args, *[kwargs.pop(name) for name in (star, "size") if name in kwargs])
         try:
             return function(*args, **kwargs)
         except STUMBLES as error:
             found = blamed(self, args, kwargs, error)
             raise found from (None if found is error else error)
+
+    @staticmethod
+    def parameters_after(function: Callable[..., Any]) -> str:
+        """The name of the parameter that takes all further arguments."""
+        code = function.__code__
+        return code.co_varnames[code.co_argcount + code.co_kwonlyargcount]
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         """Positional arguments in full; TypeError as Python words it where they do not fit."""
