@@ -78,8 +78,8 @@ def _rows_gradients_forward(grad: Any, input: Any, stats: Any, weight: Any, shap
     totals = to_weight.reshape(1, size), to_bias.reshape(1, size)
     parts = totals if tiles == 1 else (empty((tiles, size), input.dtype), empty((tiles, size), input.dtype))
     factor = np.ones(size, input.dtype) if weight is None else flat(weight, size)
-    launch(kernels.norm_rows_gradients, out.reshape(count, size), *parts, flat(grad, count, size), flat(input, count, size), stats,
-           factor, centred, rows, work=10 * input.size)  # fmt: skip
+    launch(kernels.norm_rows_gradients, out.reshape(count, size), *parts, empty((2, count), input.dtype), flat(grad, count, size),
+           flat(input, count, size), stats, factor, centred, rows, work=10 * input.size)  # fmt: skip
     if tiles > 1:
         launch(kernels.add_parts, *(t.reshape(size) for t in totals), *parts, work=2 * tiles * size)
     return out, to_weight, to_bias

@@ -11,8 +11,8 @@ import numpy as np
 from ..jit import device, kernel, prange
 from ..jit.vmath import sqrt
 
-#: Elements whose statistics are gathered together; columns that are done at a time.
-RUN, COLUMNS = 4096, 256
+#: Elements whose statistics are gathered together; columns that are done at a time; elements of rows that are.
+RUN, COLUMNS, TOGETHER = 4096, 256, 2048
 
 # --- sums of a run --------------------------------------------------------------------------------------------------
 
@@ -111,27 +111,39 @@ def _correct_weighted(out, grad, weight, x, mean, scale, a, b):  # type: ignore[
 
 @device
 def _row_stats(x, eps, centred, share):  # type: ignore[no-untyped-def]
-    """Mean, and inverse standard deviation, of a row; `share` is 1 over its size."""
-    if x.size > RUN:
-        mean, squares = 0.0, 0.0
-        if centred:
-            _, mean, squares = _merge(0.0, 0.0, 0.0, x)
-        else:
-            for start in range(0, x.size, RUN):
-                squares += _deviations(x[start : min(x.size, start + RUN)], x.dtype.type(0))[1]
-        return mean, 1.0 / sqrt(squares * share + eps)
-    near = x.dtype.type(_sum(x) * share if centred else 0.0)
-    off, squares = _deviations(x, near)
-    away = off * share if centred else 0.0
-    return near + away, 1.0 / sqrt(squares * share - away * away + eps)
+    """Mean, and inverse standard deviation, of a row longer than RUN; `share` is 1 over its size."""
+    mean, squares = 0.0, 0.0
+    if centred:
+        _, mean, squares = _merge(0.0, 0.0, 0.0, x)
+    else:
+        for start in range(0, x.size, RUN):
+            squares += _deviations(x[start : min(x.size, start + RUN)], x.dtype.type(0))[1]
+    return mean, 1.0 / sqrt(squares * share + eps)
 
 
 @device
-def _norm_row(y, stats, x, weight, bias, eps, centred, share, i):  # type: ignore[no-untyped-def]
-    exact, exact_inverse = _row_stats(x, eps, centred, share)
-    mean, inverse = x.dtype.type(exact), x.dtype.type(exact_inverse)
-    stats[0, i] = mean
-    stats[1, i] = inverse
+def _norm_some(y, mean, inverse, x, weight, bias, eps, centred, share):  # type: ignore[no-untyped-def]
+    """Of several rows each step in turn, for one thing alone waits for the one before."""
+    for i in range(mean.size):
+        if x.shape[1] > RUN:
+            mean[i], inverse[i] = _row_stats(x[i], eps, centred, share)
+        else:
+            mean[i] = _sum(x[i]) * share if centred else 0.0
+    if x.shape[1] <= RUN:
+        for i in range(mean.size):
+            near = mean[i]
+            off, squares = _deviations(x[i], near)
+            away = off * share if centred else 0.0
+            mean[i] = near + away
+            inverse[i] = squares * share - away * away + eps
+        for i in range(mean.size):
+            inverse[i] = 1.0 / sqrt(np.float64(inverse[i]))
+    for i in range(mean.size):
+        _norm_row(y[i], x[i], mean[i], inverse[i], weight, bias)
+
+
+@device
+def _norm_row(y, x, mean, inverse, weight, bias):  # type: ignore[no-untyped-def]
     if weight.size and bias.size:
         _apply_affine(y, x, mean, inverse, weight, bias)
         return
@@ -145,9 +157,10 @@ def _norm_row(y, stats, x, weight, bias, eps, centred, share, i):  # type: ignor
 @kernel
 def norm_rows(y, stats, x, weight, bias, eps, centred):  # type: ignore[no-untyped-def]
     """Each row less its mean, divided by its standard deviation, times weight, plus bias."""
-    share = 1.0 / y.shape[1]
-    for i in prange(y.shape[0]):
-        _norm_row(y[i], stats, x[i], weight, bias, eps, centred, share, np.int64(i))
+    share, some = 1.0 / y.shape[1], max(1, TOGETHER // y.shape[1])
+    for unit in prange((y.shape[0] + some - 1) // some):
+        first, last = unit * some, min(y.shape[0], unit * some + some)
+        _norm_some(y[first:last], stats[0, first:last], stats[1, first:last], x[first:last], weight, bias, eps, centred, share)
 
 
 @device(fastmath=("contract", "reassoc"))
@@ -193,7 +206,7 @@ def _norm_row_backward(out, grad, x, mean, inverse, weight, centred, share):  # 
         _correct_shifted(out, grad, x, mean, inverse, a, b)
 
 
-@device
+@device(inline=True)
 def _correct_and_add(out, to_weight, to_bias, grad, weight, x, mean, scale, a, b):  # type: ignore[no-untyped-def]
     for j in range(out.size):
         g, d = grad[j], x[j] - mean
@@ -202,23 +215,25 @@ def _correct_and_add(out, to_weight, to_bias, grad, weight, x, mean, scale, a, b
         to_bias[j] += g
 
 
+@kernel
+def norm_rows_gradients(out, to_weight, to_bias, terms, grad, x, stats, weight, centred, rows):  # type: ignore[no-untyped-def]
+    """The gradient of the rows; to_weight[t] and to_bias[t]: what tile t of so many rows adds to those of weight and bias."""
+    share, some = 1.0 / out.shape[1], max(1, TOGETHER // out.shape[1])
+    for t in prange(to_weight.shape[0]):
+        _rows_tile(out, to_weight[t], to_bias[t], terms, grad, x, stats, weight, centred, share, t * rows, min(out.shape[0], (t + 1) * rows), some)
+
+
 @device
-def _rows_tile(out, to_weight, to_bias, grad, x, stats, weight, centred, share, first, last):  # type: ignore[no-untyped-def]
+def _rows_tile(out, to_weight, to_bias, terms, grad, x, stats, weight, centred, share, first, last, some):  # type: ignore[no-untyped-def]
     for j in range(to_weight.size):
         to_weight[j] = 0
         to_bias[j] = 0
-    for i in range(first, last):
-        g, row, mean, inverse = grad[i], x[i], stats[0, i], stats[1, i]
-        a, b = _row_terms(g, row, mean, inverse, weight, centred, share)
-        _correct_and_add(out[i], to_weight, to_bias, g, weight, row, mean, inverse, a, b)
-
-
-@kernel
-def norm_rows_gradients(out, to_weight, to_bias, grad, x, stats, weight, centred, rows):  # type: ignore[no-untyped-def]
-    """The gradient of the rows; to_weight[t] and to_bias[t]: what tile t of so many rows adds to those of weight and bias."""
-    share = 1.0 / out.shape[1]
-    for t in prange(to_weight.shape[0]):
-        _rows_tile(out, to_weight[t], to_bias[t], grad, x, stats, weight, centred, share, t * rows, min(out.shape[0], (t + 1) * rows))
+    for start in range(first, last, some):
+        stop = min(last, start + some)
+        for i in range(start, stop):
+            terms[0, i], terms[1, i] = _row_terms(grad[i], x[i], stats[0, i], stats[1, i], weight, centred, share)
+        for i in range(start, stop):
+            _correct_and_add(out[i], to_weight, to_bias, grad[i], weight, x[i], stats[0, i], stats[1, i], terms[0, i], terms[1, i])
 
 
 @device
