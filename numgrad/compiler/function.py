@@ -21,6 +21,7 @@ from ..nn.modules.module import Module
 from ..nn.parameter import Parameter
 from ..tensor import Tensor
 from . import changes
+from .ahead import Producers
 from .changes import logger
 from .epilogue import fold_sums, fold_tails
 from .explain import kernels_of
@@ -172,8 +173,10 @@ class Compiled:
         sums, recording.apart = fold_sums(recording)
         tails = fold_tails(recording)
         fusion = Fusion(recording)
-        recording.notes = sums + tails + fusion.notes
-        return Layout(recording, fusion.steps, fusion.lines)
+        producers = Producers(fusion)
+        recording.notes = sums + tails + fusion.notes + producers.notes
+        recording.apart += producers.apart
+        return Layout(recording, producers.steps, producers.lines)
 
     def _give_up(self, reason: str | None) -> None:
         if self.fullgraph:

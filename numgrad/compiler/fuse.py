@@ -127,6 +127,17 @@ class Group:
         self.read |= {o.memory for o in new.inputs}
 
 
+class Part(NamedTuple):
+    """What a pointwise launch computes, for those who do it elsewhere: `operands` are outputs (of the values `stores`), then inputs."""
+
+    names: str
+    statements: list[Statement]
+    stores: list[int]
+    operands: list[Operand]
+    elements: int
+    cost: int
+
+
 def _same(a: Operand, b: Operand, count: int) -> bool:
     """Whether two operands are the same elements in the same order."""
     return a.offset == b.offset and a.dtype == b.dtype and (count == 1 or (a.dense and b.dense))
@@ -142,6 +153,8 @@ class Fusion:
         self.lines = list(recording.lines)
         self.effects = [effects(s) for s in self.steps]
         self.notes: list[str] = []
+        self.parts: list[Part | None] = []  # for each step
+        self._members: dict[int, Member] = {}
         groups, homes = self._groups()
         self._needed = self._outside_uses(groups)
         self._emit(groups, homes)
@@ -156,6 +169,7 @@ class Fusion:
             found = member(at, step, self.memories)
             if found is None:
                 continue
+            self._members[at] = found
             for group in reversed(groups[-_OPEN:]):
                 if not group.accepts(found):
                     continue
@@ -211,24 +225,29 @@ class Fusion:
         gone = {m.at for g in groups for m in g.members}
         steps, lines = [], []
         for at, step in enumerate(self.steps):
-            if at in homes:
-                steps.append(self._call(homes[at]))
-                lines.append(self.lines[at])
-            elif at not in gone:
-                steps.append(step)
-                lines.append(self.lines[at])
+            group = homes.get(at)
+            if group is None and at in gone:
+                continue
+            part = self._part(group or Group(self._members[at])) if group or at in self._members else None
+            steps.append(step if group is None or part is None else self._call(part))
+            lines.append(self.lines[at])
+            self.parts.append(part)
         self.steps, self.lines = steps, lines
 
-    def _call(self, group: Group) -> Call:
-        """The launch of a group's kernel."""
+    def _part(self, group: Group) -> Part:
         statements, loads, stores = _write(group)
-        stored = [(value, operand) for value, operand in stores if self._is_needed(operand.memory)]
-        operands = [operand for _, operand in stored] + loads
-        refined = _refine(operands, group.members[0].elements)
-        cost = sum(formula.cost(m.call.kernel.form.tree) for m in group.members) * group.members[0].elements
-        kernel, args = self._kernel(statements, [value for value, _ in stored], refined, group.members[0].elements)
-        self.notes.append(f"{kernel.name}: " + ", ".join(m.call.kernel.name.removesuffix("_kernel") for m in group.members))
-        return Call(kernel, cost, signature_of(kernel, _examples(args)), args)
+        stored = [(value, o) for value, o in stores if len(group.members) == 1 or self._is_needed(o.memory)]
+        elements = group.members[0].elements
+        operands = _refine([o for _, o in stored] + loads, elements)
+        cost = sum(formula.cost(m.call.kernel.form.tree) for m in group.members) * elements
+        names = ", ".join(m.call.kernel.name.removesuffix("_kernel") for m in group.members)
+        return Part(names, statements, [value for value, _ in stored], operands, elements, cost)
+
+    def _call(self, part: Part) -> Call:
+        """The launch of a group's kernel."""
+        kernel, args = self._kernel(part.statements, part.stores, part.operands, part.elements)
+        self.notes.append(f"{kernel.name}: {part.names}")
+        return Call(kernel, part.cost, signature_of(kernel, examples(args)), args)
 
     def _is_needed(self, memory: int) -> bool:
         return self.memories[memory].kind != "temporary" or len(self._needed[memory]) > 1
@@ -244,17 +263,18 @@ class Fusion:
         dims, strides, cut, units = walk(operands[0].dims, [o.strides for o in operands])
         scalars = [n for n, o in enumerate(operands) if n >= len(stores) and not any(o.strides)]
         layouts = "".join("s" if n in scalars else LETTERS.get(s[-2], "n") for n, s in enumerate(strides))
-        arrays = tuple(Place(o.memory, o.offset, o.dtype, (_span(o),), (o.dtype.itemsize,)) for o in operands)
-        geometry = tuple(self._constant(np.array(a, np.int64)) for a in (dims, strides, cut))
+        arrays = tuple(Place(o.memory, o.offset, o.dtype, (span_of(o),), (o.dtype.itemsize,)) for o in operands)
+        geometry = tuple(self.constant(np.array(a, np.int64)) for a in (dims, strides, cut))
         return fused(statements, stores, inputs, layouts), (*arrays, *geometry, units)
 
-    def _constant(self, array: np.ndarray) -> Place:
+    def constant(self, array: np.ndarray) -> Place:
         """An array of the program's own."""
         self.memories.append(Memory("state", address(array), array.nbytes, array))
         return Place(len(self.memories) - 1, 0, array.dtype, array.shape, array.strides)
 
 
-def _span(o: Operand) -> int:
+def span_of(o: Operand) -> int:
+    """Elements from its first to its last."""
     return 1 + sum((n - 1) * s for n, s in zip(o.dims, o.strides, strict=True))
 
 
@@ -316,6 +336,6 @@ def _restride(o: Operand, dims: list[int]) -> list[int]:
     return fine[::-1]
 
 
-def _examples(args: tuple[Any, ...]) -> list[Any]:
+def examples(args: tuple[Any, ...]) -> list[Any]:
     """Values of the types that a program's arguments have."""
     return [np.empty((1,) * len(a.shape), a.dtype) if type(a) is Place else a for a in args]

@@ -101,6 +101,16 @@ def block_start(plane: int, top: int, first: int, shape: Any, strides: Any, oper
     return at
 
 
+@device
+def row_start(row: int, shape: Any, strides: Any, operand: int) -> int:
+    """Where a row of an operand begins, by its number over all dimensions but the last."""
+    at = 0
+    for d in range(shape.size - 2, -1, -1):
+        at += (row % shape[d]) * strides[operand, d]
+        row //= shape[d]
+    return at
+
+
 def pointwise(name: str, tree: ast.expr, variables: list[str], layouts: str, compute: np.dtype, result: np.dtype) -> Kernel:
     """A kernel y = formula(operands), computed in dtype `compute` and stored as `result`.
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import inspect
 import re
+import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,7 +14,7 @@ import llvmlite.binding as llvm
 import numpy as np
 
 from . import formula
-from .codegen import _ALONG, ROWS, TILE, _filled, load
+from .codegen import _ALONG, ROWS, TILE, _filled, load, row_start
 from .kernel import Kernel
 
 # A loop over many arrays is vectorised if they are seen not to overlap when it starts; LLVM gives up at 8 comparisons.
@@ -139,3 +141,78 @@ def _strided(operands: list[str], outputs: int, stores: Sequence[int], layouts: 
         else:
             parts["heads" if layout == "0" else "loads"].append(f"x_{operand} = {element}")
     return _filled(_STRIDED, **parts)
+
+
+# --- producers ------------------------------------------------------------------------------------------------------
+
+#: Any run of elements of the outputs, which are dense: row by row of what the operands have in common.
+_RUN = '''@device
+def produce({operands}, p_shape, p_strides, start, stop):
+    last = p_shape.size - 1
+    inner = p_shape[last]
+    {scalars}
+    at = start
+    while at < stop:
+        row = at // inner
+        first = at - row * inner
+        count = min(inner - first, stop - at)
+        {heads}
+        for j in range(count):
+            {loads}
+            {body}
+            {stores}
+        at += count
+
+
+'''
+
+
+def ahead(consumer: Kernel, statements: Sequence[Statement], stores: Sequence[int], inputs: int, layouts: str) -> Kernel:
+    """A kernel each of whose units first computes the elements that it will read, and then does what `consumer` does.
+
+    Its arguments are those of the consumer, then outputs and inputs of the formulas, whose layouts are "f" (dense), "s" (one
+    element for all), and of the inner stride "0", "1" or "n"; then their shape, and strides with a row for each operand.
+    """
+    operands = [f"p_o{n}" for n in range(len(stores))] + [f"p_i{n}" for n in range(inputs)]
+    body, constants = _body(statements)
+    body = [re.sub(r"\bx_i(\d)", r"x_p_i\1", line) for line in body]
+    parts: dict[str, list[str]] = {"scalars": [], "heads": [], "loads": [], "stores": []}
+    for n, (operand, layout) in enumerate(zip(operands, layouts, strict=True)):
+        if layout == "s":
+            parts["scalars"].append(f"x_{operand} = {operand}[0]")
+            continue
+        if layout == "f":
+            parts["heads"].append(f"row_{operand} = {operand}[at : at + count]")
+        else:
+            parts["heads"].append(f"at_{operand} = row_start(row, p_shape, p_strides, {n}) + first * p_strides[{n}, last]")
+        if layout == "1":
+            parts["heads"].append(f"row_{operand} = {operand}[at_{operand} : at_{operand} + count]")
+        if n < len(stores):
+            parts["stores"].append(f"row_{operand}[j] = v{stores[n]}")
+        elif layout == "0":
+            parts["heads"].append(f"x_{operand} = {operand}[unsigned(at_{operand})]")
+        elif layout == "n":
+            parts["loads"].append(f"x_{operand} = {operand}[unsigned(at_{operand} + j * p_strides[{n}, last])]")
+        else:
+            parts["loads"].append(f"x_{operand} = row_{operand}[j]")
+    key = hashlib.sha256(repr((body, stores, inputs, layouts, sorted(map(str, constants.items())))).encode()).hexdigest()[:8]
+    name = f"{consumer.name}_of_{len(statements)}_{key}"
+    text = _filled(_RUN, body=body, **parts).format(operands=", ".join(operands)) + _preceded(consumer, name, operands)
+    names = consumer.function.__globals__
+    reached = {n: names[n] for n in consumer.function.__code__.co_names if n in names}
+    return load(name, text, reached | constants | {"row_start": row_start})
+
+
+def _preceded(consumer: Kernel, name: str, operands: Sequence[str]) -> str:
+    """The source of a kernel whose loop first calls `produce`."""
+    definition = ast.parse(textwrap.dedent(inspect.getsource(consumer.function))).body[0]
+    assert isinstance(definition, ast.FunctionDef) and consumer.units is not None
+    (loop,) = [s for s in definition.body if isinstance(s, ast.For)]
+    definition.name, definition.decorator_list, definition.returns = name, [ast.Name("kernel")], None
+    given = [ast.arg(n) for n in (*[a.arg for a in definition.args.args], *operands, "p_shape", "p_strides")]
+    definition.args.args = given
+    if ast.get_docstring(definition) is not None:
+        del definition.body[0]
+    call = f"produce({', '.join(operands)}, p_shape, p_strides, {consumer.units.start}, {consumer.units.stop})"
+    loop.body[:0] = ast.parse(call).body
+    return ast.unparse(ast.fix_missing_locations(definition)) + "\n"

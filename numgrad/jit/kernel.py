@@ -12,7 +12,7 @@ import functools
 import os
 import types
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -31,6 +31,7 @@ __all__ = [
     "DISABLED",
     "Kernel",
     "Observer",
+    "Units",
     "Untyped",
     "device",
     "empty",
@@ -67,10 +68,21 @@ if DEBUG:
 _CONTRACT = frozenset({"contract"})
 
 
+class Units(NamedTuple):
+    """Which elements of an argument, an array seen as one dimension, a unit of a kernel's loop reads, as source: in terms of the
+    kernel's arguments, its loop's variable, and what is set before the loop. No element is read by two units."""
+
+    argument: str
+    start: str
+    stop: str
+    widest: int = 1 << 62  # the most that the argument's last dimension may have
+
+
 class Kernel:
     """A function in its two native forms; each is compiled when first used, or found in the disk cache."""
 
     form: Any = None  # of a pointwise kernel: the formula that it computes
+    units: Units | None = None  # of a kernel whose units may compute what they read: which part of what it is
 
     def __init__(self, function: Callable[..., None], fastmath: frozenset[str]):
         self.function, self.fastmath, self.name = function, fastmath, function.__name__

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import INT64
-from ..jit import device, empty, kernel, launch, prange, verify, zeros
+from ..jit import Units, device, empty, kernel, launch, prange, verify, zeros
 from ..jit.search import largest
 from ..jit.vmath import exp, log
 from ..jit.vmath.exponential import exp_lowered
@@ -241,6 +241,9 @@ def _entropy_rows(loss, state, bad, exps, x, target, table, step, ignored, smoot
     for unit in prange(bad.size):
         first, last = unit * per, min(loss.size, (unit + 1) * per)
         _entropy_tile(loss, state, bad, exps, x, target, table, step, ignored, smoothing, first, last, unit)
+
+
+_entropy_rows.units = Units("x", "np.int64(unit) * per * x.shape[1]", "min(loss.size, (np.int64(unit) + 1) * per) * x.shape[1]")
 
 
 @device

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..jit import GRAIN, Kernel, codegen, empty, formula, launch, launch_flat, whole
+from ..jit import GRAIN, Kernel, Units, codegen, empty, formula, launch, launch_flat, whole
 from .elementwise import copied
 from .planned import Launch
 
@@ -133,6 +133,15 @@ def {name}(y, part, x):
 '''
 
 
+def _units(layout: str) -> Units:
+    """What a unit of a kernel reads; of rows, where they are not cut into strips."""
+    if layout == "whole":
+        return Units("x", "np.int64(i) * x.shape[1] * x.shape[2]", "(np.int64(i) + 1) * x.shape[1] * x.shape[2]", COLUMNS)
+    o, p = "np.int64(i) // y.shape[1] * x.shape[1]", "np.int64(i) % y.shape[1]"
+    inner, piece = (" * x.shape[2]", ROWS) if layout == "rows" else ("", RUN)
+    return Units("x", f"({o} + {p} * {piece}){inner}", f"({o} + min(x.shape[1], ({p} + 1) * {piece})){inner}", *[COLUMNS] * (layout == "rows"))
+
+
 class _Plan(NamedTuple):
     """A reduction that is one launch: the kernel, and how it sees result and input. No kernel: it is several."""
 
@@ -202,7 +211,9 @@ class Reduction:
             at_row=", centers[o, first:last]" if centered else "",
             center=f"m = {near}(centers[j])" if centered else "pass",
         )
-        return codegen.load(name, text, {"T": given.type, "R": result.type, "A": accumulator.type, "inf": math.inf})
+        made = codegen.load(name, text, {"T": given.type, "R": result.type, "A": accumulator.type, "inf": math.inf})
+        made.units = _units(layout)
+        return made
 
     def stage(self, x: np.ndarray, result: np.dtype, center: np.ndarray | None = None) -> np.ndarray:
         """Reduce (outer, n, inner) to (outer, 1, inner); `center` has (outer, inner) elements."""
