@@ -12,7 +12,7 @@ import types
 from typing import Any
 
 from .cache import remembered
-from .kernel import Kernel
+from .kernel import DISABLED, Kernel
 
 #: Modules whose functions write nothing that is given to them, when called inside kernels.
 _PURE = ("numpy", "math", "numgrad.jit.vmath", "numgrad.jit.simd", "numgrad.jit.search", "numgrad.jit.intrinsics")
@@ -21,6 +21,11 @@ _PURE = ("numpy", "math", "numgrad.jit.vmath", "numgrad.jit.simd", "numgrad.jit.
 @functools.cache
 def writes(kernel: Kernel) -> frozenset[int]:
     """Positions of the arguments that a kernel may write; what cannot be followed (addresses) counts as written."""
+    if kernel.writes:
+        names = kernel.function.__code__.co_varnames
+        return frozenset(map(names.index, kernel.writes))
+    if DISABLED:
+        return _written(kernel.function)
     return frozenset(json.loads(remembered("writes", kernel.function, lambda: json.dumps(sorted(_written(kernel.function))))))
 
 

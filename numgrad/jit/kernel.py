@@ -82,6 +82,7 @@ class Kernel:
     """A function in its two native forms; each is compiled when first used, or found in the disk cache."""
 
     form: Any = None  # of a pointwise kernel: the formula that it computes
+    writes: tuple[str, ...] = ()  # arguments by name, if it says so
     units: Units | None = None  # of a kernel whose units may compute what they read: which part of what it is
 
     def __init__(self, function: Callable[..., None], fastmath: frozenset[str]):
@@ -171,14 +172,17 @@ def _quietly(function: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def kernel(function: Callable[..., None] | None = None, *, fastmath: tuple[str, ...] = ("contract",)) -> Any:
-    """Make a kernel of a function; `fastmath` names the LLVM flags it may use ("contract", "reassoc", "nsz", "arcp").
+def kernel(function: Callable[..., None] | None = None, *, fastmath: tuple[str, ...] = ("contract",), writes: tuple[str, ...] = ()) -> Any:
+    """Make a kernel of a function; `fastmath` names the LLVM flags it may use ("contract", "reassoc", "nsz", "arcp"), `writes` the
+    arguments that it writes, where its source does not show it, for it calls code by address.
 
     "nnan", "ninf" and "fast" are refused: masks are -inf and a NaN must survive.
     """
     if function is None:
-        return lambda f: kernel(f, fastmath=fastmath)
-    return Kernel(function, _flags(fastmath))
+        return lambda f: kernel(f, fastmath=fastmath, writes=writes)
+    made = Kernel(function, _flags(fastmath))
+    made.writes = writes
+    return made
 
 
 def device(function: Callable[..., Any] | None = None, *, fastmath: tuple[str, ...] = ("contract",), inline: bool = False) -> Any:

@@ -36,7 +36,7 @@ def _plane(y, x, w, bias, g, plane):  # type: ignore[no-untyped-def]
                     g, g[at + PIECES], g[at + MASKS], g[at + ROWS], g[at + SOURCES], g[at + INNER], g[at + COUNT], g[at + SHAPE])  # fmt: skip
 
 
-@kernel
+@kernel(writes=("y",))
 def _planes(y, x, w, bias, g):  # type: ignore[no-untyped-def]
     for plane in prange(g[PLANES]):
         _plane(y, x, w, bias, g, np.int64(plane))
@@ -53,7 +53,7 @@ def _taps_of_feature(w, grad, x, g, code, feature):  # type: ignore[no-untyped-d
                             min(g[AT_ONCE], g[IMAGES] - image), step_y, step_x, image, g[HEAD + SHAPE])  # fmt: skip
 
 
-@kernel
+@kernel(writes=("w",))
 def _taps(w, grad, x, g, code):  # type: ignore[no-untyped-def]
     for feature in prange(g[FEATURES]):
         _taps_of_feature(w, grad, x, g, code, np.int64(feature))

@@ -85,7 +85,7 @@ def _lane(partial, grad, x, scratch, g, lane, count):  # type: ignore[no-untyped
         _unit(partial, grad, x, scratch, g, lane, unit)
 
 
-@kernel
+@kernel(writes=("partial", "scratch"))
 def _sum_parts(partial, grad, x, scratch, g, count):  # type: ignore[no-untyped-def]
     for lane in prange(count):
         _lane(partial, grad, x, scratch, g, np.int64(lane), count)
@@ -134,7 +134,7 @@ def _gather_unit(w, partial, g, unit):  # type: ignore[no-untyped-def]
         _gather_row(w, partial, g, unit)
 
 
-@kernel
+@kernel(writes=("w", "partial"))
 def _gather(w, partial, g):  # type: ignore[no-untyped-def]
     for unit in prange(g[GATHERS]):
         _gather_unit(w, partial, g, np.int64(unit))

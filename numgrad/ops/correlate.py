@@ -82,7 +82,7 @@ def _pack_panel(out, w, bias, g, unit):  # type: ignore[no-untyped-def]
                 out[to + k * width + i] = w[source + i * g[STEP_W] + g[sources + k]]
 
 
-@kernel
+@kernel(writes=("out",))
 def _pack(out, w, bias, g):  # type: ignore[no-untyped-def]
     for unit in prange(g[GROUPS] * g[PHASES] * g[PANELS]):
         _pack_panel(out, w, bias, g, np.int64(unit))
@@ -173,7 +173,7 @@ def _lane(y, x, w, scratch, g, lane, lanes):  # type: ignore[no-untyped-def]
         _task(y, x, w, scratch, g, lane, task, start)
 
 
-@kernel
+@kernel(writes=("y", "scratch"))
 def _correlate(y, x, w, scratch, g, lanes):  # type: ignore[no-untyped-def]
     for lane in prange(lanes):
         _lane(y, x, w, scratch, g, np.int64(lane), lanes)

@@ -100,7 +100,7 @@ def _block(y, a, b, bias, scratch, room, plan, unit):  # type: ignore[no-untyped
         adds = 1
 
 
-@kernel
+@kernel(writes=("y", "scratch"))
 def _product(y, a, b, bias, scratch, plan):  # type: ignore[no-untyped-def]
     for task in prange(plan[TASKS]):
         t = np.int64(task)  # the loop counts in unsigned numbers
@@ -108,7 +108,7 @@ def _product(y, a, b, bias, scratch, plan):  # type: ignore[no-untyped-def]
             _block(y, a, b, bias, scratch, t * plan[ROOM], plan, unit)
 
 
-@kernel
+@kernel(writes=("y",))
 def _sum_parts(y, scratch, inner, rows, columns, outer_y, inner_y, step_y, at, parts, size, adds, tail):  # type: ignore[no-untyped-def]
     for index in prange(size // columns):
         unit = np.int64(index)

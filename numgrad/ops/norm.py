@@ -13,7 +13,7 @@ import numpy as np
 
 from ..autograd import mode
 from ..dtypes import scalar_name
-from ..jit import Units, empty, launch, zeros
+from ..jit import empty, launch, zeros
 from ..tensor import Tensor
 from . import norm_kernels as kernels
 from .elementwise import copied, pointwise
@@ -22,10 +22,6 @@ from .record import composite
 from .shape import reshape
 
 _hidden: Any = {"public": False, "method": False}
-
-_row = "np.int64(i) * x.shape[1]", "(np.int64(i) + 1) * x.shape[1]"
-kernels.norm_rows.units, kernels.norm_rows_backward.units = Units("x", *_row), Units("grad", *_row)
-kernels.norm_rows_gradients.units = Units("grad", "np.int64(t) * rows * x.shape[1]", "min(x.shape[0], (np.int64(t) + 1) * rows) * x.shape[1]")
 
 
 def gradient_in_ops(g: Any, x: Any, weight: Any, dims: tuple[int, ...], eps: float, centred: bool = True) -> tuple[Any, Any]:

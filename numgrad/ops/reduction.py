@@ -198,7 +198,7 @@ class Reduction:
             R=result,
             element=formula.source(self.element, accumulator if self.exact else given),
             combine=formula.source(self.combine, accumulator),
-            identity=literal(self.identity(accumulator)),
+            identity=repr(self.identity(accumulator)),  # infinity is called inf
             over=over,
             finish=f"for j in range(out.size):\n        out[j] = R(out[j]{over})" if over else "pass",
             near=near,
@@ -234,13 +234,7 @@ class Reduction:
             return y
         if inner == 1:
             centers = () if center is None else (center.reshape(outer),)
-            launch(
-                self.kernel("runs", x.dtype, result),
-                y.reshape(outer, pieces),
-                x.reshape(outer, n),
-                *centers,
-                work=x.size * self.cost,
-            )
+            launch(self.kernel("runs", x.dtype, result), y.reshape(outer, pieces), x.reshape(outer, n), *centers, work=x.size * self.cost)
         else:
             centers = () if center is None else (center.reshape(outer, inner),)
             launch(self.kernel("rows", x.dtype, result), y, x, *centers, work=x.size * self.cost)
@@ -317,11 +311,6 @@ def ast_text(tree: Any) -> str:
     import ast
 
     return ast.unparse(tree)
-
-
-def literal(value: Any) -> str:
-    """A number as source; infinity is called inf."""
-    return repr(value)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import scalar_name, to_numpy
-from ..jit import Kernel, Units, device, empty, kernel, launch, prange
+from ..jit import Kernel, device, empty, kernel, launch, prange
 from ..jit.vmath import exp, log, maximum
 from ..tensor import Tensor
 from .convert import to_dtype
@@ -21,11 +21,6 @@ from .planned import Launch, front, planned
 from .record import composite
 from .shape import dimension
 from .softmax_rows import log_softmax_backward_rows, log_softmax_rows, softmax_backward_rows, softmax_rows
-
-softmax_rows.units = log_softmax_rows.units = Units(
-    "x", "np.int64(unit) * some * x.shape[1]", "min(count, (np.int64(unit) + 1) * some) * x.shape[1]"
-)
-softmax_backward_rows.units = Units("grad", "np.int64(i) * y.shape[1]", "(np.int64(i) + 1) * y.shape[1]")
 
 #: Columns that are done together where rows lie side by side.
 STRIP = 512
