@@ -309,8 +309,12 @@ class finfo:
         limits = np.finfo(wanted)
         self.bits, self.dtype = limits.bits, np.dtype(limits.dtype).name
         self.eps, self.max, self.min, self.tiny, self.smallest_normal, self.resolution = (
-            _builtin_float(v) for v in (limits.eps, limits.max, limits.min, limits.tiny, limits.tiny, limits.resolution)
+            _builtin_float(v) for v in (limits.eps, limits.max, limits.min, limits.tiny, limits.tiny, 10.0**-limits.precision)
         )
+
+    def __repr__(self) -> str:
+        names = ("resolution", "min", "max", "eps", "smallest_normal", "tiny")
+        return f"finfo({', '.join(f'{name}={getattr(self, name):g}' for name in names)}, dtype={self.dtype})"
 
 
 class iinfo:
@@ -319,6 +323,9 @@ class iinfo:
     def __init__(self, d: dtype):
         limits = np.iinfo(to_numpy(d))
         self.bits, self.max, self.min, self.dtype = limits.bits, limits.max, limits.min, np.dtype(limits.dtype).name
+
+    def __repr__(self) -> str:
+        return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
 
 
 _builtin_float = type(0.0)

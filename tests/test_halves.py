@@ -204,3 +204,9 @@ def test_training_follows_that_in_float32(dtype: ng.dtype, algorithm: str) -> No
 @each
 def test_a_compiled_step_does_the_same(dtype: ng.dtype) -> None:
     assert losses(dtype, "Adam", compiled=True) == losses(dtype, "Adam")
+
+
+def test_limits_show_themselves() -> None:
+    shown = "finfo(resolution=0.001, min=-65504, max=65504, eps=0.000976562, smallest_normal=6.10352e-05, tiny=6.10352e-05, dtype=float16)"
+    assert repr(ng.finfo(ng.float16)) == shown
+    assert repr(ng.iinfo(ng.uint8)) == "iinfo(min=0, max=255, dtype=uint8)"
