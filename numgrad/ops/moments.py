@@ -339,9 +339,12 @@ def _logsumexp_function(input: Tensor, dim: Any, keepdim: bool = False) -> Tenso
 
 
 def _logsumexp_reference(x: Any, dim: Any, keepdim: bool = False) -> Any:
-    return numpy_reduction(lambda a, axis, keepdims: np.log(np.sum(np.exp(a), axis=axis, keepdims=keepdims)))(
-        x, dim, keepdim
-    )
+    def one(a: Any, axis: Any, keepdims: bool) -> Any:  # the exact one of a single number
+        top = np.max(a, axis=axis, keepdims=True)
+        found = top + np.log(np.sum(np.exp(a - top), axis=axis, keepdims=True))
+        return found if keepdims else np.squeeze(found, axis)
+
+    return numpy_reduction(one)(x, dim, keepdim)
 
 
 def _logsumexp_sample(draw: Any) -> Any:
