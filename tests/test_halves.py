@@ -65,6 +65,7 @@ def test_floats_are_rounded_to_nearest_even() -> None:
     assert same(ng.from_numpy(x).bfloat16().double().numpy(), nearest_bfloat16(x))
 
 
+@pytest.mark.interpreted
 @each
 def test_dtypes_beside_others(dtype: ng.dtype) -> None:
     x, point = ng.ones(2, dtype=dtype), ng.tensor(1.0, dtype=dtype)
@@ -85,6 +86,7 @@ def test_dtypes_beside_others(dtype: ng.dtype) -> None:
     assert not ng.can_cast(dtype, ng.int8) and ng.can_cast(ng.int8, dtype) and dtype.is_floating_point and dtype.is_signed
 
 
+@pytest.mark.interpreted
 @each
 @pytest.mark.parametrize("call", [lambda x: x @ ng.ones(2, 2), lambda x: F.linear(x, ng.ones(3, 2)), lambda x: F.conv1d(x[None], ng.ones(1, 2, 1))])
 def test_products_want_one_dtype(dtype: ng.dtype, call: Any) -> None:
@@ -92,6 +94,7 @@ def test_products_want_one_dtype(dtype: ng.dtype, call: Any) -> None:
         call(ng.ones(2, 2, dtype=dtype))
 
 
+@pytest.mark.interpreted
 @each
 def test_one_rounding_an_operation(dtype: ng.dtype) -> None:
     eps = ng.finfo(dtype).eps
@@ -103,6 +106,7 @@ def test_one_rounding_an_operation(dtype: ng.dtype) -> None:
     assert ng.finfo(dtype).bits == 16 and ng.tensor(2 * ng.finfo(dtype).max, dtype=ng.float64).to(dtype).item() == float("inf")
 
 
+@pytest.mark.interpreted
 @each
 def test_views_and_writing_in_place(dtype: ng.dtype) -> None:
     x = ng.arange(6, dtype=dtype).view(2, 3)
@@ -120,6 +124,7 @@ def test_views_and_writing_in_place(dtype: ng.dtype) -> None:
         assert fill() is x and x.dtype is dtype
 
 
+@pytest.mark.interpreted
 @each
 def test_gradients_are_halves(dtype: ng.dtype) -> None:
     x = ng.tensor([0.5, -1.5, 2.0], dtype=dtype, requires_grad=True)
@@ -134,6 +139,7 @@ def test_gradients_are_halves(dtype: ng.dtype) -> None:
     assert second.tolist() == [3, -9, 12] and second.dtype is dtype
 
 
+@pytest.mark.interpreted
 @each
 def test_as_python_and_numpy_see_them(dtype: ng.dtype) -> None:
     x = ng.tensor([[1.5, -2.0]], dtype=dtype)
@@ -151,6 +157,7 @@ def test_as_python_and_numpy_see_them(dtype: ng.dtype) -> None:
         ng.from_numpy(np.zeros(2, "V2"))
 
 
+@pytest.mark.interpreted
 @each
 def test_compared_and_made_for_tests(dtype: ng.dtype) -> None:
     x = ng.testing.make_tensor(3, 4, dtype=dtype, noncontiguous=False)
@@ -161,6 +168,7 @@ def test_compared_and_made_for_tests(dtype: ng.dtype) -> None:
     assert x.dtype is dtype
 
 
+@pytest.mark.interpreted
 @each
 def test_new_tensors(dtype: ng.dtype) -> None:
     made = [
@@ -193,6 +201,7 @@ def losses(dtype: ng.dtype, algorithm: str, compiled: bool = False) -> list[floa
     return [loss.item() for loss in found]
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("algorithm", ["SGD", "Adam", "RMSprop", "Adagrad"])
 @each
 def test_training_follows_that_in_float32(dtype: ng.dtype, algorithm: str) -> None:
