@@ -11,7 +11,19 @@ import numpy as np
 
 from ..dtypes import BFLOAT16, FLOAT32
 from ..jit import device, empty, kernel, launch, prange
-from ..jit.intrinsics import add_bits, and_bits, bits_float, fabs, float_bits, like, select, shift_left, shift_right, subtract_bits, xor_bits
+from ..jit.intrinsics import (
+    add_bits,
+    and_bits,
+    bits_float,
+    fabs,
+    float_bits,
+    like,
+    select,
+    shift_left,
+    shift_right,
+    subtract_bits,
+    xor_bits,
+)
 
 _BITS = np.dtype(np.uint16)
 
