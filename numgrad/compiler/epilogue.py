@@ -128,7 +128,8 @@ def _accumulating(recording: Recording, found: _Sum, uses: dict[int, list[int]])
     if (to.memory, to.offset) != (other.memory, other.offset):
         origin = recording.memories[other.memory]
         dead = origin.kind == "temporary" and other.memory not in results_of(recording) and uses[other.memory][-1] == found.at
-        if not (dead and _is_whole(recording, to) and uses[to.memory][0] == found.at and to.memory != other.memory):
+        kept = to.memory in recording.kept
+        if not (dead and not kept and _is_whole(recording, to) and uses[to.memory][0] == found.at and to.memory != other.memory):
             return None
         renamed[to.memory] = (other.memory, other.offset)
     if other.memory in _inputs(product):
@@ -159,28 +160,23 @@ def fold_tails(recording: Recording) -> list[str]:
     """Let products end in the activation that alone reads their result; what became of them."""
     fixed, uses = results_of(recording), _uses(recording)
     notes: list[str] = []
-    renamed: dict[int, tuple[int, int]] = {}
     gone: set[int] = set()
     for at, step in enumerate(recording.steps):
         name = _activation(step)
         if name is None:
             continue
         to, source = step.args
-        origin, target = recording.memories[source.memory], recording.memories[to.memory]
-        whole = to.offset == 0 and target.length == to.shape[0] * to.dtype.itemsize
-        owned = origin.kind == target.kind == "temporary" and source.memory not in fixed
-        if not (whole and owned and uses[to.memory][0] == at and len(uses[source.memory]) == 2 and uses[source.memory][1] == at):
+        owned = recording.memories[source.memory].kind == "temporary" and source.memory not in fixed
+        if not (owned and _is_whole(recording, to) and uses[to.memory][0] == at and len(uses[source.memory]) == 2 and uses[source.memory][1] == at):
             continue
         before = uses[source.memory][0]
-        product = _ending_in(recording, recording.steps[before], source, name)
+        product = _ending_in(recording, recording.steps[before], source, to, name)
         if product is not None:
             recording.steps[before] = product
-            renamed[to.memory] = (source.memory, source.offset)
             gone.add(at)
             notes.append(f"{product.kernel.name}: ends in {name}")
-    if gone:
-        kept = [pair for at, pair in enumerate(zip(recording.steps, recording.lines, strict=True)) if at not in gone]
-        rename(recording, kept, renamed)
+    recording.steps = [step for at, step in enumerate(recording.steps) if at not in gone]
+    recording.lines = [line for at, line in enumerate(recording.lines) if at not in gone]
     return notes
 
 
@@ -203,12 +199,12 @@ def _activation(step: Any) -> str | None:
     return name if name in tail.TAILS and to.dtype == source.dtype == form.compute == form.result and to.dtype in NOTHING else None
 
 
-def _ending_in(recording: Recording, step: Any, y: Place, name: str) -> Call | None:
-    """A product that writes all of y, with a tail; None for another step, or a product that has one or is not finished."""
+def _ending_in(recording: Recording, step: Any, y: Place, to: Place, name: str) -> Call | None:
+    """A product that would write all of y, with a tail, into `to`; None for another step, or a product that has one or is not finished."""
     numbers = _numbers(recording, step)
-    if numbers is None or step.args[0] != y or numbers[sweep.TAIL] or numbers[sweep.PARTS] > 1:
+    if numbers is None or step.args[0] != y or numbers[sweep.TAIL] or numbers[sweep.ADDS] or numbers[sweep.PARTS] > 1:
         return None
-    return _with(recording, step, {sweep.TAIL: tail.address(y.dtype, name)})
+    return _with(recording, step, {sweep.TAIL: tail.address(y.dtype, name)}, y=y._replace(memory=to.memory, offset=to.offset))
 
 
 __all__ = ["fold_sums", "fold_tails"]

@@ -61,7 +61,7 @@ def drop_copies(recording: Recording) -> int:
             to, source = pair
             target, origin = recording.memories[to.memory], recording.memories[source.memory]
             whole = to.offset == 0 and target.length == math.prod(to.shape) * to.dtype.itemsize
-            owned = target.kind == origin.kind == "temporary" and source.memory not in fixed
+            owned = target.kind == origin.kind == "temporary" and source.memory not in fixed and to.memory not in recording.kept
             if whole and owned and first[to.memory] == at and last[source.memory] == at and to.memory != source.memory:
                 renamed[to.memory] = (source.memory, source.offset)
                 continue
@@ -91,7 +91,11 @@ def _spans(recording: Recording) -> tuple[dict[int, int], dict[int, int]]:
 
 
 def rename(recording: Recording, kept: list[tuple[Any, str]], renamed: dict[int, tuple[int, int]]) -> None:
-    """Keep these steps and lines; places in memories that are renamed lie in another one from now on, so far in."""
+    """Keep these steps and lines; places in memories that are renamed lie in another one from now on, so far in.
+
+    What is kept for the way back is known there by its memory's number, so it must not be renamed.
+    """
+    assert not renamed.keys() & set(recording.kept)
 
     def move(place: Place) -> Place:
         while place.memory in renamed:

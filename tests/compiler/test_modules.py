@@ -51,6 +51,26 @@ def test_a_compiled_module_trains_to_the_same_bits() -> None:
     assert variants(model) == 1
 
 
+def test_what_the_way_back_needs_is_kept_where_products_end_in_activations() -> None:
+    losses = []
+    for compile in (False, True):
+        numgrad.manual_seed(0)
+        model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 1))
+        optimizer = numgrad.optim.Adam(model.parameters(), lr=0.01)
+        run = numgrad.compile(model) if compile else model
+        x, y = numgrad.randn(12, 6), numgrad.randn(12, 1)
+        found = []
+        for n in (12, 12, 12, 12, 7, 7, 7, 12, 7):
+            optimizer.zero_grad()
+            loss = nn.functional.mse_loss(run(x[:n]), y[:n])
+            loss.backward()
+            optimizer.step()
+            found.append(loss.item())
+        losses.append(found)
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-6)
+    assert any("ends in relu" in note for variant in next(iter(run._compiled._kinds.values())).variants for note in variant.notes)
+
+
 def test_it_is_the_module_it_was_made_of() -> None:
     module = network()
     model = numgrad.compile(module)
