@@ -78,7 +78,7 @@ def tile(result, {operands}, shape, strides, cut, unit):
 
 @kernel
 def {name}(result, {operands}, shape, strides, cut, units):
-    for unit in prange(units):
+    for unit in prange(0, units):
         tile(result, {operands}, shape, strides, cut, unit)
 '''
 )

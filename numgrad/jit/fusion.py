@@ -48,7 +48,7 @@ def tile({operands}, start, stop):
 
 @kernel
 def {name}({operands}):
-    for t in prange(({first}.size + {tile} - 1) // {tile}):
+    for t in prange(0, ({first}.size + {tile} - 1) // {tile}):
         tile({operands}, t * {tile}, min({first}.size, (t + 1) * {tile}))
 '''
 
@@ -70,7 +70,7 @@ def tile({operands}, shape, strides, cut, unit):
 
 @kernel
 def {name}({operands}, shape, strides, cut, units):
-    for unit in prange(units):
+    for unit in prange(0, units):
         tile({operands}, shape, strides, cut, unit)
 '''
 )

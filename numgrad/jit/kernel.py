@@ -3,6 +3,9 @@
 A kernel is a module-level function whose outer loop is a `prange`; it writes its first argument, allocates nothing and
 raises nothing. From one source come two native functions, a parallel one and its serial twin, and both give the same
 bits, for work is cut by shape alone and never by the number of threads.
+
+Where it is parallel, `prange(n)` counts in unsigned numbers, and a device function that is called with them would be compiled
+for them too; `prange(0, n)` counts in signed ones, like the twin.
 """
 
 from __future__ import annotations

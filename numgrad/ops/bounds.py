@@ -56,7 +56,7 @@ def _check_tile(bad, unit, index, low, high):  # type: ignore[no-untyped-def]
 
 @kernel
 def _check_kernel(bad, index, low, high):  # type: ignore[no-untyped-def]
-    for unit in prange(bad.size):
+    for unit in prange(0, bad.size):
         _check_tile(bad, unit, index, low, high)
 
 
@@ -79,7 +79,7 @@ def _offsets_tile(offsets, bad, unit, index, size, wrap, step, fresh):  # type: 
 
 @kernel
 def _offsets_kernel(offsets, bad, index, size, wrap, step, fresh):  # type: ignore[no-untyped-def]
-    for unit in prange(bad.size):
+    for unit in prange(0, bad.size):
         _offsets_tile(offsets, bad, unit, index, size, wrap, step, fresh)
 
 

@@ -45,7 +45,7 @@ def _weigh_tile(weights, bad, unit, target, table, step, classes, ignored):  # t
 @kernel
 def _weigh(weights, bad, target, table, step, classes, ignored):  # type: ignore[no-untyped-def]
     """The weight of each target: that of its class in `table` (or, with step 0, the only one there); the first bad target."""
-    for unit in prange(bad.size):
+    for unit in prange(0, bad.size):
         _weigh_tile(weights, bad, unit, target, table, step, classes, ignored)
 
 
@@ -238,7 +238,7 @@ def _entropy_tile(loss, state, bad, exps, x, target, table, step, ignored, smoot
 
 @kernel
 def _entropy_rows(loss, state, bad, exps, x, target, table, step, ignored, smoothing, per):  # type: ignore[no-untyped-def]
-    for unit in prange(bad.size):
+    for unit in prange(0, bad.size):
         first, last = unit * per, min(loss.size, (unit + 1) * per)
         _entropy_tile(loss, state, bad, exps, x, target, table, step, ignored, smoothing, first, last, unit)
 
@@ -269,7 +269,7 @@ def _entropy_strip(loss, state, x, target, smoothing, o, first, last):  # type: 
 
 @kernel
 def _entropy_columns(loss, state, x, target, smoothing, units):  # type: ignore[no-untyped-def]
-    for unit in prange(units):
+    for unit in prange(0, units):
         o, first, last = strip(unit, x.shape[2])
         _entropy_strip(loss, state, x, target, smoothing, o, first, last)
 
@@ -304,7 +304,7 @@ def _entropy_backward_tile(out, x, state, grad, step, divisor, target, smoothing
 
 @kernel
 def _entropy_backward_rows(out, x, state, grad, step, divisor, target, smoothing, per):  # type: ignore[no-untyped-def]
-    for unit in prange((out.shape[0] + per - 1) // per):
+    for unit in prange(0, (out.shape[0] + per - 1) // per):
         _entropy_backward_tile(out, x, state, grad, step, divisor, target, smoothing, unit * per, min(out.shape[0], (unit + 1) * per))
 
 
@@ -324,7 +324,7 @@ def _entropy_backward_strip(out, x, state, factor, target, smoothing, o, first, 
 
 @kernel
 def _entropy_backward_columns(out, x, state, factor, target, smoothing, units):  # type: ignore[no-untyped-def]
-    for unit in prange(units):
+    for unit in prange(0, units):
         o, first, last = strip(unit, x.shape[2])
         _entropy_backward_strip(out, x, state, factor, target, smoothing, o, first, last)
 

@@ -38,7 +38,7 @@ def _plane(y, x, w, bias, g, plane):  # type: ignore[no-untyped-def]
 
 @kernel(writes=("y",))
 def _planes(y, x, w, bias, g):  # type: ignore[no-untyped-def]
-    for plane in prange(g[PLANES]):
+    for plane in prange(0, g[PLANES]):
         _plane(y, x, w, bias, g, np.int64(plane))
 
 
@@ -55,7 +55,7 @@ def _taps_of_feature(w, grad, x, g, code, feature):  # type: ignore[no-untyped-d
 
 @kernel(writes=("w",))
 def _taps(w, grad, x, g, code):  # type: ignore[no-untyped-def]
-    for feature in prange(g[FEATURES]):
+    for feature in prange(0, g[FEATURES]):
         _taps_of_feature(w, grad, x, g, code, np.int64(feature))
 
 

@@ -67,7 +67,7 @@ def _ways(alpha, x, n, targets, start, steps, labels, blank):  # type: ignore[no
 
 @kernel
 def _ctc(loss, alpha, x, targets, starts, steps, labels, blank):  # type: ignore[no-untyped-def]
-    for n in prange(loss.size):
+    for n in prange(0, loss.size):
         loss[n] = -_ways(alpha[n], x, n, targets, starts[n], steps[n], labels[n], blank)
 
 
@@ -95,7 +95,7 @@ def _back(out, beta, alpha, x, n, loss, grad, targets, start, steps, labels, bla
 @kernel
 def _ctc_back(out, beta, alpha, x, loss, grad, targets, starts, steps, labels, blank):  # type: ignore[no-untyped-def]
     """Into zeros."""
-    for n in prange(loss.size):
+    for n in prange(0, loss.size):
         if grad[n] != 0:
             _back(out, beta[n], alpha[n], x, n, loss[n], grad[n], targets, starts[n], steps[n], labels[n], blank)
 

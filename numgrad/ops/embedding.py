@@ -44,7 +44,7 @@ def _take_tile(y, table, index, padding, counts, first, last):  # type: ignore[n
 @kernel
 def _take(y, table, index, padding, counts):  # type: ignore[no-untyped-def]
     """y[r] = table[index[r]]; 0 for the padding."""
-    for unit in prange((y.shape[0] + ROWS - 1) // ROWS):
+    for unit in prange(0, (y.shape[0] + ROWS - 1) // ROWS):
         _take_tile(y, table, index, padding, counts, unit * ROWS, min(y.shape[0], (unit + 1) * ROWS))
 
 
@@ -65,7 +65,7 @@ def _add_columns(table, grad, index, padding, counts, first, last):  # type: ign
 @kernel
 def _add(table, grad, index, padding, counts):  # type: ignore[no-untyped-def]
     """table[index[r]] += grad[r], except for the padding."""
-    for unit in prange((table.shape[1] + COLUMNS - 1) // COLUMNS):
+    for unit in prange(0, (table.shape[1] + COLUMNS - 1) // COLUMNS):
         _add_columns(table, grad, index, padding, counts, unit * COLUMNS, min(table.shape[1], (unit + 1) * COLUMNS))
 
 
@@ -80,7 +80,7 @@ def _count_range(counts, index, first):  # type: ignore[no-untyped-def]
 @kernel
 def _count(counts, index):  # type: ignore[no-untyped-def]
     """How often each index occurs, into zeros."""
-    for unit in prange((counts.size + COUNTS - 1) // COUNTS):
+    for unit in prange(0, (counts.size + COUNTS - 1) // COUNTS):
         first = unit * COUNTS
         _count_range(counts[first : min(counts.size, first + COUNTS)], index, first)
 

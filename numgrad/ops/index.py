@@ -159,7 +159,7 @@ def _take_tile(y, x, offsets, y_at, x_at, y_row, x_step, start, stop, first, las
 def _take_kernel(y, x, offsets, outer, inner, x_outer, x_step, y_outer, y_row, rows, columns):  # type: ignore[no-untyped-def]
     row_blocks = (offsets.size + rows - 1) // rows
     blocks = row_blocks * ((inner + columns - 1) // columns)
-    for unit in prange(outer * blocks):
+    for unit in prange(0, outer * blocks):
         a, r, c = unit // blocks, unit % blocks % row_blocks, unit % blocks // row_blocks
         stop, last = min(offsets.size, (r + 1) * rows), min(inner, (c + 1) * columns)
         _take_tile(y, x, offsets, a * y_outer, a * x_outer, y_row, x_step, r * rows, stop, c * columns, last)
@@ -226,7 +226,7 @@ def _put_tile(y, v, offsets, y_at, v_at, y_step, v_row, v_step, inner, low, high
 
 @kernel
 def _put_kernel(y, v, offsets, outer, inner, y_outer, y_step, v_outer, v_row, v_step, ranges, reach, adds):  # type: ignore[no-untyped-def]
-    for unit in prange(outer * ranges):
+    for unit in prange(0, outer * ranges):
         a, r = unit // ranges, unit % ranges
         low, high = reach * r // ranges, reach * (r + 1) // ranges
         _put_tile(y, v, offsets, a * y_outer, a * v_outer, y_step, v_row, v_step, inner, low, high, adds)

@@ -117,7 +117,7 @@ def _outside_tile(bad, unit, x):  # type: ignore[no-untyped-def]
 @kernel
 def _outside(bad, x, per):  # type: ignore[no-untyped-def]
     """For each unit of the input, 0 if an element is not in [0, 1] (NaN is not), else -1."""
-    for unit in prange(bad.size):
+    for unit in prange(0, bad.size):
         _outside_tile(bad, unit, x[unit * per : min(x.size, (unit + 1) * per)])
 
 

@@ -34,7 +34,7 @@ def _count_tile(counts, truth, unit):  # type: ignore[no-untyped-def]
 
 @kernel
 def _count_kernel(counts, truth):  # type: ignore[no-untyped-def]
-    for unit in prange(counts.size):
+    for unit in prange(0, counts.size):
         _count_tile(counts, truth, unit)
 
 
@@ -50,7 +50,7 @@ def _positions_tile(positions, starts, truth, unit):  # type: ignore[no-untyped-
 
 @kernel
 def _positions_kernel(positions, starts, truth):  # type: ignore[no-untyped-def]
-    for unit in prange(starts.size - 1):
+    for unit in prange(0, starts.size - 1):
         _positions_tile(positions, starts, truth, unit)
 
 
@@ -81,7 +81,7 @@ def _coordinates_tile(result, positions, sides, unit):  # type: ignore[no-untype
 
 @kernel
 def _coordinates_kernel(result, positions, sides):  # type: ignore[no-untyped-def]
-    for unit in prange((positions.size + TILE - 1) // TILE):
+    for unit in prange(0, (positions.size + TILE - 1) // TILE):
         _coordinates_tile(result, positions, sides, unit)
 
 

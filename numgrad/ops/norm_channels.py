@@ -222,7 +222,7 @@ def _merge_tiles(mean, squares, parts, rows, first, last):  # type: ignore[no-un
 @kernel
 def norm_columns_terms(terms, means, variances, wide, parts, weight, bias, eps, rows, inner, channels):  # type: ignore[no-untyped-def]
     """Mean, scale and shift of each column, out of its parts; mean and variance of each channel."""
-    for unit in prange((means.size + channels - 1) // channels):
+    for unit in prange(0, (means.size + channels - 1) // channels):
         begin, end = unit * channels, min(means.size, (unit + 1) * channels)
         mean, squares = wide[0, begin * inner : end * inner], wide[1, begin * inner : end * inner]
         _merge_tiles(mean, squares, parts, rows, begin * inner, end * inner)
@@ -298,7 +298,7 @@ def _sum_parts(parts, first, last):  # type: ignore[no-untyped-def]
 @kernel
 def gradient_terms(terms, to_weight, to_bias, parts, means, variances, weight, eps, rows, inner):  # type: ignore[no-untyped-def]
     """What the gradient of each column is made of, and the gradients of weight and bias."""
-    for c in prange(means.size):
+    for c in prange(0, means.size):
         total, product = _sum_parts(parts, c * inner, (c + 1) * inner)
         inverse, share = 1.0 / sqrt(variances[c] + eps), 1.0 / (rows * inner)
         to_weight[c] = product * inverse

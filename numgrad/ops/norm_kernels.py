@@ -225,7 +225,7 @@ def _correct_and_add(out, to_weight, to_bias, grad, weight, x, mean, scale, a, b
 def norm_rows_gradients(out, to_weight, to_bias, terms, grad, x, stats, weight, centred, rows):  # type: ignore[no-untyped-def]
     """The gradient of the rows; to_weight[t] and to_bias[t]: what tile t of so many rows adds to those of weight and bias."""
     share, some = 1.0 / out.shape[1], max(1, TOGETHER // out.shape[1])
-    for t in prange(to_weight.shape[0]):
+    for t in prange(0, to_weight.shape[0]):
         _rows_tile(out, to_weight[t], to_bias[t], terms, grad, x, stats, weight, centred, share, t * rows, min(out.shape[0], (t + 1) * rows), some)
 
 
@@ -263,7 +263,7 @@ def _add_parts(total, parts, first, last):  # type: ignore[no-untyped-def]
 @kernel
 def add_parts(to_weight, to_bias, weights, biases):  # type: ignore[no-untyped-def]
     """The sums of the rows of two matrices."""
-    for unit in prange((to_weight.size + COLUMNS - 1) // COLUMNS):
+    for unit in prange(0, (to_weight.size + COLUMNS - 1) // COLUMNS):
         first, last = unit * COLUMNS, min(to_weight.size, (unit + 1) * COLUMNS)
         _add_parts(to_weight[first:last], weights, first, last)
         _add_parts(to_bias[first:last], biases, first, last)

@@ -47,7 +47,7 @@ def fold_piece(y, x{operand}, i):
 
 @kernel
 def {name}(y, x{operand}):
-    for i in prange(y.size):
+    for i in prange(0, y.size):
         fold_piece(y, x{operand}, i)
 '''
 

@@ -85,7 +85,7 @@ def _gather_kernel(  # type: ignore[no-untyped-def]
     y, bad, x, index, count, inner, x_outer, x_along, x_step, index_outer, index_along, index_step, size, rows, columns
 ):
     row_blocks = (y.size // inner + rows - 1) // rows
-    for unit in prange(bad.size):
+    for unit in prange(0, bad.size):
         first = unit // row_blocks * columns
         last, start = min(inner, first + columns), unit % row_blocks * rows
         wrong = -1
@@ -177,7 +177,7 @@ def _scatter_kernel(  # type: ignore[no-untyped-def]
     y, x, index, outer, count, inner, y_outer, y_along, y_step, x_outer, x_along, x_step, index_outer, index_along, index_step, columns, mode
 ):
     blocks = (inner + columns - 1) // columns
-    for unit in prange(outer * blocks):
+    for unit in prange(0, outer * blocks):
         a, first = unit // blocks, unit % blocks * columns
         y_at, x_at, index_at = a * y_outer + first * y_step, a * x_outer + first * x_step, a * index_outer + first * index_step
         width = min(columns, inner - first)

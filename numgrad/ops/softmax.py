@@ -131,28 +131,28 @@ def _log_softmax_backward_strip(out, grad, y, total, o, first, last):  # type: i
 
 @kernel
 def _softmax_columns(y, x, largest, total, units):  # type: ignore[no-untyped-def]
-    for unit in prange(units):
+    for unit in prange(0, units):
         o, a, b = strip(unit, y.shape[2])
         _softmax_strip(y, x, largest[o, a:b], total[o, a:b], o, a, b)
 
 
 @kernel
 def _log_softmax_columns(y, x, largest, total, units):  # type: ignore[no-untyped-def]
-    for unit in prange(units):
+    for unit in prange(0, units):
         o, a, b = strip(unit, y.shape[2])
         _log_softmax_strip(y, x, largest[o, a:b], total[o, a:b], o, a, b)
 
 
 @kernel
 def _softmax_backward_columns(out, grad, y, total, units):  # type: ignore[no-untyped-def]
-    for unit in prange(units):
+    for unit in prange(0, units):
         o, a, b = strip(unit, y.shape[2])
         _softmax_backward_strip(out, grad, y, total[o, a:b], o, a, b)
 
 
 @kernel
 def _log_softmax_backward_columns(out, grad, y, total, units):  # type: ignore[no-untyped-def]
-    for unit in prange(units):
+    for unit in prange(0, units):
         o, a, b = strip(unit, y.shape[2])
         _log_softmax_backward_strip(out, grad, y, total[o, a:b], o, a, b)
 

@@ -32,7 +32,7 @@ def _triangle_tile(y, x, start, stop, rows, columns, diagonal, upper):  # type: 
 @kernel
 def _triangle_kernel(y, x, rows, columns, diagonal, upper, block):  # type: ignore[no-untyped-def]
     count = y.size // columns
-    for unit in prange((count + block - 1) // block):
+    for unit in prange(0, (count + block - 1) // block):
         _triangle_tile(y, x, unit * block, min(count, (unit + 1) * block), rows, columns, diagonal, upper)
 
 

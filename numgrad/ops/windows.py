@@ -137,7 +137,7 @@ def _largest(y, index, x, g, code, least, row):  # type: ignore[no-untyped-def]
 
 @kernel
 def _max(y, index, x, g, code, least, rows):  # type: ignore[no-untyped-def]
-    for row in prange(rows):
+    for row in prange(0, rows):
         _largest(y, index, x, g, code, least, np.int64(row))
 
 
@@ -185,13 +185,13 @@ def _means_of_plane(adding, x, y, g, code, plane):  # type: ignore[no-untyped-de
 
 @kernel
 def _mean(y, x, g, code, planes):  # type: ignore[no-untyped-def]
-    for plane in prange(planes):
+    for plane in prange(0, planes):
         _means_of_plane(0, x, y, g, code, np.int64(plane))
 
 
 @kernel
 def _mean_gradient(x, y, g, code, planes):  # type: ignore[no-untyped-def]
-    for plane in prange(planes):
+    for plane in prange(0, planes):
         _means_of_plane(1, x, y, g, code, np.int64(plane))
 
 
@@ -208,13 +208,13 @@ def _scatter_plane(x, y, index, size, count, adding, plane):  # type: ignore[no-
 
 @kernel
 def _scatter(x, y, index, size, count, adding, planes):  # type: ignore[no-untyped-def]
-    for plane in prange(planes):
+    for plane in prange(0, planes):
         _scatter_plane(x, y, index, size, count, adding, np.int64(plane))
 
 
 @kernel
 def _gather(y, x, index, size, count, planes):  # type: ignore[no-untyped-def]
-    for plane in prange(planes):
+    for plane in prange(0, planes):
         for o in range(plane * count, (plane + 1) * count):
             y[o] = x[plane * size + index[o]] if index[o] >= 0 else 0
 
