@@ -187,6 +187,15 @@ from .func import vmap  # noqa: E402
 # Under PyTorch's names. `autograd` is a file, so what it has as a submodule is made known by hand.
 autograd.function = _sys.modules[f"{__name__}.autograd.function"] = function
 autograd.functional = _sys.modules[f"{__name__}.autograd.functional"] = derivatives
+
+class _Later(type(_sys)):
+    """A submodule that is loaded when something of it is asked for."""
+
+    def __getattr__(self, name):
+        return getattr(_importlib.import_module(f"{__name__}.autograd_profiler"), name)
+
+
+autograd.profiler = _sys.modules[f"{__name__}.autograd.profiler"] = _Later(f"{__name__}.autograd.profiler")
 autograd.gradcheck, autograd.gradgradcheck = derivatives.gradcheck, derivatives.gradgradcheck
 
 globals().update(matrices.FUNCTIONS)

@@ -141,3 +141,15 @@ def test_what_a_compiled_call_spends_outside_kernels_is_its_own_time() -> None:
         assert all(calls[0].start <= e.start <= e.stop <= calls[0].stop for e in inside)
         assert calls[0].self_cpu_time_total == pytest.approx(calls[0].cpu_time_total - sum(e.cpu_time_total for e in inside))
     assert counts[True] > counts[False] == 1
+
+
+def test_the_older_profiler_of_autograd() -> None:
+    from numgrad.autograd.profiler import profile, record_function
+
+    with profile(record_shapes=True, use_cuda=False) as found, record_function("mine"):
+        numgrad.ones(3).add(1)
+    assert {"mine", "add"} <= {e.key for e in found.key_averages()} and found.self_cpu_time_total > 0
+    assert "mine" in found.table(sort_by="cpu_time_total") and len(found.function_events) == found.total_average().count
+    with numgrad.autograd.profiler.profile(enabled=False) as nothing:
+        numgrad.ones(3).add(1)
+    assert nothing.function_events == []

@@ -9,7 +9,7 @@ from . import operators
 from .inplace import InPlace
 from .record import REGISTRY, Op, composite, op
 
-FAMILIES = ("pointwise", "compare", "creation", "convert", "shape", "parts", "strided", "random", "dropout", "reduce", "extreme", "moments", "sort", "selection", "quantiles", "unique", "bins", "matmul", "matmul_added", "einsum", "conv", "pool", "fractional", "activation", "softmax", "class_loss", "loss", "norm", "channel_norm", "masks", "getitem", "embedding", "scatter", "indexed", "join", "grids",
+FAMILIES = ("pointwise", "compare", "creation", "convert", "shape", "parts", "strided", "random", "dropout", "reduce", "extreme", "moments", "sort", "selection", "quantiles", "unique", "bins", "matmul", "matmul_added", "covariance", "einsum", "conv", "pool", "fractional", "activation", "softmax", "class_loss", "loss", "norm", "channel_norm", "masks", "getitem", "embedding", "scatter", "indexed", "join", "grids",
             "recurrent_functions", "attention", "ctc",
             "arrange", "triangles", "pad", "lapack")  # fmt: skip
 
