@@ -46,6 +46,7 @@ DELIBERATE = {
     "(adaptive_)?avg_pool2d|threshold": ("not implemented for|non-zero size", "no means of integers or of nothing, no thresholds of integers"),
     "(adaptive_)?avg_pool2d|fractional_max_pool2d_with_indices": ("IndexError", "PyTorch counts dimensions after it has used them"),
     "fractional_max_pool3d_with_indices|avg_pool3d": ("too large relative|smaller than kernel", "PyTorch wants more elements than windows need"),
+    "isin": ("int too big to convert", "RuntimeError, as for other numbers that are too large"),
     "addmv": ("PyTorch float64..$|PyTorch float32..$", "a vector for a matrix without columns, where PyTorch gives the number that is added"),
     "feature_dropout": ("ValueError", "as nn.functional.dropout and its kin raise it"),
     "scaled_dot_product_attention": ("overwritten: numgrad raises", "kept for the gradient, as PyTorch's own kernel keeps it"),
