@@ -103,7 +103,9 @@ class Pool:
         """Keep the memory of blocks that died; where there would be too much, start over."""
         with self.lock:
             while self.dead:
-                loan = self._loans.pop(id(self.dead.popleft()))
+                loan = self.dead.popleft()
+                if self._loans.pop(id(loan), None) is None:
+                    continue  # Ctrl-C came before it was noted: its memory goes with it
                 if self._kept + loan.size > self.limit:
                     self._forget()
                 if loan.size <= self.limit:

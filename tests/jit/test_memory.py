@@ -129,3 +129,18 @@ def test_a_forked_child_writes_into_memory_of_its_own():
         os._exit(0 if memory.pool.kept == LARGE else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert not array.any()
+
+
+def test_a_block_that_an_interruption_kept_from_being_noted(monkeypatch):
+    class Interrupted(dict):
+        def __setitem__(self, key, value):
+            raise KeyboardInterrupt
+
+    few = Pool(1 << 24)
+    monkeypatch.setattr(few, "_loans", Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        few.block(LARGE)
+    monkeypatch.setattr(few, "_loans", {})
+    gc.collect()
+    few.collect()
+    assert few.block(LARGE).nbytes >= LARGE and few.kept == 0
