@@ -29,7 +29,7 @@ def _of_argument(old: Any, new: Any) -> str:
         return "another object" if type(old) is type(new) else "of another kind"
     if len(old) == 2:
         return f"{old[1]} -> {new[1]}"
-    for what, a, b in zip(("dtype", "shape", "strides", "writeable", "requires_grad"), old, new, strict=False):
+    for what, a, b in zip(("dtype", "shape", "strides", "writeable", "requires_grad", "whether it has no gradient"), old, new, strict=False):
         if a != b:
             return f"{what} {a} -> {b}"
     return "how it shares memory with others"

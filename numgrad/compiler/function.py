@@ -105,31 +105,33 @@ class Compiled:
                 result = variant.run_pair(call.inputs, call.tracked) if type(variant) is Pair else variant.run(call.inputs)
                 for position, count in variant.input_bumps:
                     call.bump(position, count)
-                return result
+                return call.received(result) if kind.tracked else result
         if kind.eager is not None or kind.skips():
             return self.function(*args, **kwargs)
         inner: list[Tensor | None] = []
-        if any(t is not None for t in call.tracked):
+        function = self.function
+        kind.tracked = any(t is not None for t in call.tracked)
+        if kind.tracked:
             # Gradients of arguments pass through a leaf of our own, so that the graph inside ends there.
             replaced, inner = call.detached(leaves)
             args, kwargs = unflatten(replaced, spec)
+            function = lambda *args, **kwargs: (self.function(*args, **kwargs), call.left(inner))
         if kind.variants:
             self._log(changes.of_surroundings(kind.variants[0]))
         moved = kind.last is not None and not kind.last[0].unsteady and kind.last[0].watch.changed() is not None
         versions = call.versions()
-        recording = Recording(self.function, args, kwargs, memories_of(call.inputs), [*self._roots, *call.roots], kind.recordings > 0)
+        recording = Recording(function, args, kwargs, memories_of(call.inputs), [*self._roots, *call.roots], kind.recordings > 0)
         recording.moved = moved
         recording.input_bumps = [(n, now - was) for n, (was, now) in enumerate(zip(versions, call.versions(), strict=True)) if now != was]
-        if recording.live and (recording.reason is None or any(t is not None for t in inner)):
+        if kind.tracked and call.uses_gradients(recording):
+            recording.reason = "it uses the gradient that an argument had before, or leaves one with a graph: use autograd.grad and return them"
+        if recording.live and (recording.reason is None or kind.tracked):
             kind.waiting += 1
-            return PairCall(recording, call.inputs, inner, call.tracked).results(lambda made: self._consider(kind, recording, made))
+            result = PairCall(recording, call.inputs, inner, call.tracked).results(lambda made: self._consider(kind, recording, made))
+            return call.received(result) if kind.tracked else result
         result, recording.result = recording.result, None
-        for inside, outside in zip(inner, call.tracked, strict=False):
-            if inside is not None and outside is not None and inside.grad is not None:
-                outside.grad = inside.grad if outside.grad is None else outside.grad + inside.grad
-                recording.reason = "it leaves gradients in an argument: use autograd.grad and return them"
         self._consider(kind, recording, None)
-        return result
+        return call.received(result) if kind.tracked else result
 
     def _consider(self, kind: _Kind, recording: Recording, made: PairCall | None) -> None:
         """Compile a recording that agrees with the one before; give up where they never do.
@@ -224,6 +226,7 @@ class _Kind:
         self.unexplained = 0  # recordings before which nothing had changed
         self.waiting = 0  # calls in a row after which nobody asked for gradients, though they could have
         self.eager: str | None = None
+        self.tracked = False  # whether results come with the gradients that are left in arguments
 
     def skips(self) -> bool:
         """Whether not to record a call: most of those whose backward pass never comes, for recording is slow."""
@@ -255,7 +258,7 @@ class Arguments:
                 self.inputs.append(array)
                 self.tensors.append(tensor)
                 self.tracked.append(tensor if requires and mode.enabled else None)
-                key.append((array.dtype, array.shape, array.strides, array.flags.writeable, requires))
+                key.append((array.dtype, array.shape, array.strides, array.flags.writeable, requires, requires and leaf.grad is None))
             elif isinstance(leaf, _VALUES):
                 key.append((type(leaf), repr(leaf)))
             else:
@@ -284,7 +287,31 @@ class Arguments:
     def detached(self, leaves: list[Any]) -> tuple[list[Any], list[Tensor | None]]:
         """The leaves with tracked tensors replaced by leaves of the tape that share their memory; and those."""
         made = {id(t): t.detach().requires_grad_() for t in self.tracked if t is not None}
+        for t in self.tracked:
+            if t is not None:
+                made[id(t)].grad = t.grad
         return [made.get(id(leaf), leaf) for leaf in leaves], [None if t is None else made[id(t)] for t in self.tracked]
+
+
+    def left(self, inner: list[Tensor | None]) -> list[Any]:
+        """The gradients that a call has left in its arguments' stand-ins; False where there is the one from before, or none."""
+        pairs = zip(inner, self.tracked, strict=True)
+        return [False if a is None or b is None or a.grad is b.grad else a.grad for a, b in pairs]
+
+    def uses_gradients(self, recording: Recording) -> bool:
+        """Whether steps use gradients that arguments have, or arguments have got some with a graph of their own."""
+        before = {id(owner_of(t.grad._data)) for t in self.tracked if t is not None and t.grad is not None}
+        after = recording.result[1]
+        graphs = any(isinstance(g, Tensor) and g.grad_fn is not None for g in after)
+        return graphs or any(m.kind == "state" and id(m.owner) in before for m in getattr(recording, "memories", ()))
+
+    def received(self, result: Any) -> Any:
+        """The result; arguments hold the gradients that came with it."""
+        value, grads = result
+        for tensor, grad in zip(self.tracked, grads, strict=True):
+            if tensor is not None and grad is not False:
+                tensor.grad = grad
+        return value
 
 
 _VALUES = (bool, int, float, complex, str, bytes, type(None), np.generic, type(Ellipsis))

@@ -203,8 +203,22 @@ class Recording:
 
 
 def _has_graph(tensor: Tensor) -> bool:
-    """Whether backward can start from here: it has a node that was not used up."""
-    return tensor.grad_fn is not None and getattr(tensor.grad_fn, "values", None) is not None
+    """Whether backward can start from here: it has a node, and no node on any way from there was used up.
+
+    (The sum of two losses that have both gone back has one that nobody used, but it leads nowhere.)
+    """
+    if getattr(tensor.grad_fn, "values", None) is None:
+        return False
+    waiting: list[Any] = [tensor.grad_fn]
+    seen = set()
+    while waiting:
+        node = waiting.pop()
+        if getattr(node, "values", node) is None:
+            return False
+        if id(node) not in seen:
+            seen.add(id(node))
+            waiting += [e[0] for e in getattr(node, "edges", ()) if e is not None and isinstance(e[0], Node)]
+    return True
 
 
 def places(step: Any) -> list[Place]:

@@ -180,9 +180,62 @@ def test_a_step_that_leaves_gradients_in_its_argument() -> None:
         loss.backward()
         return loss.detach()
 
+    compiled = numgrad.compile(step, fullgraph=True)
+    held = []
+    for n in range(8):
+        x = numgrad.tensor([1.0, 2.0 + n], requires_grad=True)
+        compiled(x)
+        held.append((x.grad, [2.0, 4.0 + 2 * n]))
+    for grad, wanted in held:
+        np.testing.assert_array_equal(grad.numpy(), wanted)
+    (kind,) = compiled._kinds.values()
+    assert len(kind.variants) == 1
+
+
+def test_gradients_that_an_argument_has_already() -> None:
+    def step(x: Any) -> Any:
+        loss = (x * x).sum()
+        loss.backward()
+        return loss.detach()
+
     compiled = numgrad.compile(step)
-    with pytest.warns(UserWarning, match="gradients in an argument"):
-        for _ in range(6):
-            x = numgrad.tensor([1.0, 2.0], requires_grad=True)
+    x = numgrad.tensor([1.0, 2.0], requires_grad=True)
+    with pytest.warns(UserWarning, match="the gradient that an argument had before"):
+        for n in range(8):
             compiled(x)
-            np.testing.assert_array_equal(x.grad.numpy(), [2.0, 4.0])
+            np.testing.assert_array_equal(x.grad.numpy(), [2.0 * (n + 1), 4.0 * (n + 1)])
+
+    def reads(x: Any) -> Any:
+        if x.grad is not None:
+            x.grad = None
+        loss = (x * x).sum()
+        loss.backward()
+        return loss.detach()
+
+    compiled = numgrad.compile(reads, fullgraph=True)
+    for n in range(10):
+        with numgrad.no_grad():
+            x += n
+        compiled(x)
+        np.testing.assert_array_equal(x.grad.numpy(), 2 * x.detach().numpy())
+
+
+def test_losses_added_after_they_have_gone_back() -> None:
+    """The sum's graph leads nowhere: it is no reason to wait for a backward pass from outside."""
+    a, b = (numgrad.tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
+
+    def step() -> Any:
+        a.grad = b.grad = None
+        first, second = (a * a).sum(), (b * 3).sum()
+        first.backward()
+        second.backward()
+        return first + second
+
+    compiled = numgrad.compile(step, fullgraph=True)
+    for _ in range(5):
+        total = compiled()
+        assert total.item() == 14.0 and a.grad.tolist() == [2.0, 4.0] and b.grad.tolist() == [3.0, 3.0]
+    with pytest.raises(RuntimeError, match="second time"):
+        total.backward()
+    (kind,) = compiled._kinds.values()
+    assert len(kind.variants) == 1
