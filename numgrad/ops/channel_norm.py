@@ -47,9 +47,9 @@ def _columns_forward(y: Any, means: Any, variances: Any, x: np.ndarray, weight: 
     n, size = x.shape
     tiles, some, units = _cut(n, means.size, inner)
     parts, terms, wide = empty((3, tiles, size), x.dtype), empty((3, size), x.dtype), empty((2, size), np.float64)
-    launch(kernels.gather_columns, parts, x, inner, some, units, work=4 * x.size)
+    launch(kernels.gather_columns, parts, x, inner, some, units, work=2 * x.size)
     launch(kernels.norm_columns_terms, terms, means, variances, wide, parts, weight, bias, eps, n, inner, some, work=parts.size)
-    launch(kernels.apply_columns, y, x, terms, inner, some, units, work=3 * x.size)
+    launch(kernels.apply_columns, y, x, terms, inner, some, units, work=2 * x.size)
 
 
 def _columns_backward(out: Any, to_weight: Any, to_bias: Any, grad: Any, x: Any, means: Any, variances: Any, weight: Any, eps: float,
@@ -57,9 +57,9 @@ def _columns_backward(out: Any, to_weight: Any, to_bias: Any, grad: Any, x: Any,
     n, size = x.shape
     tiles, some, units = _cut(n, means.size, inner)
     parts, terms = empty((3, tiles, size), x.dtype), empty((4, size), x.dtype)
-    launch(kernels.gather_products, parts, grad, x, means, inner, some, units, work=4 * x.size)
+    launch(kernels.gather_products, parts, grad, x, means, inner, some, units, work=2 * x.size)
     launch(kernels.gradient_terms, terms, to_weight, to_bias, parts, means, variances, weight, eps, n, inner, work=parts.size)
-    launch(kernels.correct_columns, out, grad, x, terms, inner, some, units, work=4 * x.size)
+    launch(kernels.correct_columns, out, grad, x, terms, inner, some, units, work=2 * x.size)
 
 
 def _channels_forward(input: np.ndarray, weight: Any, bias: Any, eps: float) -> Any:

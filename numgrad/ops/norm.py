@@ -54,7 +54,7 @@ def _rows_forward(input: np.ndarray, weight: Any, bias: Any, size: int, eps: flo
     y, stats = empty(input.shape, input.dtype), empty((2, count), input.dtype)
     if count:
         launch(kernels.norm_rows, y.reshape(count, size), stats, flat(input, count, size), or_none(weight, input.dtype),
-               or_none(bias, input.dtype), eps, centred, work=6 * input.size)  # fmt: skip
+               or_none(bias, input.dtype), eps, centred, work=3 * input.size)  # fmt: skip
     return y, stats
 
 
@@ -62,7 +62,7 @@ def _rows_backward_forward(grad: Any, input: Any, stats: Any, weight: Any, size:
     out, shape = empty(input.shape, input.dtype), (stats.shape[1], size)
     if out.size:
         launch(kernels.norm_rows_backward, out.reshape(shape), flat(grad, *shape), flat(input, *shape), stats,
-               or_none(weight, input.dtype), centred, work=8 * input.size)  # fmt: skip
+               or_none(weight, input.dtype), centred, work=3 * input.size)  # fmt: skip
     return out
 
 
@@ -79,7 +79,7 @@ def _rows_gradients_forward(grad: Any, input: Any, stats: Any, weight: Any, shap
     parts = totals if tiles == 1 else (empty((tiles, size), input.dtype), empty((tiles, size), input.dtype))
     factor = np.ones(size, input.dtype) if weight is None else flat(weight, size)
     launch(kernels.norm_rows_gradients, out.reshape(count, size), *parts, empty((2, count), input.dtype), flat(grad, count, size),
-           flat(input, count, size), stats, factor, centred, rows, work=10 * input.size)  # fmt: skip
+           flat(input, count, size), stats, factor, centred, rows, work=4 * input.size)  # fmt: skip
     if tiles > 1:
         launch(kernels.add_parts, *(t.reshape(size) for t in totals), *parts, work=2 * tiles * size)
     return out, to_weight, to_bias
