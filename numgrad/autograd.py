@@ -17,6 +17,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from .grad_mode import (
+    RemovableHandle,
     detect_anomaly,
     enable_grad,
     inference_mode,
@@ -26,7 +27,7 @@ from .grad_mode import (
     no_grad,
     set_detect_anomaly,
     set_grad_enabled,
-)
+)  # fmt: skip
 from .jit.memory import owns
 from .kinds import Kind, learn
 
@@ -283,21 +284,50 @@ def _first_gradient(tensor: Tensor, grad: Any, what: str) -> Any:
     return grad
 
 
-def _run(tensors: Sequence[Tensor], grads: Sequence[Any], wanted: Any, retain_graph: bool | None, create_graph: bool, what: str) -> _Walk:
+def _run(
+    tensors: Sequence[Tensor], grads: Sequence[Any], wanted: Any, retain_graph: bool | None, create_graph: bool, what: str
+) -> dict[int, Any]:
     if len(tensors) != len(grads):
         raise RuntimeError(f"got {len(tensors)} tensors and {len(grads)} gradients")
     first = [_first_gradient(t, g, what) for t, g in zip(tensors, grads, strict=True)]
     edges = [edge_of(t) for t in tensors]
-    allowed = None if wanted is None else _reachable([e[0] for e in edges], wanted)
-    walk = _Walk(wanted, allowed, create_graph)
+    retain = create_graph if retain_graph is None else retain_graph
     before, mode.enabled = mode.enabled, bool(create_graph)
     try:
+        if wanted is not None and len(edges) == 1 and (found := _at_once(*edges[0], first[0], wanted, retain)) is not None:
+            return found
+        walk = _Walk(wanted, None if wanted is None else _reachable([e[0] for e in edges], wanted), create_graph)
         walk.send(edges, first)
         del first
-        walk.run(create_graph if retain_graph is None else retain_graph)
+        walk.run(retain)
     finally:
         mode.enabled = before
-    return walk
+    return walk.captured
+
+
+def _at_once(node: Any, index: int, kind: Kind, first: Tensor, wanted: _Wanted, retain: bool) -> dict[int, Any] | None:
+    """What arrives where it is wanted, if that is at leaves that went into this one node, and nobody watches; else None."""
+    if not (isinstance(node, Node) and node.selective) or node.hooks is not None or mode.anomaly or first._kind is not kind or id(node) in wanted:
+        return None
+    for e in node.edges:
+        if e is not None and (isinstance(e[0], Node) or e[0]._hooks is not None):
+            return None
+    some = tuple([e is not None and id(e[0]) in wanted for e in node.edges])
+    if True not in some:
+        return None
+    grads = [None] * len(node.outputs)
+    grads[index] = first  # type: ignore[call-overload]
+    found: dict[int, Any] = {}
+    for e, is_wanted, grad in zip(node.edges, some, node.gradients(grads, some), strict=True):  # type: ignore[call-arg]
+        if is_wanted and grad is not None:
+            target, _, kind = e  # type: ignore[misc]
+            if (grad._kind or learn(grad)) is not kind:
+                grad = ops.fit(grad, kind)
+            place = wanted[id(target)][0]
+            found[place] = found[place] + grad if place in found else grad
+    if not retain:
+        node.release()
+    return found
 
 
 def edge_of(tensor: Tensor) -> Edge:
@@ -341,7 +371,9 @@ def grad(
     if materialize_grads and not allow_unused:
         raise ValueError("materialize_grads=True needs allow_unused=True or None, but allow_unused=False was given")
     if is_grads_batched:
-        return _batched(outputs, inputs, _sequence_of(grad_outputs), create_graph, allow_unused, materialize_grads)
+        from .derivatives import gradients_of_batches
+
+        return gradients_of_batches(outputs, inputs, _sequence_of(grad_outputs), create_graph, allow_unused, materialize_grads)
     grads = (None,) * len(outputs) if grad_outputs is None else _sequence_of(grad_outputs)
     for tensor in inputs:
         if not tensor.requires_grad:
@@ -349,7 +381,7 @@ def grad(
     edges = [edge_of(t) for t in inputs]
     wanted: _Wanted = {}
     places = [wanted.setdefault(id(e[0]), {}).setdefault(e[1], i) for i, e in enumerate(edges)]
-    captured = _run(outputs, grads, wanted, retain_graph, create_graph, "outputs").captured
+    captured = _run(outputs, grads, wanted, retain_graph, create_graph, "outputs")
     found = [captured.get(place) for place in places]
     for i, tensor in enumerate(inputs):
         if found[i] is None:
@@ -363,33 +395,3 @@ def grad(
                     "Set allow_unused=True if this is the desired behavior."
                 )
     return tuple(found)
-
-
-def _batched(outputs: Any, inputs: Any, grads: Any, create_graph: bool, allow_unused: Any, materialize: bool) -> tuple[Any, ...]:
-    """`grad` for each row of batches of gradients, stacked."""
-    from .ops import stack
-
-    each = [
-        grad(outputs, inputs, [None if g is None else g[i] for g in grads], True, create_graph, True, allow_unused, False, materialize)
-        for i in range(next(g.shape[0] for g in grads if g is not None))
-    ]
-    return tuple(None if column[0] is None else stack(list(column)) for column in zip(*each, strict=True))
-
-
-class RemovableHandle:
-    """Takes a hook away again."""
-
-    def __init__(self, remove: Callable[[], None]):
-        self._remove: Callable[[], None] | None = remove
-
-    def remove(self) -> None:
-        """Take the hook away; a second call does nothing."""
-        if self._remove is not None:
-            self._remove()
-            self._remove = None
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *exception: Any) -> None:
-        self.remove()

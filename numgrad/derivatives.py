@@ -152,3 +152,14 @@ def gradgradcheck(*args: Any, **kwargs: Any) -> bool:
     from numgrad.testing import gradgradcheck
 
     return gradgradcheck(*args, **kwargs)
+
+
+def gradients_of_batches(outputs: Any, inputs: Any, grads: Any, create_graph: bool, allow_unused: Any, materialize: bool) -> tuple[Any, ...]:
+    """`grad` for each row of batches of gradients, stacked."""
+    from .ops import stack
+
+    each = [
+        autograd.grad(outputs, inputs, [None if g is None else g[i] for g in grads], True, create_graph, True, allow_unused, False, materialize)
+        for i in range(next(g.shape[0] for g in grads if g is not None))
+    ]
+    return tuple(None if column[0] is None else stack(list(column)) for column in zip(*each, strict=True))

@@ -759,3 +759,20 @@ def test_grad_has_the_arguments_of_pytorch():
         grad(x.sum(), [x, other], allow_unused=False, materialize_grads=True)
     with pytest.warns(FutureWarning, match="only_inputs"):
         grad(x.sum(), x, only_inputs=False)
+
+
+def test_gradients_of_one_operation() -> None:
+    """Leaves that went into it twice, in another dtype or shape, not at all; hooks see what arrives, and change it."""
+    x = numgrad.tensor([1.0, 2.0], requires_grad=True)
+    row = numgrad.tensor([[3.0], [4.0]], dtype=numgrad.float64, requires_grad=True)
+    unused = numgrad.tensor([1.0], requires_grad=True)
+    y = x * x
+    found = numgrad.autograd.grad(y, [x, unused], numgrad.ones(2), retain_graph=True, allow_unused=True)
+    assert found[0].tolist() == [2.0, 4.0] and found[1] is None
+    by_x, by_row = numgrad.autograd.grad(x * row, (x, row), numgrad.ones(2, 2, dtype=numgrad.float64))
+    assert by_x.tolist() == [7.0, 7.0] and by_x.dtype == numgrad.float32
+    assert by_row.tolist() == [[3.0], [3.0]] and by_row.dtype == numgrad.float64
+    x.register_hook(lambda g: g * 10)
+    assert numgrad.autograd.grad(y, x, numgrad.ones(2))[0].tolist() == [20.0, 40.0]
+    with pytest.raises(RuntimeError, match="second time"):
+        numgrad.autograd.grad(y, x, numgrad.ones(2))
