@@ -6,6 +6,7 @@ the losses goes the weight of each target, 0 where it is ignored: all that the g
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,12 @@ def _weigh_into(weights: np.ndarray, target: np.ndarray, weight: np.ndarray | No
 
 def _table(weight: np.ndarray | None, dtype: np.dtype) -> tuple[np.ndarray, int]:
     """The weights of classes, and how far one class lies from the next: all may share one."""
-    return (np.ones(1, dtype), 0) if weight is None else (copied(weight), 1)
+    return (_one(dtype), 0) if weight is None else (copied(weight), 1)
+
+
+@functools.cache
+def _one(dtype: np.dtype) -> np.ndarray:
+    return np.ones(1, dtype)
 
 
 def _refuse_target(bad: np.ndarray, target: np.ndarray) -> None:
@@ -133,7 +139,7 @@ def _unpick(out, grad, step, target, weights, divisor):  # type: ignore[no-untyp
 def _nll_forward(input: np.ndarray, target: np.ndarray, weight: Any, ignore_index: int, reduction: str) -> Any:
     x, t = rows(input, class_dim(input.shape)), _flat(target, INT64)
     weights, loss = _weights(t, weight, x.shape[1], ignore_index, input.dtype), empty(t.size, input.dtype)
-    launch(_pick, loss, x, t, weights, np.ones(1, input.dtype))
+    launch(_pick, loss, x, t, weights, _one(input.dtype))
     return *_reduced(loss, weights, target.shape if input.ndim > 1 else (), reduction), weights
 
 
