@@ -138,6 +138,22 @@ def test_errors(op: Op) -> None:
     checks.check_errors(op)
 
 
+@interpreted
+def test_every_public_op_declares_errors() -> None:
+    assert [n for n in SAMPLED if (REGISTRY[n].public or REGISTRY[n].method) and not REGISTRY[n].errors] == []
+
+
+@interpreted
+@each(SAMPLED)
+def test_an_unknown_keyword_names_the_op(op: Op) -> None:
+    case = sample(op, 0, np.float64)
+    args, kwargs = case.fill([numgrad.tensor(a) for a in case.arrays])
+    forms = [op, getattr(args[0], f"{op.name}_").__func__] if op.inplace and isinstance(args[0], numgrad.Tensor) else [op]
+    for form in forms:
+        with pytest.raises(TypeError, match=rf"^{op.name}\w*\(\) got an unexpected keyword argument 'no_such'"):
+            form(*args, **kwargs, no_such=1)
+
+
 # --- every op, also those that only other ops call -------------------------------------------------------------------
 
 

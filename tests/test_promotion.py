@@ -111,3 +111,24 @@ def test_alpha_is_of_the_kind_of_the_sum() -> None:
         ng.add(ng.tensor([1, 2]), truths, alpha=0.5)
     with pytest.raises(RuntimeError, match="Boolean alpha"):
         ng.add(ng.tensor([1, 2]), truths, alpha=True)
+
+
+def test_a_minus_sign_and_bools_do_not_go_together() -> None:
+    truths, numbers = ng.tensor([True, False]), ng.ones(2)
+    for call in (
+        lambda: truths - truths, lambda: truths - True, lambda: truths.clone().sub_(truths), lambda: ng.rsub(truths, truths),
+    ):  # fmt: skip
+        with pytest.raises(RuntimeError, match="with two bool tensors is not supported"):
+            call()
+    for call in (
+        lambda: truths - numbers, lambda: numbers - truths, lambda: 1 - truths, lambda: truths - 1, lambda: True - numbers, lambda: numbers - True,
+        lambda: numbers.sub_(truths), lambda: truths.clone().sub_(1), lambda: ng.rsub(truths, 1), lambda: numbers - ng.tensor(True),
+        lambda: ng.sub(numbers, truths, alpha=2),
+    ):  # fmt: skip
+        with pytest.raises(RuntimeError, match="with a bool tensor is not supported"):
+            call()
+    for call in (lambda: -truths, truths.neg, lambda: ng.negative(truths)):
+        with pytest.raises(RuntimeError, match="Negation, the `-` operator, on a bool tensor"):
+            call()
+    assert numbers.tolist() == [1, 1]
+    assert (~truths).tolist() == [False, True]

@@ -21,6 +21,8 @@ def attach(made: Op) -> None:
     if made.inplace:
         form = InPlace(made) if made.inplace is True else made.inplace
         form.__doc__ = form.__doc__ or f"In-place `{made.name}`."
+        if form is made.inplace:
+            form.__name__ = form.__qualname__ = made.name + "_"  # errors about its arguments begin with it
         setattr(Tensor, made.name + "_", form)
 
 

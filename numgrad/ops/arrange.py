@@ -159,7 +159,8 @@ def _tile_function(input: Tensor, *dims: Any) -> Tensor:
 
 
 tile = composite("tile", _tile_function, reference=lambda x, times: np.tile(x, times),
-                 sample=lambda draw: ((draw.array(draw.shape(max_dims=2)), tuple(draw.integer(0, 2) for _ in range(draw.integer(0, 3)))), {}))  # fmt: skip
+                 sample=lambda draw: ((draw.array(draw.shape(max_dims=2)), tuple(draw.integer(0, 2) for _ in range(draw.integer(0, 3)))), {}),
+                 errors=[((np.ones(2), (-1,)), RuntimeError, "negative dimension"), ((np.ones(2), (2.5,)), TypeError, "must be ints"), (("text", (2,)), TypeError, "must be Tensor")])  # fmt: skip
 
 
 def _repeated_positions(repeats: np.ndarray) -> np.ndarray:

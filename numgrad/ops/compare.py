@@ -67,10 +67,13 @@ def _close_sample(draw: Any) -> Any:
     return (x, (x + draw.choice([0, 1e-7, 1e-3])).astype(x.dtype)), {"rtol": draw.choice([1e-5, 1e-2]), "equal_nan": draw.boolean()}
 
 
-isclose = composite("isclose", _isclose, reference=np.isclose, sample=_close_sample)
+_close_errors: Any = [((np.ones(3), np.ones(4)), RuntimeError, "must match"), ((np.ones(3), np.ones(3, np.float32)), RuntimeError, "did not match"),
+                      ((np.ones(3), np.ones(3), -1.0), RuntimeError, "greater than or equal to zero"), ((np.ones(3), "text"), TypeError, "must be Tensor"),
+                      ((np.ones(3), 1.0), TypeError, "must be Tensor")]  # fmt: skip
+isclose = composite("isclose", _isclose, reference=np.isclose, sample=_close_sample, errors=_close_errors)
 allclose = composite("allclose", lambda input, other, rtol=1e-05, atol=1e-08, equal_nan=False: bool(_isclose(input, other, rtol, atol, equal_nan).all()), doc="Whether |input - other| <= atol + rtol |other| everywhere.",
-                     reference=np.allclose, sample=_close_sample)  # fmt: skip
-equal = composite("equal", lambda input, other: input.shape == other.shape and bool((input == other).all()), doc="Whether two tensors have one shape and the same elements.", reference=np.array_equal,
+                     reference=np.allclose, sample=_close_sample, errors=_close_errors)  # fmt: skip
+equal = composite("equal", lambda input, other: input.shape == other.shape and bool((input == other).all()), doc="Whether two tensors have one shape and the same elements.", reference=np.array_equal, errors=[((np.ones(3), 1.0), TypeError, "must be Tensor"), (("text", np.ones(3)), TypeError, "must be Tensor")],
                   sample=lambda draw: ((lambda x: (x, draw.choice([x, x + 1])))(draw.array(draw.shape())), {}))  # fmt: skip
 
 # --- logic and bits -------------------------------------------------------------------------------------------------
@@ -95,7 +98,7 @@ def _integers(draw: Any) -> Any:
     return (draw.integers(shape, -9, 9), draw.choice([3, draw.integers(draw.broadcastable(shape), -9, 9)])), {}
 
 
-_bits: Any = {"kind": "integer", "inplace": True, "sample": _integers, "errors": [((np.ones(2), np.ones(2)), RuntimeError, "not implemented")]}
+_bits: Any = {"kind": "integer", "inplace": True, "sample": _integers}
 bitwise_and = pointwise("bitwise_and", "x & z", reference=np.bitwise_and, **_bits)
 bitwise_or = pointwise("bitwise_or", "x | z", reference=np.bitwise_or, **_bits)
 bitwise_xor = pointwise("bitwise_xor", "x ^ z", reference=np.bitwise_xor, **_bits)
@@ -106,14 +109,14 @@ def _shift_sample(draw: Any) -> Any:
     return (draw.integers(shape, -9, 9), draw.integers(draw.broadcastable(shape), 0, 5)), {}
 
 
-_shifts: Any = _bits | {"sample": _shift_sample}
+_shifts: Any = _bits | {"kind": "whole", "sample": _shift_sample}
 bitwise_left_shift = pointwise("bitwise_left_shift", "x << z", reference=np.left_shift, **_shifts)
 bitwise_right_shift = pointwise("bitwise_right_shift", "x >> z", reference=np.right_shift, **_shifts)
-_invert = pointwise("invert_formula", "~x", kind="integer", public=False, method=False, reference=np.invert,
+_invert = pointwise("invert_formula", "~x", kind="integer", told="bitwise_not", public=False, method=False, reference=np.invert,
                     sample=lambda draw: ((draw.integers(draw.shape(), -9, 9),), {}))  # fmt: skip
 bitwise_not = composite("bitwise_not", lambda input: logical_not(input) if input.dtype is dtypes.bool else _invert(input), doc="Each bit turned over; for bools, not.", inplace=True,
                         reference=np.invert, sample=lambda draw: (_integers(draw)[0][:1], {}),
-                        errors=[((np.ones(2),), RuntimeError, "not implemented")])  # fmt: skip
+                        errors=_invert.errors)  # fmt: skip
 
 # --- the smaller, the larger ----------------------------------------------------------------------------------------
 
@@ -136,15 +139,15 @@ copysign = pointwise("copysign", "copysign(x, z)", kind="float", inplace=True, a
 nextafter = pointwise("nextafter", "nextafter(x, z)", kind="floating", inplace=True, doc="The float next to `input` on the way to `other`.",
                       reference=lambda x, z: np.nextafter(x, x.dtype.type(z)))  # fmt: skip
 heaviside = pointwise("heaviside", "where(x == 0, values, where(x > 0, 1, 0))", variables=("x", "values"), vjp=None,
-                      kind="arithmetic", inplace=True, avoid=(0,), reference=np.heaviside)  # fmt: skip
+                      kind="arithmetic", alike=True, inplace=True, avoid=(0,), reference=np.heaviside)  # fmt: skip
 
 _clamp = pointwise("clamp_formula", "minimum(maximum(x, low), high)", variables=("x", "low", "high"), kind="arithmetic", public=False, method=False,
                    grad=("where((x >= low) & (x <= high), g, 0)", "where((x < low) & (low < high), g, 0)", "where((x > high) | (low >= high), g, 0)"),
                    sample=lambda draw: _clamp_sample(draw, True), reference=lambda x, low, high: np.minimum(np.maximum(x, low), high))  # fmt: skip
 _at_least = pointwise("at_least", "maximum(x, low)", variables=("x", "low"), grad=("where(x >= low, g, 0)", "where(x < low, g, 0)"),
-                      kind="arithmetic", public=False, method=False, sample=_apart, reference=np.maximum)  # fmt: skip
+                      kind="arithmetic", told="clamp_min", public=False, method=False, sample=_apart, reference=np.maximum)  # fmt: skip
 _at_most = pointwise("at_most", "minimum(x, high)", variables=("x", "high"), grad=("where(x <= high, g, 0)", "where(x > high, g, 0)"),
-                     kind="arithmetic", public=False, method=False, sample=_apart, reference=np.minimum)  # fmt: skip
+                     kind="arithmetic", told="clamp_max", public=False, method=False, sample=_apart, reference=np.minimum)  # fmt: skip
 
 
 def _clamp_function(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
@@ -173,8 +176,8 @@ def _clamp_reference(x: Any, min: Any = None, max: Any = None) -> Any:
 for _name in ("clamp", "clip"):
     clamp = composite(_name, _clamp_function, reference=_clamp_reference, sample=_clamp_sample, inplace=True,
                       errors=[((np.ones(2),), RuntimeError, "At least one")])  # fmt: skip
-clamp_min = composite("clamp_min", lambda input, min: _at_least(input, min), doc="The elements, at least `min`.", reference=np.maximum, sample=_apart, inplace=True)
-clamp_max = composite("clamp_max", lambda input, max: _at_most(input, max), doc="The elements, at most `max`.", reference=np.minimum, sample=_apart, inplace=True)
+clamp_min = composite("clamp_min", lambda input, min: _at_least(input, min), doc="The elements, at least `min`.", errors=_at_least.errors, reference=np.maximum, sample=_apart, inplace=True)
+clamp_max = composite("clamp_max", lambda input, max: _at_most(input, max), doc="The elements, at most `max`.", errors=_at_most.errors, reference=np.minimum, sample=_apart, inplace=True)
 
 _replace = pointwise("replace_formula", "where(x != x, nan, where(x - x == 0, x, where(x > 0, posinf, neginf)))",
                      variables=("x", "nan", "posinf", "neginf"), constants=("nan", "posinf", "neginf"), kind="arithmetic",
@@ -191,4 +194,5 @@ def _nan_to_num(input: Tensor, nan: float | None = None, posinf: float | None = 
     return _replace(input, 0.0 if nan is None else nan, up, down)
 
 
-nan_to_num = composite("nan_to_num", _nan_to_num, reference=np.nan_to_num, sample=lambda draw: ((draw.array(draw.shape()),), {}), inplace=True)
+nan_to_num = composite("nan_to_num", _nan_to_num, reference=np.nan_to_num, sample=lambda draw: ((draw.array(draw.shape()),), {}), inplace=True,
+                       errors=[(("text",), TypeError, "must be Tensor"), ((1.0,), TypeError, "must be Tensor"), ((np.ones(2), "text"), TypeError, "must be")])  # fmt: skip

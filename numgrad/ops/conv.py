@@ -240,7 +240,12 @@ _conv2d_errors: Any = [
 conv1d = composite("conv1d", _conv1d, method=False, reference=_reference, sample=_sample(1),
                    errors=[((_one((2, 3, 8, 8)), _one((4, 3, 3))), RuntimeError, "to conv1d")])  # fmt: skip
 conv2d = composite("conv2d", _conv2d, method=False, reference=_reference, sample=_sample(2), errors=_conv2d_errors)
-conv3d = composite("conv3d", _conv3d, method=False, reference=_reference, sample=_sample(3))
+conv3d = composite("conv3d", _conv3d, method=False, reference=_reference, sample=_sample(3), errors=[
+    ((_one((8, 8)), _one((1, 1, 1, 1, 1))), RuntimeError, r"Expected 4D \(unbatched\) or 5D \(batched\) input to conv3d"),
+    ((_one((2, 4, 4, 4)), _one((3, 3, 1, 1, 1))), RuntimeError, "to have 3 channels, but got 2"),
+    ((_one((2, 4, 4, 4)), _one((3, 2, 5, 1, 1))), RuntimeError, "Kernel size can't be greater"),
+    ((_one((2, 4, 4, 4)), _one((3, 2, 1, 1, 1)), _one(4)), RuntimeError, "bias to be 1-dimensional with 3"),
+    ((_one((2, 4, 4, 4)), _one((3, 2, 1, 1, 1)), None, (1, 1)), RuntimeError, "stride")])  # fmt: skip
 
 # --- transposed convolution -----------------------------------------------------------------------------------------
 
@@ -321,11 +326,14 @@ def _transpose_sample(dims: int) -> Any:
     return sample
 
 
-_transposed_errors: Any = [
-    ((_one((2, 3, 8, 8)), _one((4, 4, 3, 3))), RuntimeError, "Given transposed=1, .* to have 4 channels, but got 3"),
-    ((_one((2, 3, 8, 8)), _one((3, 4, 3, 3)), _one(3)), RuntimeError, "expected bias to be 1-dimensional with 4"),
-    ((_one((2, 3, 8, 8)), _one((3, 4, 3, 3)), None, 2, 0, 2), RuntimeError, "output padding must be smaller"),
-]
+def _transposed_errors(dims: int) -> Any:
+    x, kernel = _one((2, 3, *(8,) * dims)), (3,) * dims
+    return [((x, _one((4, 4, *kernel))), RuntimeError, "Given transposed=1, .* to have 4 channels, but got 3"),
+            ((x, _one((3, 4, *kernel)), _one(3)), RuntimeError, "expected bias to be 1-dimensional with 4"),
+            ((x, _one((3, 4, *kernel)), None, 2, 0, 2), RuntimeError, "output padding must be smaller"),
+            ((_one(8), _one((3, 4, *kernel))), RuntimeError, f"input to conv_transpose{dims}d")]  # fmt: skip
+
+
 for _dims, _function in ((1, _conv_transpose1d), (2, _conv_transpose2d), (3, _conv_transpose3d)):
     composite(f"conv_transpose{_dims}d", _function, method=False, reference=_transpose_reference, sample=_transpose_sample(_dims),
-              errors=_transposed_errors if _dims == 2 else ())  # fmt: skip
+              errors=_transposed_errors(_dims))  # fmt: skip

@@ -10,6 +10,7 @@ from ..dtypes import FLOAT32, FLOAT64, INT64, check_device, device, float32, flo
 from ..jit import empty
 from ..tensor import Tensor
 from .elementwise import broadcast_shape, copied, copy_into
+from .operands import NOT_A_TENSOR
 from .record import REGISTRY, composite, op
 
 
@@ -23,7 +24,7 @@ def _clone_forward(input: np.ndarray) -> np.ndarray:
 
 
 _clone = op("clone_copy", _clone_forward, vjp=(lambda g: g,), public=False, method=False)
-clone = composite("clone", lambda input, *, memory_format=None: _clone(input), doc="A copy, contiguous; gradients pass through it.", reference=np.copy, sample=lambda draw: ((_array(draw),), {}))
+clone = composite("clone", lambda input, *, memory_format=None: _clone(input), doc="A copy, contiguous; gradients pass through it.", reference=np.copy, sample=lambda draw: ((_array(draw),), {}), errors=NOT_A_TENSOR)
 
 
 def _contiguous_function(input: Tensor, memory_format: Any = None) -> Tensor:
@@ -32,7 +33,7 @@ def _contiguous_function(input: Tensor, memory_format: Any = None) -> Tensor:
 
 
 contiguous = composite("contiguous", _contiguous_function, reference=np.ascontiguousarray, public=False,
-                       sample=lambda draw: ((_array(draw, min_dims=1),), {}))  # fmt: skip
+                       sample=lambda draw: ((_array(draw, min_dims=1),), {}), errors=NOT_A_TENSOR)  # fmt: skip
 
 to_dtype = op("to_dtype", lambda input, dtype: copied(input, dtype), vjp=(lambda g: g,), public=False, method=False,
               reference=lambda x, dtype: x.astype(dtype), sample=lambda draw: ((_array(draw), draw.choice([FLOAT64, FLOAT32, INT64])), {}))  # fmt: skip
@@ -60,7 +61,7 @@ def _to_function(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
 
 
 to = composite("to", _to_function, public=False, reference=lambda x, d: x.astype(d.numpy),
-               sample=lambda draw: ((_array(draw), draw.choice([float64, float32, int64])), {}))  # fmt: skip
+               sample=lambda draw: ((_array(draw), draw.choice([float64, float32, int64])), {}), errors=[((np.ones(2), "nowhere"), RuntimeError, "device"), ((np.ones(2), 1.5), TypeError, "dtype"), *NOT_A_TENSOR])  # fmt: skip
 
 
 def _copy_into_arrays(out: np.ndarray, source: Any, non_blocking: bool = False) -> None:

@@ -14,6 +14,7 @@ from ..jit import kernel, launch, prange
 from ..tensor import Tensor, wrap
 from . import half
 from .elementwise import copied, copy_into
+from .operands import NOT_A_TENSOR
 from .outputs import takes_out
 from .record import composite, op
 from .shape import sizes
@@ -247,9 +248,10 @@ def _shaped(draw: Any) -> Any:
     return (draw.array(draw.shape()),), {}
 
 
-empty_like = composite("empty_like", _like("empty_like", None), method=False, random=True, sample=_shaped)
-zeros_like = composite("zeros_like", _like("zeros_like", 0), method=False, reference=np.zeros_like, sample=_shaped)
-ones_like = composite("ones_like", _like("ones_like", 1), method=False, reference=np.ones_like, sample=_shaped)
+_like_errors: Any = [*NOT_A_TENSOR, ((np.ones(2), np.float32), TypeError, "positional")]
+empty_like = composite("empty_like", _like("empty_like", None), method=False, random=True, sample=_shaped, errors=_like_errors)
+zeros_like = composite("zeros_like", _like("zeros_like", 0), method=False, reference=np.zeros_like, sample=_shaped, errors=_like_errors)
+ones_like = composite("ones_like", _like("ones_like", 1), method=False, reference=np.ones_like, sample=_shaped, errors=_like_errors)
 
 
 def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None) -> Tensor:
@@ -271,7 +273,8 @@ def _fill_forward(input: np.ndarray, value: Any) -> np.ndarray:
 
 fill = op("fill", _fill_forward, doc="One value everywhere, in the tensor's shape and dtype.", into=_fill_into, inplace=True, public=True, method=False,
           vjp=(lambda g: zeros_like(g), lambda g: g.sum()), reference=lambda x, value: np.full_like(x, value),
-          sample=lambda draw: ((draw.array(draw.shape()), draw.choice([0.5, draw.array(())])), {}))  # fmt: skip
+          sample=lambda draw: ((draw.array(draw.shape()), draw.choice([0.5, draw.array(())])), {}),
+          errors=[((np.ones(2), np.ones(2)), RuntimeError, "0-dimension"), ((np.ones(2), "text"), TypeError, "must be Tensor or number"), (("text", 1.0), TypeError, "must be Tensor")])  # fmt: skip
 
 
 

@@ -263,7 +263,8 @@ def _kron_function(input: Tensor, other: Tensor) -> Tensor:
     return reshape(spread, tuple(p * q for p, q in zip(a, b, strict=True)))
 
 
-kron = composite("kron", _kron_function, reference=np.kron, sample=lambda draw: ((draw.array(draw.shape(0, 2)), draw.array(draw.shape(0, 2))), {}))
+kron = composite("kron", _kron_function, reference=np.kron, sample=lambda draw: ((draw.array(draw.shape(0, 2)), draw.array(draw.shape(0, 2))), {}),
+                 errors=[((np.ones(2), "text"), TypeError, "must be Tensor"), ((2, np.ones(2)), TypeError, "must be Tensor")])  # fmt: skip
 
 
 def _vecdot_function(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:

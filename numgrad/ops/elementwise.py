@@ -13,29 +13,22 @@ import numpy as np
 
 from .. import dtypes
 from ..autograd import mode, ops
-from ..dtypes import BOOL, FLOAT32, is_half, scalar_name
+from ..dtypes import FLOAT32, is_half
 from ..jit import GRAIN, Kernel, codegen, empty, formula, launch, launch_flat, maker, observers
 from ..jit import span as span  # ops import it from here
 from ..kinds import Kind, kind_of, learn
 from ..tensor import Tensor, wrap
 from . import half, widen
 from .operands import broadcast_shape as broadcast_shape  # ops import it from here
+from .operands import check_alike, check_operands, types, wrong_operands
 from .operands import scalar as scalar
 from .outputs import call_with_out, check_cast
 from .record import MISSING, REGISTRY, Op, named, register
 from .tape import attach
 from .walk import LETTERS, in_place, lay_out, walk
 
-#: What an op computes in and returns, from the promoted dtype of its operands.
-#: arithmetic: the promoted dtype. float: integers become the default dtype. compare: computes in the promoted dtype, returns
-#: bool. logical: computes on truth values, returns bool. integer: the promoted dtype, floats refused. number: the promoted
-#: dtype, bool refused. floating: the promoted dtype, and the first operand must be of floating point.
-KINDS = ("arithmetic", "float", "compare", "logical", "integer", "number", "floating")
-
-
 # Where variables are not listed, these come first, the others as they appear.
 _OPERANDS = {"x": 0, "z": 1}
-_BYTE = np.dtype(np.uint8)
 
 
 class _Plan:
@@ -53,18 +46,27 @@ class _Plan:
 
 
 class Pointwise(Op):
-    """An op whose every output element is a formula of the input elements at its place."""
+    """An op whose every output element is a formula of the input elements at its place.
+
+    `kind` is one of `operands.KINDS`. `numbers`: it takes numbers alone, too. `alike`: its tensors are of one dtype. `told`: the op
+    that it is a part of, which errors name.
+    """
 
     def __init__(
         self, name: str, text: str, *, grad: Any = None, kind: str = "float", defaults: Sequence[Any] = (),
         constants: Sequence[str] = (), low: float = -3.0, high: float = 3.0, avoid: Sequence[float] = (),
-        variables: Sequence[str] | None = None, casts: bool = False, doc: str = "", **record: Any,
+        variables: Sequence[str] | None = None, casts: bool = False, numbers: bool = False, alike: bool = False,
+        told: str = "", doc: str = "", **record: Any,
     ):  # fmt: skip
         self.tree = formula.parse(text)
         self.variables = list(variables or sorted(formula.names(self.tree), key=lambda name: _OPERANDS.get(name, 2)))
         self.kind, self.low, self.high, self.avoid, self.constants = kind, low, high, tuple(avoid), tuple(constants)
-        self.grad, self.casts = grad, casts
+        self.grad, self.casts, self.numbers, self.alike = grad, casts, numbers, alike
+        self.told = told or name.removesuffix("_formula")
         record.setdefault("sample", self.sample_operands)
+        count = len(self.variables) - max(len(self.constants), len(defaults))
+        wrong = wrong_operands(kind, count, len(self.variables) - len(defaults) - count, numbers)
+        record["errors"] = (*record.get("errors", ()), *wrong)
         super().__init__(name, self.compute, **record)
         self.parameters = [{"x": "input", "z": "other"}.get(v, v) for v in self.variables]  # as PyTorch calls them
         self.defaults = [inspect.Parameter.empty] * (len(self.variables) - len(defaults)) + list(defaults)
@@ -193,12 +195,12 @@ class Pointwise(Op):
     def _plan(self, key: tuple[Any, ...], operands: Sequence[Any], out: np.ndarray | None = None) -> _Plan:
         """The plan of a call; `key` has what matters of each operand: dtype, shape and strides, or the type of a number."""
         operands = [o.item() if isinstance(o, np.generic) else o for o in operands]
-        for o in operands:
-            if not isinstance(o, (np.ndarray, int, float)):
-                raise TypeError(f"{self.name}(): expected Tensors or numbers, but got {type(o).__name__}")
+        check_operands(self.told, operands, self.parameters, self.numbers or out is not None)
         if dtypes.HALVES and any(isinstance(o, np.ndarray) and is_half(o.dtype) for o in (out, *operands)):
             raise TypeError(f"{self.name}: two-byte floats must be widened before they get here")
-        compute, result = self.types(operands)
+        compute, result = types(self.told, self.kind, operands)
+        if self.alike:
+            check_alike(self.told, operands, self.parameters)
         shape = broadcast_shape([o.shape for o in operands if isinstance(o, np.ndarray)])
         if out is not None:
             if broadcast_shape([out.shape, shape]) != out.shape:
@@ -223,25 +225,6 @@ class Pointwise(Op):
         """The kernel for these layouts and dtypes."""
         return codegen.pointwise(self.name, self.tree, self.variables, layouts, compute, result)
 
-    def types(self, operands: Sequence[Any]) -> tuple[np.dtype, np.dtype]:
-        """The dtypes computed in and returned."""
-        kinds = tuple((o.dtype, o.ndim) if isinstance(o, np.ndarray) else (type(o), -1) for o in operands)
-        promoted = dtypes.promote(kinds)
-        if self.kind == "floating" and not (isinstance(operands[0], np.ndarray) and operands[0].dtype.kind == "f"):
-            given = scalar_name(operands[0].dtype) if isinstance(operands[0], np.ndarray) else type(operands[0]).__name__
-            raise NotImplementedError(f'"{self.name}" not implemented for \'{given}\'')
-        if self.kind == "float":
-            promoted = promoted if promoted.kind == "f" else dtypes.default()
-        elif self.kind == "compare":
-            return (_BYTE if promoted.kind == "b" else promoted), BOOL  # bools have no arithmetic of their own
-        elif self.kind == "logical":
-            return BOOL, BOOL
-        elif self.kind == "integer" and promoted.kind == "f":
-            raise RuntimeError(f'"{self.name}" not implemented for \'{scalar_name(promoted)}\'')
-        elif self.kind == "number" and promoted.kind == "b":
-            raise RuntimeError(f"{self.name}(): not supported for bool tensors; use a logical operator, or convert them first")
-        return promoted, promoted
-
     # --- gradients ---
 
     @property
@@ -258,7 +241,7 @@ class Pointwise(Op):
     def _vjp(self) -> Any:
         if self._given is not MISSING:
             return self._given
-        if self.kind in ("compare", "logical", "integer"):
+        if self.kind in ("compare", "logical", "integer", "whole"):
             return None
         given = self.grad if isinstance(self.grad, (tuple, list)) else (self.grad,)
         given = tuple(given) + (None,) * (len(self.variables) - len(given))

@@ -313,6 +313,7 @@ def _overloaded(name: str, pair: str) -> Any:
         check_not_empty(name, input._data.shape, (dim,), False)
         return result(*_extreme_at(input, name, dim, keepdim))
 
+    along_dim.__qualname__ = name  # errors about arguments begin with it
     function.__doc__ = (
         f"{name}(input): the {name}imum of all elements. {name}(input, dim, keepdim=False): (values, indices) along one "
         f"dimension. {name}(input, other): the {name}imum of each pair."
@@ -340,20 +341,9 @@ def _overloaded_reference(best: Any, place: Any, pair: Any) -> Any:
     return reference
 
 
-composite(
-    "max",
-    _overloaded("max", "maximum"),
-    reference=_overloaded_reference(np.max, np.argmax, np.maximum),
-    sample=_overloaded_sample,
-    errors=_no_elements + [((np.ones((2, 3)), (0, 1)), TypeError, "must be int")],
-)
-composite(
-    "min",
-    _overloaded("min", "minimum"),
-    reference=_overloaded_reference(np.min, np.argmin, np.minimum),
-    sample=_overloaded_sample,
-    errors=_no_elements + [((np.ones((2, 3)), (0, 1)), TypeError, "must be int")],
-)
+_overload_errors: Any = _no_elements + [((np.ones((2, 3)), (0, 1)), TypeError, "must be int")]
+composite("max", _overloaded("max", "maximum"), reference=_overloaded_reference(np.max, np.argmax, np.maximum), sample=_overloaded_sample, errors=_overload_errors)
+composite("min", _overloaded("min", "minimum"), reference=_overloaded_reference(np.min, np.argmin, np.minimum), sample=_overloaded_sample, errors=_overload_errors)
 
 
 def _place_arguments(name: str, which: str) -> Any:

@@ -50,7 +50,9 @@ def _vectors(draw: Any) -> list[Any]:
 
 
 meshgrid = composite("meshgrid", _meshgrid_function, method=False, sample=lambda draw: (tuple(_vectors(draw)), {"indexing": draw.choice(["ij", "xy"])}),
-                     reference=lambda *x, indexing: tuple(np.meshgrid(*x, indexing=indexing)))  # fmt: skip
+                     reference=lambda *x, indexing: tuple(np.meshgrid(*x, indexing=indexing)), errors=[
+                         ((), RuntimeError, "non-empty"), ((np.ones(2), np.ones((2, 2))), RuntimeError, "0D or 1D"), ((np.ones(2), np.ones(2, np.float32)), RuntimeError, "same dtype"),
+                         ((np.ones(2), 2), TypeError, "must be Tensor")])  # fmt: skip
 
 
 def _vector_check(x: Tensor) -> None:

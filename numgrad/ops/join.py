@@ -16,6 +16,7 @@ from ..jit.memory import LARGE
 from ..tensor import Tensor
 from .elementwise import copy_plan, copy_to_new
 from .index import basic_view
+from .operands import NOT_A_TENSOR
 from .planned import front, planned
 from .record import Op, composite, register
 from .shape import dimension, reshape
@@ -213,7 +214,8 @@ def _at_least_op(ndim: int) -> Any:
 
     function.__doc__ = f"Views with at least {ndim} dimension{'s' if ndim > 1 else ''}; of one tensor, or of each of several."
     return composite(f"atleast_{ndim}d", function, method=False, reference=getattr(np, f"atleast_{ndim}d"),
-                     sample=lambda draw: (tuple(draw.array(draw.shape()) for _ in range(draw.integer(1, 2))), {}))  # fmt: skip
+                     sample=lambda draw: (tuple(draw.array(draw.shape()) for _ in range(draw.integer(1, 2))), {}),
+                     errors=(*NOT_A_TENSOR, ((np.ones(2), "text"), TypeError, "must be Tensor")))  # fmt: skip
 
 
 atleast_1d, atleast_2d, atleast_3d = (_at_least_op(n) for n in (1, 2, 3))
@@ -246,11 +248,16 @@ def _alike(draw: Any) -> Any:
     return ([draw.array(shape) for _ in range(draw.integer(1, 3))],), {}
 
 
-hstack = composite("hstack", _hstack_function, method=False, reference=np.hstack, sample=_alike)
-vstack = composite("vstack", _vstack_function, method=False, reference=np.vstack, sample=_alike)
-row_stack = composite("row_stack", _vstack_function, method=False, reference=np.vstack, sample=_alike)
-dstack = composite("dstack", _dstack_function, method=False, reference=np.dstack, sample=_alike)
-column_stack = composite("column_stack", _column_stack_function, method=False, sample=_alike,
+def _stack_errors(misfit: np.ndarray) -> Any:
+    return [(([],), RuntimeError, "non-empty"), (([np.ones((2, 2)), misfit],), RuntimeError, "Sizes of tensors must match"), ((np.ones(2),), TypeError, "tuple of Tensors"),
+            (([np.ones(2), 2],), TypeError, "expected Tensor")]  # fmt: skip
+
+
+hstack = composite("hstack", _hstack_function, method=False, reference=np.hstack, sample=_alike, errors=_stack_errors(np.ones((3, 2))))
+vstack = composite("vstack", _vstack_function, method=False, reference=np.vstack, sample=_alike, errors=_stack_errors(np.ones((2, 3))))
+row_stack = composite("row_stack", _vstack_function, method=False, reference=np.vstack, sample=_alike, errors=_stack_errors(np.ones((2, 3))))
+dstack = composite("dstack", _dstack_function, method=False, reference=np.dstack, sample=_alike, errors=_stack_errors(np.ones((2, 3))))
+column_stack = composite("column_stack", _column_stack_function, method=False, sample=_alike, errors=_stack_errors(np.ones((3, 2))),
                          reference=lambda parts: np.concatenate([p.reshape(p.size, 1) if p.ndim < 2 else p for p in parts], 1))  # fmt: skip
 
 # --- parting --------------------------------------------------------------------------------------------------------
@@ -313,10 +320,7 @@ def _split_function(input: Tensor, split_size_or_sections: Any, dim: int = 0) ->
         if any(s < 0 for s in lengths):
             raise RuntimeError(f"split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes={list(lengths)}")
         if sum(lengths) != n:
-            raise RuntimeError(
-                f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {d}), "
-                f"but got split_sizes={list(lengths)}"
-            )
+            raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {d}), but got split_sizes={list(lengths)}")
         return _split(input, d, lengths)
     size = split_size_or_sections.__index__()
     if size < 0:
@@ -346,7 +350,9 @@ _split_record: Any = {"sample": _split_sample, "reference": _split_reference, "e
     ((np.ones(()), 1), RuntimeError, "at least a 1-dimensional")]}  # fmt: skip
 split = composite("split", _split_function, **_split_record)
 split_with_sizes = composite("split_with_sizes", lambda input, split_sizes, dim=0: _split_function(input, tuple(split_sizes), dim), doc="Views of consecutive parts with the given sizes.",
-                             sample=lambda draw: ((draw.array((5, 2)), [2, 0, 3], 0), {}), reference=_split_reference)  # fmt: skip
+                             sample=lambda draw: ((draw.array((5, 2)), [2, 0, 3], 0), {}), reference=_split_reference, errors=[
+                                 ((np.ones(4), (3, 2)), RuntimeError, "sum exactly"), ((np.ones(4), (5, -1)), RuntimeError, "non-negative"),
+                                 ((np.ones(4), (2, 2), 1), IndexError, "range"), ((np.ones(4), 2), TypeError, "")])  # fmt: skip
 
 
 def _chunk_function(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:

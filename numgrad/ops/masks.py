@@ -15,6 +15,7 @@ from ..tensor import Tensor
 from .elementwise import broadcast_shape, copied, pointwise
 from .index import index_at, put_at
 from .inplace import InPlace
+from .operands import NOT_A_TENSOR
 from .record import REGISTRY, composite, op
 from .shape import expand, reshape
 
@@ -114,9 +115,9 @@ def _argwhere(x: Any) -> Any:
     return np.array([place for place in np.ndindex(x.shape) if x[place]], np.int64).reshape(np.count_nonzero(x), x.ndim)
 
 
-nonzero = composite("nonzero", _nonzero_function, reference=lambda x: _argwhere(x),
+nonzero = composite("nonzero", _nonzero_function, reference=lambda x: _argwhere(x), errors=NOT_A_TENSOR,
                     sample=lambda draw: ((_some_zeros(draw),), {}))  # fmt: skip
-argwhere = composite("argwhere", lambda input: _nonzero_function(input), doc="The indices of the elements that are not zero, a row each.", reference=lambda x: _argwhere(x),
+argwhere = composite("argwhere", lambda input: _nonzero_function(input), doc="The indices of the elements that are not zero, a row each.", reference=lambda x: _argwhere(x), errors=NOT_A_TENSOR,
                      sample=lambda draw: ((_some_zeros(draw),), {}))  # fmt: skip
 
 # --- where ----------------------------------------------------------------------------------------------------------

@@ -15,8 +15,10 @@ from .inplace import InPlace
 from .record import REGISTRY, composite
 
 _number: Any = {"kind": "number", "inplace": True}
+_signed: Any = {"kind": "signed", "inplace": True}
 _arithmetic: Any = {"kind": "arithmetic", "inplace": True}
 _float: Any = {"kind": "float", "inplace": True}
+_floating: Any = {"kind": "floating", "inplace": True}
 
 
 def _scaled(input: Any, other: Any, alpha: Any) -> Any:
@@ -42,8 +44,8 @@ def _two(draw: Any, low: float = -3.0, high: float = 3.0, **kwargs: Any) -> tupl
 
 # --- arithmetic -----------------------------------------------------------------------------------------------------
 
-plus = pointwise("plus", "x + z", grad=("g", "g"), **_arithmetic, public=False, method=False, reference=np.add)
-minus = pointwise("minus", "x - z", grad=("g", "-g"), **_number, public=False, method=False, reference=np.subtract)
+plus = pointwise("plus", "x + z", grad=("g", "g"), **_arithmetic, told="add", numbers=True, public=False, method=False, reference=np.add)
+minus = pointwise("minus", "x - z", grad=("g", "-g"), **_signed, told="sub", numbers=True, public=False, method=False, reference=np.subtract)
 
 
 def _add(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
@@ -76,22 +78,21 @@ def _in_place(name: str, of: Any) -> Any:
     return function
 
 
-_bad_broadcast: Any = [((np.ones(3), np.ones(4)), RuntimeError, "must match"), ((np.ones(3), "a"), TypeError, "")]
-add = composite("add", _add, reference=_add_reference, sample=_alpha_sample, errors=_bad_broadcast,
+add = composite("add", _add, reference=_add_reference, sample=_alpha_sample, errors=plus.errors,
                 inplace=_in_place("add", plus))  # fmt: skip
 for _name in ("sub", "subtract"):
-    composite(_name, _sub, reference=lambda x, z, alpha=1: x - alpha * z, sample=_alpha_sample, errors=_bad_broadcast,
+    composite(_name, _sub, reference=lambda x, z, alpha=1: x - alpha * z, sample=_alpha_sample, errors=minus.errors,
               inplace=_in_place(_name, minus))  # fmt: skip
 rsub = composite("rsub", lambda input, other, *, alpha=1: _sub(other, input, alpha=alpha), doc="other - alpha * input.", method=False,
-                 reference=lambda x, z, alpha=1: z - alpha * x, sample=_alpha_sample)  # fmt: skip
+                 reference=lambda x, z, alpha=1: z - alpha * x, sample=_alpha_sample, errors=minus.errors)  # fmt: skip
 
 for _name in ("mul", "multiply"):
-    mul = pointwise(_name, "x * z", grad=("g * z", "g * x"), **_arithmetic, reference=np.multiply, errors=_bad_broadcast)
-true_divide = pointwise("true_divide", "x / z", grad=("g / z", "-g * (x / z / z)"), **_float, reference=np.true_divide, low=0.2, high=3)
+    mul = pointwise(_name, "x * z", grad=("g * z", "g * x"), **_arithmetic, reference=np.multiply, numbers=True)
+true_divide = pointwise("true_divide", "x / z", grad=("g / z", "-g * (x / z / z)"), **_float, numbers=True, reference=np.true_divide, low=0.2, high=3)
 
-floor_divide_formula = pointwise("floor_quotient", "x // z", grad=(None, None), **_number, public=False, method=False,
+floor_divide_formula = pointwise("floor_quotient", "x // z", grad=(None, None), **_number, told="floor_divide", numbers=True, public=False, method=False,
                                  reference=np.floor_divide, sample=lambda draw: _div_sample(draw)[:1] + ({},))  # fmt: skip
-_truncated = pointwise("truncated_quotient", "where((x % z != 0) & ((x < 0) != (z < 0)), x // z + 1, x // z)", kind="number",
+_truncated = pointwise("truncated_quotient", "where((x % z != 0) & ((x < 0) != (z < 0)), x // z + 1, x // z)", kind="number", told="div", numbers=True,
                        public=False, method=False, sample=lambda draw: ((draw.integers((3,), -9, 9), draw.integers((3,), 1, 4)), {}),
                        reference=lambda x, z: np.trunc(x / z).astype(np.int64))  # fmt: skip
 
@@ -138,10 +139,10 @@ def _div_sample(draw: Any) -> Any:
     return (x.astype(draw.dtype), z), {"rounding_mode": draw.choice([None, "floor", "trunc"])}
 
 
-_divide_errors: Any = [((np.ones(3), np.ones(4)), RuntimeError, "must match"), ((np.array([1]), 0, ), RuntimeError, "ZeroDivision")]  # fmt: skip
-div = composite("div", _div, reference=_div_reference, sample=_div_sample, errors=_divide_errors[:1], inplace=True)
-divide = composite("divide", _div, reference=_div_reference, sample=_div_sample, inplace=True)
-floor_divide = composite("floor_divide", _floor_divide, reference=lambda x, z: np.floor_divide(x, z), inplace=True, errors=_divide_errors,
+for _name in ("div", "divide"):
+    div = composite(_name, _div, reference=_div_reference, sample=_div_sample, errors=true_divide.errors, inplace=True)
+_by_zero: Any = ((np.array([1]), 0), RuntimeError, "ZeroDivision")
+floor_divide = composite("floor_divide", _floor_divide, reference=lambda x, z: np.floor_divide(x, z), inplace=True, errors=(_by_zero, *floor_divide_formula.errors),
                          sample=lambda draw: _div_sample(draw)[:1] + ({},))  # fmt: skip
 _remainder = pointwise("remainder_formula", "x % z", grad=("g", "-g * (x // z)"), **_number, public=False, method=False,
                        reference=np.remainder, low=0.3, high=0.9, sample=lambda draw: (_div_sample(draw)[0], {}))  # fmt: skip
@@ -160,12 +161,22 @@ def _fmod_function(input: Any, other: Any) -> Tensor:
     return input - _truncated(input, other) * other if _refuse_zero(input, other) else _fmod(input, other)
 
 
-remainder = composite("remainder", _remainder_function, reference=np.remainder, sample=lambda draw: (_div_sample(draw)[0], {}), inplace=True)
-fmod = composite("fmod", _fmod_function, reference=np.fmod, sample=lambda draw: (_div_sample(draw)[0], {}), inplace=True)
+remainder = composite("remainder", _remainder_function, errors=(_by_zero, *_remainder.errors), reference=np.remainder, sample=lambda draw: (_div_sample(draw)[0], {}), inplace=True)
+fmod = composite("fmod", _fmod_function, errors=(_by_zero, *_fmod.errors), reference=np.fmod, sample=lambda draw: (_div_sample(draw)[0], {}), inplace=True)
 
-neg = pointwise("neg", "-x", grad="-g", **_number, reference=np.negative)
-negative = pointwise("negative", "-x", grad="-g", **_number, reference=np.negative)
-positive = composite("positive", lambda input: input, doc="The tensor itself.", reference=np.positive, sample=lambda draw: ((draw.array(draw.shape()),), {}))
+neg = pointwise("neg", "-x", grad="-g", **_signed, reference=np.negative)
+negative = pointwise("negative", "-x", grad="-g", **_signed, reference=np.negative)
+
+
+def _positive(input: Tensor) -> Tensor:
+    """The tensor itself."""
+    if input.dtype is dtypes.bool:
+        raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
+    return input
+
+
+positive = composite("positive", _positive, reference=np.positive, sample=lambda draw: ((draw.array(draw.shape()),), {}), errors=[
+    ((np.ones(2, bool),), RuntimeError, "bool"), (("text",), TypeError, "must be Tensor"), ((1.0,), TypeError, "must be Tensor")])  # fmt: skip
 for _name in ("abs", "absolute"):
     absolute = pointwise(_name, "abs(x)", grad="g * sign(x)", **_number, avoid=(0,), reference=np.abs)
 reciprocal = pointwise("reciprocal", "1 / x", grad="-g * y * y", **_float, low=0.3, high=3, reference=np.reciprocal)
@@ -173,7 +184,7 @@ _square = pointwise("square_formula", "x * x", grad="2 * g * x", **_arithmetic, 
 for _name in ("sign", "sgn"):
     sign = pointwise(_name, "sign(x)", **_arithmetic, avoid=(0,), reference=np.sign)
 lerp = pointwise("lerp", "where(abs(weight) < 0.5, x + weight * (end - x), end - (end - x) * (1 - weight))",
-                 variables=("x", "end", "weight"), kind="floating", inplace=True, avoid=(0.5, -0.5), reference=lambda x, end, weight: x + weight * (end - x))  # fmt: skip
+                 variables=("x", "end", "weight"), kind="floating", alike=True, inplace=True, avoid=(0.5, -0.5), reference=lambda x, end, weight: x + weight * (end - x))  # fmt: skip
 _addcmul = pointwise("addcmul_formula", "x + value * a * b", variables=("x", "a", "b", "value"), constants=("value",), defaults=(1,),
                      **_arithmetic, public=False, method=False, reference=lambda x, a, b, value=1: x + value * a * b)  # fmt: skip
 _addcdiv = pointwise("addcdiv_formula", "x + value * a / b", variables=("x", "a", "b", "value"), constants=("value",), defaults=(1,), low=0.3, high=3,
@@ -187,10 +198,10 @@ def _three(draw: Any) -> Any:
     return tuple(arrays), {"value": draw.choice([1, 2, -0.5])}
 
 
-addcmul = composite("addcmul", lambda input, tensor1, tensor2, *, value=1: _addcmul(input, tensor1, tensor2, value), doc="input + value * tensor1 * tensor2.", sample=_three,
+addcmul = composite("addcmul", lambda input, tensor1, tensor2, *, value=1: _addcmul(input, tensor1, tensor2, value), doc="input + value * tensor1 * tensor2.", sample=_three, errors=_addcmul.errors,
                     reference=lambda x, a, b, value=1: x + value * a * b,
                     inplace=lambda input, tensor1, tensor2, *, value=1: _addcmul_in_place(input, tensor1, tensor2, value))  # fmt: skip
-addcdiv = composite("addcdiv", lambda input, tensor1, tensor2, *, value=1: _addcdiv(input, tensor1, tensor2, value), doc="input + value * tensor1 / tensor2.", sample=_three,
+addcdiv = composite("addcdiv", lambda input, tensor1, tensor2, *, value=1: _addcdiv(input, tensor1, tensor2, value), doc="input + value * tensor1 / tensor2.", sample=_three, errors=_addcdiv.errors,
                     reference=lambda x, a, b, value=1: x + value * a / b,
                     inplace=lambda input, tensor1, tensor2, *, value=1: _addcdiv_in_place(input, tensor1, tensor2, value))  # fmt: skip
 
@@ -231,7 +242,7 @@ def _as_float(input: Tensor, exponent: Any, power: Any) -> Tensor:
     return power(input.to(dtypes.int64) if input.dtype is dtypes.bool else input)  # type: ignore[attr-defined]
 
 
-square = composite("square", lambda input: _as_float(input, 2, _square), doc="The square of each element.", reference=np.square, inplace=True,
+square = composite("square", lambda input: _as_float(input, 2, _square), doc="The square of each element.", reference=np.square, inplace=True, errors=_square.errors,
                    sample=lambda draw: ((draw.array(draw.shape()),), {}))  # fmt: skip
 
 
@@ -241,9 +252,9 @@ def _pow_sample(draw: Any) -> Any:
 
 
 pow = composite("pow", _pow_function, reference=np.power, sample=_pow_sample, inplace=True,
-                errors=[((np.array([2]), -1), RuntimeError, "negative integer powers")])  # fmt: skip
+                errors=[((np.array([2]), -1), RuntimeError, "negative integer powers"), *_pow.errors])  # fmt: skip
 float_power = composite("float_power", lambda input, exponent: _pow(_double(input), _double(exponent)), doc="input ** exponent, computed in float64.", sample=_pow_sample,
-                        reference=lambda x, z: np.float_power(x, z))  # fmt: skip
+                        errors=_pow.errors[:-1], reference=lambda x, z: np.float_power(x, z))  # fmt: skip
 
 
 def _double(value: Any) -> Any:
@@ -254,7 +265,7 @@ sqrt = pointwise("sqrt", "sqrt(x)", grad="g / (2 * y)", **_float, low=0.2, high=
 rsqrt = pointwise("rsqrt", "rsqrt(x)", grad="-0.5 * g * y * y * y", **_float, low=0.2, high=4, reference=lambda x: 1 / np.sqrt(x))
 hypot = pointwise("hypot", "where(isinf(x), abs(x), where(isinf(z), abs(z), where(maximum(abs(x), abs(z)) == 0, 0, "
                   "maximum(abs(x), abs(z)) * sqrt(1 + (minimum(abs(x), abs(z)) / maximum(abs(x), abs(z))) ** 2))))",
-                  grad=("g * x / y", "g * z / y"), **_float, low=0.3, reference=np.hypot)  # fmt: skip
+                  grad=("g * x / y", "g * z / y"), **_floating, low=0.3, reference=np.hypot)  # fmt: skip
 
 # --- exponentials, logarithms ---------------------------------------------------------------------------------------
 
@@ -266,7 +277,7 @@ log2 = pointwise("log2", "log2(x)", **_float, low=0.1, high=9, reference=np.log2
 log10 = pointwise("log10", "log10(x)", **_float, low=0.1, high=9, reference=np.log10)
 log1p = pointwise("log1p", "log1p(x)", **_float, low=-0.8, high=9, reference=np.log1p)
 logaddexp = pointwise("logaddexp", "where(x == z, x + 0.6931471805599453, maximum(x, z) + log1p(exp(-abs(x - z))))",
-                      grad=("g * sigmoid(x - z)", "g * sigmoid(z - x)"), kind="float", reference=np.logaddexp)  # fmt: skip
+                      grad=("g * sigmoid(x - z)", "g * sigmoid(z - x)"), kind="floating", reference=np.logaddexp)  # fmt: skip
 xlogy = pointwise("xlogy", "where(isnan(z), z, where(x == 0, 0, x * log(z)))", grad=("where((x == 0) & (z <= 0), 0, g * log(z))", "g * x / z"),
                   **_float, low=0.1, high=3, reference=lambda x, z: x * np.log(z))  # fmt: skip
 
@@ -349,7 +360,7 @@ def _logit_reference(x: Any, eps: float | None = None) -> Any:
 
 
 logit = composite("logit", _logit, inplace=True, sample=lambda draw: ((draw.array(draw.shape(), 0.1, 0.9), draw.choice([None, 1e-3])), {}),
-                  reference=_logit_reference)  # fmt: skip
+                  reference=_logit_reference, errors=logit_formula.errors)  # fmt: skip
 
 # --- rounding -------------------------------------------------------------------------------------------------------
 
@@ -358,7 +369,7 @@ floor = pointwise("floor", "floor(x)", **_number, avoid=_whole, reference=np.flo
 ceil = pointwise("ceil", "ceil(x)", **_number, avoid=_whole, reference=np.ceil)
 for _name in ("trunc", "fix"):
     trunc = pointwise(_name, "trunc(x)", **_number, avoid=_whole, reference=np.trunc)
-frac = pointwise("frac", "x - trunc(x)", grad="g", **_float, avoid=_whole, reference=lambda x: x - np.trunc(x))
+frac = pointwise("frac", "x - trunc(x)", grad="g", **_floating, avoid=_whole, reference=lambda x: x - np.trunc(x))
 _round = pointwise("round_formula", "round(x)", **_number, public=False, method=False, avoid=_half, reference=np.round)
 
 
@@ -370,5 +381,5 @@ def _round_function(input: Tensor, *, decimals: int = 0) -> Tensor:
     return _round(input * scale) / scale if decimals > 0 else _round(input / scale) * scale
 
 
-round = composite("round", _round_function, inplace=True, reference=lambda x, decimals=0: np.round(x, decimals),
+round = composite("round", _round_function, inplace=True, errors=_round.errors, reference=lambda x, decimals=0: np.round(x, decimals),
                   sample=lambda draw: ((draw.array(draw.shape(), avoid=_half),), {"decimals": 0}))  # fmt: skip

@@ -136,18 +136,25 @@ def _pool_sample(dims: int, dilated: bool = True) -> Any:
 
 
 _one = np.ones
-_max_errors: Any = [
-    ((_one((8, 8)), 2), RuntimeError, "Expected 3D or 4D"), ((_one((2, 0, 8, 8)), 2), RuntimeError, "non-zero size"),
-    ((_one((2, 3, 8, 8)), 0), RuntimeError, "greater than zero"), ((_one((2, 3, 8, 8)), (1, 2, 3)), RuntimeError, "kernel_size"),
-    ((_one((2, 3, 8, 8)), 2, None, 2), RuntimeError, "pad should be .* at most half"),
-    ((_one((2, 3, 1, 1)), 2), RuntimeError, r"Given input size: \(3x1x1\). Calculated output size: \(3x0x0\). Output size is too small"),
-    ((_one((2, 3, 8, 8), bool), 2), NotImplementedError, "Bool"),
-]  # fmt: skip
+
+
+def _pool_errors(dims: int) -> Any:
+    x = _one((2, 3, *(8,) * dims))
+    ones, none = "x1" * dims, "x0" * dims
+    return [
+        ((_one((8,) * dims), 2), RuntimeError, f"Expected {dims + 1}D or {dims + 2}D"), ((x[:, :0], 2), RuntimeError, "non-zero size"),
+        ((x, 0), RuntimeError, "greater than zero"), ((x, (1, 2, 3, 4)), RuntimeError, "kernel_size"), ((x, 2, 0), RuntimeError, "greater than zero"),
+        ((x, 2, None, 2), RuntimeError, "pad should be .* at most half"), ((x, "text"), TypeError, "kernel_size"),
+        ((_one((2, 3, *(1,) * dims)), 2), RuntimeError, rf"Given input size: \(3{ones}\). Calculated output size: \(3{none}\). Output size is too small"),
+        ((x.astype(bool), 2), NotImplementedError, "Bool"),
+    ]  # fmt: skip
+
+
 for _dims in (1, 2, 3):
     _plain, _indexed = _make_max_pool(_dims)
-    composite(f"max_pool{_dims}d", _plain, method=False, sample=_pool_sample(_dims), errors=_max_errors if _dims == 2 else (),
+    composite(f"max_pool{_dims}d", _plain, method=False, sample=_pool_sample(_dims), errors=_pool_errors(_dims),
               reference=functools.partial(lambda dims, *args, **kwargs: _max_reference(dims, *args, **kwargs)[0], _dims))  # fmt: skip
-    composite(f"max_pool{_dims}d_with_indices", _indexed, method=False, public=_dims == 1, sample=_pool_sample(_dims),
+    composite(f"max_pool{_dims}d_with_indices", _indexed, method=False, public=_dims == 1, sample=_pool_sample(_dims), errors=_pool_errors(_dims),
               reference=functools.partial(_max_reference, _dims))  # fmt: skip
 
 # --- the mean -------------------------------------------------------------------------------------------------------
@@ -209,8 +216,8 @@ def _avg_sample(dims: int) -> Any:
 
 for _dims, _function in ((1, _avg_pool1d), (2, _avg_pool2d), (3, _avg_pool3d)):
     composite(f"avg_pool{_dims}d", _function, method=False, public=_dims == 1, sample=_avg_sample(_dims), reference=functools.partial(_avg_reference, _dims),
-              errors=[((_one((8, 8)), 2), RuntimeError, "Expected 3D or 4D"), ((_one((2, 3, 8, 8), np.int64), 2), NotImplementedError, "Long"),
-                      ((_one((2, 3, 8, 8)), 2, None, 0, False, True, 0), RuntimeError, "divisor must be not zero")] if _dims == 2 else ())  # fmt: skip
+              errors=[*_pool_errors(_dims), ((_one((2, 3, *(8,) * _dims), np.int64), 2), NotImplementedError, "Long"),
+                      *([((_one((2, 3, 8, 8)), 2, None, 0, False, True, 0), RuntimeError, "divisor must be not zero")] if _dims == 2 else ())])  # fmt: skip
 
 # --- adaptive -------------------------------------------------------------------------------------------------------
 
@@ -222,6 +229,8 @@ def _adaptive_windows(name: str, dims: int, input: Tensor, output_size: Any) -> 
     if len(given) != dims:
         raise RuntimeError(f"{name}: output_size must be a number or {dims} of them, but got {output_size}")
     wanted = tuple(n if o is None else o for n, o in zip(sizes, given, strict=True))
+    if not all(isinstance(o, (int, np.integer)) for o in wanted):
+        raise TypeError(f"{name}(): argument 'output_size' (position 2) must be int or tuple of ints, but got {output_size!r}")
     if any(o < 0 for o in wanted):
         raise RuntimeError(f"{name}: elements of output_size must be greater than or equal to 0 but received {list(wanted)}")
     return planes.adaptive(sizes, wanted)
@@ -272,9 +281,10 @@ def _make_adaptive(dims: int) -> None:
 
     average.__doc__ = "The means of `output_size` windows that cover the input, (N, C, *) or (C, *); None keeps a length."
     largest.__doc__ = "The largest of each of `output_size` windows that cover the input, and its place in the plane."
-    errors: Any = [((_one((2, 2, 2)), -1), RuntimeError, "greater than or equal to 0"), ((_one(2), 1), RuntimeError, "Expected"),
-                   ((_one((2, 0, 0)), 1), RuntimeError, "non-zero size")]  # fmt: skip
-    record: Any = {"method": False, "public": dims == 1, "sample": _adaptive_sample(dims), "errors": errors[: 3 if dims == 2 else 0]}
+    x = _one((2, *(2,) * dims))
+    errors: Any = [((x, -1), RuntimeError, "greater than or equal to 0"), ((_one(()), 1), RuntimeError, "Expected"), ((x, (2, 2, 2, 2)), RuntimeError, "output_size"),
+                   ((x[:, :0], 1), RuntimeError, "non-zero size"), ((x, "text"), TypeError, "output_size")]  # fmt: skip
+    record: Any = {"method": False, "public": dims == 1, "sample": _adaptive_sample(dims), "errors": errors}
     composite(f"adaptive_avg_pool{dims}d", average, reference=functools.partial(_adaptive_reference, dims, np.mean), **record)
     composite(f"adaptive_max_pool{dims}d", largest, reference=functools.partial(_adaptive_max_reference, dims), **record)
 

@@ -20,6 +20,7 @@ from . import philox
 from .creation import _checked_sizes, _finish
 from .elementwise import copied, copy_into
 from .inplace import check_writeable
+from .operands import NOT_A_TENSOR
 from .outputs import takes_out
 from .record import composite, op
 
@@ -289,6 +290,8 @@ def _bernoulli_function(input: Tensor, p: Any = None, *, generator: Any = None) 
     """1 with probability `input` (or `p` everywhere), else 0."""
     if p is not None:
         return bernoulli_(input.detach().clone(), p, generator=generator)  # type: ignore[attr-defined]
+    if not input.is_floating_point():
+        raise NotImplementedError(f"\"bernoulli\" not implemented for '{dtypes.scalar_name(input._data.dtype)}'")
     if not bool(((input >= 0) & (input <= 1)).all()):
         raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true, but got false.")
     return _bernoulli(input, generator)
@@ -304,7 +307,8 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
     return _overwrite(self, _bernoulli_forward(probabilities, generator))
 
 
-bernoulli = composite("bernoulli", _bernoulli_function, random=True, inplace=bernoulli_, sample=lambda draw: ((draw.array(draw.shape(), 0.1, 0.9),), {}))
+bernoulli = composite("bernoulli", _bernoulli_function, random=True, inplace=bernoulli_, sample=lambda draw: ((draw.array(draw.shape(), 0.1, 0.9),), {}), errors=[
+    ((np.ones(2) * 2,), RuntimeError, "Expected p_in"), ((np.ones(2), -1.0), RuntimeError, "to be in"), ((np.arange(2),), NotImplementedError, "Long"), *NOT_A_TENSOR])  # fmt: skip
 
 
 def _overwrite(target: Tensor, values: np.ndarray) -> Tensor:

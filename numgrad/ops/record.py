@@ -102,6 +102,11 @@ class Op:
         except STUMBLES as error:
             found = blamed(self, args, kwargs, error)
             raise found from (None if found is error else error)
+        except TypeError as error:
+            if error.__traceback__ is None or error.__traceback__.tb_next is not None or "()" not in str(error):
+                raise
+            # the arguments do not fit the function, whose own name nobody knows
+            raise TypeError(self.name + str(error)[str(error).index("()") :]) from None
 
     @staticmethod
     def parameters_after(function: Callable[..., Any]) -> str:

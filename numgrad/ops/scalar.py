@@ -32,7 +32,7 @@ class Elementwise(Pointwise):
         self.python, self.names = function, list(signature)
         record.setdefault("sample", self._sample)
         super().__init__(name, ast.unparse(tree), variables=variables, defaults=defaults, doc=inspect.getdoc(function) or "",
-                         reference=self._evaluate, public=False, method=False, **record)  # fmt: skip
+                         reference=self._evaluate, public=False, method=False, numbers=True, **record)  # fmt: skip
         self.parameters = [f"{n}_" if n in _TAKEN or n.endswith("_shape") else n for n in self.names]
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:

@@ -144,6 +144,7 @@ def _pair(name: str, prepare: Callable[..., Any], **record: Any) -> Any:
         InPlace(made)(*prepared)
         return input
 
+    prepare.__qualname__ = name  # errors about arguments begin with it
     for made in (function, in_place):
         functools.update_wrapper(made, prepare)
     return composite(name, function, inplace=in_place, **record)

@@ -14,6 +14,7 @@ from ..dtypes import dtype
 from ..tensor import Tensor, wrap
 from .convert import contiguous
 from .elementwise import broadcast_shape
+from .operands import NOT_A_TENSOR
 from .planned import front
 from .record import REGISTRY, composite
 from .views import view_op
@@ -163,17 +164,21 @@ def _ravel_function(input: Tensor) -> Tensor:
     return reshape(input, -1) if input.numel() else reshape(input, 0)
 
 
-ravel = composite("ravel", _ravel_function, reference=np.ravel, sample=lambda draw: ((_shaped(draw),), {}))
+ravel = composite("ravel", _ravel_function, reference=np.ravel, sample=lambda draw: ((_shaped(draw),), {}), errors=NOT_A_TENSOR)
 
 
 def _unflatten_function(input: Tensor, dim: int, sizes: Any) -> Tensor:
     """One dimension as several; one of `sizes` may be -1."""
     d, shape = dimension(dim, input.dim()), input._data.shape
+    if not tuple(sizes):
+        raise RuntimeError("unflatten: sizes must be non-empty")
     return reshape(input, (*shape[:d], *_fill_in(tuple(sizes), shape[d]), *shape[d + 1 :]))
 
 
 unflatten = composite("unflatten", _unflatten_function, reference=lambda x, dim, sizes: x.reshape(*x.shape[:dim], *sizes, *x.shape[dim + 1 :]),
-                      sample=lambda draw: ((draw.array((draw.integer(0, 3), 6)), 1, draw.choice([(2, 3), (6, 1)])), {}))  # fmt: skip
+                      sample=lambda draw: ((draw.array((draw.integer(0, 3), 6)), 1, draw.choice([(2, 3), (6, 1)])), {}),
+                      errors=[((np.ones(4), 0, (3, 2)), RuntimeError, "invalid for input"), ((np.ones(4), 1, (2, 2)), IndexError, "range"), ((np.ones(4), 0, (-1, -1)), RuntimeError, "one dimension"),
+                              ((np.ones(4), 0, ()), RuntimeError, "non-empty")])  # fmt: skip
 
 
 # --- order of dimensions --------------------------------------------------------------------------------------------
@@ -255,8 +260,10 @@ def _movedim_sample(draw: Any) -> Any:
     return (x, draw.dim(x.ndim), draw.dim(x.ndim)), {}
 
 
-movedim = composite("movedim", _movedim_function, reference=np.moveaxis, sample=_movedim_sample)
-moveaxis = composite("moveaxis", _movedim_function, reference=np.moveaxis, sample=_movedim_sample)
+for _name in ("movedim", "moveaxis"):
+    movedim = composite(_name, _movedim_function, reference=np.moveaxis, sample=_movedim_sample, errors=[
+        ((np.ones((2, 3)), 2, 0), IndexError, "range"), ((np.ones((2, 3)), (0, 0), (0, 1)), RuntimeError, "multiple|repeated"),
+        ((np.ones((2, 3)), (0, 1), (0, 0)), RuntimeError, "multiple|repeated"), ((np.ones((2, 3)), (0, 1), (0,)), RuntimeError, "same number")])  # fmt: skip
 
 # --- size 1 ---------------------------------------------------------------------------------------------------------
 
@@ -352,16 +359,18 @@ def _expand_sample(draw: Any) -> Any:
     return (draw.array(draw.broadcastable(shape)), shape), {}
 
 
+_not_shapes: Any = [((np.ones(3), "text"), TypeError, "must be Tensor"), ((np.ones(3), 2), TypeError, "must be Tensor")]
 _expand_errors: Any = [((np.ones(3), (4,)), RuntimeError, "match"), ((np.ones((2, 3)), (3,)), RuntimeError, "number of sizes")]
 expand = front("expand", _expand, _expand_arguments, reference=np.broadcast_to, sample=_expand_sample, public=False, errors=_expand_errors)
 broadcast_to = composite("broadcast_to", lambda input, size: expand(input, size), doc="A view that repeats dimensions of size 1, as `expand`.", reference=np.broadcast_to, sample=_expand_sample, errors=_expand_errors)
 expand_as = composite("expand_as", lambda input, other: expand(input, other.shape), doc="`expand` to the shape of another tensor.", public=False,
                       reference=lambda x, other: np.broadcast_to(x, other.shape),
-                      sample=lambda draw: ((lambda s: (draw.array(draw.broadcastable(s)), draw.integers(s)))(draw.shape()), {}))  # fmt: skip
+                      sample=lambda draw: ((lambda s: (draw.array(draw.broadcastable(s)), draw.integers(s)))(draw.shape()), {}),
+                      errors=[((np.ones(3), np.ones(4)), RuntimeError, "match"), *_not_shapes])  # fmt: skip
 view_as = composite("view_as", lambda input, other: view(input, other.shape), doc="`view` in the shape of another tensor.", public=False, reference=lambda x, o: x.reshape(o.shape),
-                    sample=lambda draw: ((draw.array((2, 6)), draw.integers((3, 4))), {}))  # fmt: skip
+                    sample=lambda draw: ((draw.array((2, 6)), draw.integers((3, 4))), {}), errors=[((np.ones(3), np.ones(4)), RuntimeError, "invalid for input"), *_not_shapes])  # fmt: skip
 reshape_as = composite("reshape_as", lambda input, other: reshape(input, other.shape), doc="`reshape` to the shape of another tensor.", public=False, reference=lambda x, o: x.reshape(o.shape),
-                       sample=lambda draw: ((draw.array((2, 6)), draw.integers((3, 4))), {}))  # fmt: skip
+                       sample=lambda draw: ((draw.array((2, 6)), draw.integers((3, 4))), {}), errors=[((np.ones(3), np.ones(4)), RuntimeError, "invalid for input"), *_not_shapes])  # fmt: skip
 
 
 def _broadcast_tensors_function(*tensors: Any) -> tuple[Tensor, ...]:
@@ -372,4 +381,5 @@ def _broadcast_tensors_function(*tensors: Any) -> tuple[Tensor, ...]:
 
 
 broadcast_tensors = composite("broadcast_tensors", _broadcast_tensors_function, method=False, reference=lambda *x: tuple(np.broadcast_arrays(*x)),
-                              sample=lambda draw: ((draw.array((3, 1)), draw.array((2,))), {}))  # fmt: skip
+                              sample=lambda draw: ((draw.array((3, 1)), draw.array((2,))), {}),
+                              errors=[((np.ones(3), np.ones(4)), RuntimeError, "must match"), *_not_shapes])  # fmt: skip

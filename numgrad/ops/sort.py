@@ -18,6 +18,7 @@ from ..jit.vmath import isnan
 from ..tensor import Tensor
 from .elementwise import copied
 from .extreme import as_bytes
+from .operands import NOT_A_TENSOR
 from .record import composite, op
 from .scan import add_at, bad_dim
 from .shape import dimension
@@ -303,4 +304,5 @@ msort = composite(
     _msort_function,
     reference=lambda x: np.sort(x, 0) if x.ndim else x,
     sample=lambda draw: ((_sort_sample(draw)[0][0],), {}),
+    errors=NOT_A_TENSOR,
 )

@@ -11,6 +11,7 @@ from ..jit import device, empty, kernel, launch, prange
 from ..jit.codegen import TILE
 from ..tensor import Tensor, wrap
 from .elementwise import copied
+from .operands import NOT_A_TENSOR
 from .record import REGISTRY, composite, op
 from .shape import dimension, reshape
 
@@ -135,7 +136,8 @@ def _diag_function(input: Tensor, diagonal: int = 0) -> Tensor:
 diag = composite("diag", _diag_function, reference=np.diag, errors=[((np.ones(()),), RuntimeError, "1D or 2D")],
                  sample=lambda draw: ((draw.array(draw.shape(min_dims=1, max_dims=2, min_side=1)), draw.integer(-2, 2)), {}))  # fmt: skip
 diagflat = composite("diagflat", lambda input, offset=0: _diag_embed_function(reshape(input, input.numel()), offset), doc="A matrix with the elements, flattened, on a diagonal.", reference=np.diagflat,
-                     sample=lambda draw: ((draw.array(draw.shape(max_dims=2)), draw.integer(-2, 2)), {}))  # fmt: skip
+                     sample=lambda draw: ((draw.array(draw.shape(max_dims=2)), draw.integer(-2, 2)), {}),
+                     errors=[((np.ones(2), "text"), TypeError, "int|str"), ((np.ones(2), 1.5), TypeError, "float"), *NOT_A_TENSOR])  # fmt: skip
 
 
 def _trace_function(input: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from ..jit import device, empty, kernel, launch, prange, read
 from ..tensor import Tensor, wrap
 from .elementwise import copied
 from .extreme import as_bytes
+from .operands import NOT_A_TENSOR
 from .record import REGISTRY, composite, op
 from .shape import dimension
 from .sort import sort_rows, take_rows
@@ -193,8 +194,9 @@ _unique_errors: Any = [
 ]
 composite("unique", _unique_function, reference=_unique_reference, sample=_unique_sample, errors=_unique_errors)
 composite(
-    "unique_consecutive", _unique_consecutive_function, reference=_consecutive_reference, sample=_consecutive_sample
-)
+    "unique_consecutive", _unique_consecutive_function, reference=_consecutive_reference, sample=_consecutive_sample,
+    errors=[((np.ones(2), False, False, 3), IndexError, "range"), *NOT_A_TENSOR],
+)  # fmt: skip
 
 # --- membership -----------------------------------------------------------------------------------------------------
 

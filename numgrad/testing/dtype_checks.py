@@ -113,11 +113,8 @@ def _check_promotion(op: Pointwise, draw: Draw) -> None:
     compute = promoted(case.args)
     if op.kind == "float" and compute.kind != "f":
         compute = np.dtype(np.float32)
-    if (op.kind == "integer" and compute.kind == "f") or (op.kind == "number" and compute.kind == "b"):
+    if _refused(op, case.args, compute.kind):
         _check_refused(case, compute)
-        return
-    if op.kind == "floating" and case.args[0].dtype.kind != "f":
-        _check_refused(case, case.args[0].dtype)
         return
     result = np.dtype(np.bool_) if op.kind in ("compare", "logical") else compute
     with quiet():
@@ -141,6 +138,18 @@ def _check_promotion(op: Pointwise, draw: Draw) -> None:
     check_close(
         actual, expected.astype(np.float64) if result.kind == "f" else expected.astype(result), bound, repr(case)
     )
+
+
+def _refused(op: Pointwise, args: Sequence[Any], computed: str) -> bool:
+    """Whether an op takes no operands of such dtypes."""
+    arrays = [a for a in args if isinstance(a, np.ndarray)]
+    if op.alike and any(a.dtype != args[0].dtype for i, a in enumerate(args) if isinstance(a, np.ndarray) and (a.ndim or i < 2)):
+        return True
+    if op.kind == "floating":
+        return promoted(arrays).kind != "f"
+    if op.kind == "signed":
+        return any(np.asarray(a).dtype.kind == "b" for a in args)
+    return computed in {"integer": "f", "whole": "fb", "number": "b"}.get(op.kind, "")
 
 
 def _check_refused(case: Case, compute: np.dtype) -> None:
