@@ -32,7 +32,7 @@ def types(name: str, kind: str, operands: Sequence[Any]) -> tuple[np.dtype, np.d
     elif kind == "logical":
         return BOOL, BOOL
     elif kind == "signed":
-        _refuse_bools(operands)
+        refuse_bools(operands)
     else:
         _refuse(name, promoted, {"integer": "f", "whole": "fb", "number": "b"}.get(kind, ""))
     return promoted, promoted
@@ -47,7 +47,7 @@ def _refuse(name: str, promoted: np.dtype, kinds: str) -> None:
         raise NotImplementedError(f"\"{name}\" not implemented for '{scalar_name(promoted)}'")
 
 
-def _refuse_bools(operands: Sequence[Any]) -> None:
+def refuse_bools(operands: Sequence[Any]) -> None:
     """A minus sign has no meaning for truth values: what is meant is said otherwise."""
     bools = [isinstance(o, bool) or (isinstance(o, np.ndarray) and o.dtype.kind == "b") for o in operands]
     if len(bools) == 2 and all(bools):

@@ -12,6 +12,7 @@ from ..tensor import Tensor
 from . import widen
 from .elementwise import pointwise
 from .inplace import InPlace
+from .operands import refuse_bools
 from .record import REGISTRY, composite
 
 _number: Any = {"kind": "number", "inplace": True}
@@ -21,10 +22,12 @@ _float: Any = {"kind": "float", "inplace": True}
 _floating: Any = {"kind": "floating", "inplace": True}
 
 
-def _scaled(input: Any, other: Any, alpha: Any) -> Any:
-    """other * alpha, as a part of a sum with input: alpha becomes a number of the sum's kind."""
+def _scaled(input: Any, other: Any, alpha: Any, made: Any) -> Any:
+    """other * alpha, as a part of a sum or difference with input: alpha becomes a number of its kind."""
     if alpha == 1 and not isinstance(alpha, bool):
         return other
+    if made is minus:
+        refuse_bools([x._data if isinstance(x, Tensor) else x for x in (input, other)])
     common = dtypes.promote(tuple((x._data.dtype, x.dim()) if isinstance(x, Tensor) else (type(x), -1) for x in (input, other)))
     if isinstance(alpha, float) and common.kind not in dtypes.FLOATING:
         raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
@@ -50,12 +53,12 @@ minus = pointwise("minus", "x - z", grad=("g", "-g"), **_signed, told="sub", num
 
 def _add(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
     """input + alpha * other."""
-    return plus(input, _scaled(input, other, alpha))
+    return plus(input, _scaled(input, other, alpha, plus))
 
 
 def _sub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
     """input - alpha * other."""
-    return minus(input, _scaled(input, other, alpha))
+    return minus(input, _scaled(input, other, alpha, minus))
 
 
 def _add_reference(x: Any, z: Any, alpha: Any = 1) -> Any:
@@ -73,7 +76,7 @@ def _in_place(name: str, of: Any) -> Any:
     def function(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
         if dtypes.HALVES and alpha != 1 and widen.concerned((input, other), {}):  # the product is not rounded
             return InPlace(REGISTRY[name])(input, other, alpha=alpha)
-        return plain(input, _scaled(input, other, alpha))
+        return plain(input, _scaled(input, other, alpha, of))
 
     return function
 
