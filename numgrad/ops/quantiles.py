@@ -56,7 +56,10 @@ def _median_like(name: str, ignore: bool) -> Any:
 
 def _median_reference(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     if dim is None:
-        return np.sort(x.reshape(-1))[(x.size - 1) // 2]
+        return np.sort(x.reshape(-1))[(x.size - 1) // 2] if not np.isnan(x).any() else np.asarray(np.nan, x.dtype)
+    if x.ndim and np.isnan(x).any(dim).all():  # the first NaN
+        at = np.isnan(x).argmax(dim, keepdims=keepdim)
+        return np.full(at.shape, np.nan, x.dtype), at
     return kthvalue_reference(x, ((x.shape[dim] if x.ndim else 1) + 1) // 2, dim, keepdim)
 
 

@@ -175,7 +175,7 @@ def _unflatten_function(input: Tensor, dim: int, sizes: Any) -> Tensor:
     return reshape(input, (*shape[:d], *_fill_in(tuple(sizes), shape[d]), *shape[d + 1 :]))
 
 
-unflatten = composite("unflatten", _unflatten_function, reference=lambda x, dim, sizes: x.reshape(*x.shape[:dim], *sizes, *x.shape[dim + 1 :]),
+unflatten = composite("unflatten", _unflatten_function, reference=lambda x, dim, sizes: x.reshape(*x.shape[:dim], *sizes, *x.shape[dim % x.ndim + 1 :]),
                       sample=lambda draw: ((draw.array((draw.integer(0, 3), 6)), 1, draw.choice([(2, 3), (6, 1)])), {}),
                       errors=[((np.ones(4), 0, (3, 2)), RuntimeError, "invalid for input"), ((np.ones(4), 1, (2, 2)), IndexError, "range"), ((np.ones(4), 0, (-1, -1)), RuntimeError, "one dimension"),
                               ((np.ones(4), 0, ()), RuntimeError, "non-empty")])  # fmt: skip
