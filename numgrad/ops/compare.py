@@ -112,7 +112,7 @@ def _shift_sample(draw: Any) -> Any:
 _shifts: Any = _bits | {"kind": "whole", "sample": _shift_sample}
 # Processors take shifts modulo 64.
 bitwise_left_shift = pointwise("bitwise_left_shift", "where((z < 0) | (z > 63), 0, x << z)", reference=np.left_shift, **_shifts)
-bitwise_right_shift = pointwise("bitwise_right_shift", "where((z < 0) | (z > 63), where(x < 0, -1, 0), x >> z)", reference=np.right_shift, **_shifts)
+bitwise_right_shift = pointwise("bitwise_right_shift", "x >> where((z < 0) | (z > 63), 63, z)", reference=np.right_shift, **_shifts)
 _invert = pointwise("invert_formula", "~x", kind="integer", told="bitwise_not", public=False, method=False, reference=np.invert,
                     sample=lambda draw: ((draw.integers(draw.shape(), -9, 9),), {}))  # fmt: skip
 bitwise_not = composite("bitwise_not", lambda input: logical_not(input) if input.dtype is dtypes.bool else _invert(input), doc="Each bit turned over; for bools, not.", inplace=True,
