@@ -16,6 +16,8 @@ import numpy as np
 import numgrad
 from numgrad.ops.interop import from_memory, memory
 
+from .whole import replacing
+
 _LARGEST_HEADER = 100_000_000  # bytes, as in the reference implementation
 _CHUNK = 1 << 24
 _NAMES = {
@@ -87,29 +89,8 @@ def destination(f: Any) -> Iterator[Any]:
         with open(path, "wb") as file:
             yield file
         return
-    temporary = f"{path}.{os.urandom(4).hex()}.tmp"
-    try:
-        with open(temporary, "xb") as file:
-            if os.path.exists(path):
-                os.chmod(temporary, stat.S_IMODE(os.stat(path).st_mode))
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    with contextlib.suppress(OSError):  # the new name survives a loss of power, too, where folders can be written out
-        _write_out(os.path.dirname(path))
-
-
-def _write_out(folder: str) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with replacing(path) as file:
+        yield file
 
 
 @contextlib.contextmanager

@@ -7,9 +7,10 @@ import zlib
 
 import numpy as np
 
+from .limits import check_announced
+
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}  # bits by colour type
-_LARGEST = 1 << 34  # bytes of an image, with which its header is damaged
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type: grey, RGB, palette, grey and alpha, RGBA
 
 
@@ -54,8 +55,8 @@ def _decode_png(data: bytes) -> np.ndarray:
         raise ValueError("PNG images of 16 bits or interlaced ones need Pillow")
     stride = -(-width * depth * _CHANNELS[kind] // 8)
     size = height * (stride + 1)
-    if size > _LARGEST:
-        raise ValueError(f"the image is damaged (its header announces {width} x {height} pixels)")
+    pixels = width * height * (3 if kind == 3 else _CHANNELS[kind])
+    check_announced(max(size, pixels), len(data), f"the image is damaged or a bomb: the size in its header, {width} x {height} pixels,")
     raw = zlib.decompressobj().decompress(b"".join(chunks[b"IDAT"]), size)
     if len(raw) != size:
         raise ValueError(f"the image is damaged ({len(raw)} of {size} bytes)")

@@ -2,54 +2,55 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tarfile
 import zlib
 from collections.abc import Collection
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from ...serialization.format import RefusedError
 from ...serialization.pickled import Known, Machine, Unfinished
+from ...serialization.whole import replacing
+from ..limits import Gunzipped, check_announced
 
+_CHUNK = 1 << 16
 _LARGEST_MEMBER = 1 << 30  # bytes; the largest wanted so far has 155 million
 
 
 def unpack(path: str, root: str, folder: str, names: Collection[str]) -> None:
-    """Write those members `folder/name` of a .tar.gz that are among `names` to `root/folder`; RuntimeError if damaged.
+    """Write those members `folder/name` of a .tar.gz that are among `names` to `root/folder`; RuntimeError, and none, if it is damaged.
 
-    Whatever else the archive holds, links and absolute or climbing names included, is left alone.
+    Whatever else the archive holds, links and absolute or climbing names included, is left alone. One that would unpack to
+    more than a hundred times its size (and 256 MB) is refused.
     """
-    wanted = {f"{folder}/{name}": name for name in names}
+    wanted, place = {f"{folder}/{name}": name for name in names}, os.path.join(root, folder)
+    new = not os.path.exists(place)
     try:
-        with tarfile.open(path, "r:gz") as archive:
+        with Gunzipped(path) as file, tarfile.TarFile(fileobj=cast(Any, file)) as archive, contextlib.ExitStack() as written:
             for member in archive:
+                check_announced(archive.offset, file.size, f"what it holds up to {member.name[:200]}")
                 name = wanted.get(os.path.normpath(member.name))
                 if name is None or not member.isfile() or member.issparse():  # a sparse one is larger than it is
                     continue
                 if member.size > _LARGEST_MEMBER:
-                    raise RuntimeError(f"{path} is damaged: {member.name} would take {member.size} bytes")
-                _write(archive.extractfile(member), os.path.join(root, folder), name, member.size)
+                    raise ValueError(f"{member.name} would take {member.size} bytes")
+                del wanted[f"{folder}/{name}"]  # its first member of a name counts
+                os.makedirs(place, exist_ok=True)
+                target = written.enter_context(replacing(os.path.join(place, name)))  # they get their names all at the end
+                shutil.copyfileobj(cast(Any, archive.extractfile(member)), target, _CHUNK)
+                if target.tell() != member.size:
+                    raise EOFError(f"{name} ends after {target.tell()} of {member.size} bytes")
     except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError, ArithmeticError, LookupError) as error:
+        if new:
+            with contextlib.suppress(OSError):  # there is no such folder, or it is not empty
+                os.rmdir(place)
         if isinstance(error, OSError) and error.errno is not None:  # the disk's fault, not the archive's
             raise
         raise RuntimeError(f"{path} is damaged: {error}; remove it to fetch it anew") from None
-
-
-def _write(source: Any, folder: str, name: str, size: int) -> None:
-    os.makedirs(folder, exist_ok=True)
-    temporary = os.path.join(folder, f".{name}.{os.urandom(4).hex()}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            shutil.copyfileobj(source, file)
-            if file.tell() != size:
-                raise EOFError(f"{name} ends after {file.tell()} of {size} bytes")
-        os.replace(temporary, os.path.join(folder, name))
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
 
 
 def load_plain(path: str) -> Any:

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ..limits import Gunzipped, TooMuchError, check_announced
+
 _UNSIGNED_BYTES = 0x08
 _LARGEST = 1 << 34  # bytes; more is a damaged header
 
@@ -18,9 +20,9 @@ _LARGEST = 1 << 34  # bytes; more is a damaged header
 def read(path: str, dimensions: int) -> np.ndarray:
     """The uint8 array in this file; RuntimeError, naming the file, if it is damaged or of another kind."""
     try:
-        with gzip.open(path) if path.endswith(".gz") else open(path, "rb") as file:
+        with Gunzipped(path) if path.endswith(".gz") else open(path, "rb") as file:
             return _parse(file, dimensions)
-    except (_Damage, EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except (_Damage, TooMuchError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise RuntimeError(f"{path} is damaged or not an IDX file: {error}; remove it to fetch it anew") from None
 
 
@@ -40,6 +42,8 @@ def _parse(file: Any, dimensions: int) -> np.ndarray:
     size = math.prod(shape)
     if size > _LARGEST or math.prod(filter(None, shape)) >= 2**63:
         raise _Damage(f"its header announces the shape {shape}")
+    if isinstance(file, Gunzipped):
+        check_announced(size, file.size, f"the shape {shape}")
     data = bytearray()
     while block := file.read(min(1 << 20, size + 1 - len(data))):  # memory grows with what is there
         data += block
