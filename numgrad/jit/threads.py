@@ -8,6 +8,7 @@ import sys
 import threading
 
 from . import limits
+from .crowd import Crowd
 
 # Read by libgomp when it loads: how often a thread that waits looks again before it sleeps. Its default spins for milliseconds,
 # which starves BLAS and every other program; after 1000 turns (25 us) the threads sleep between most launches of a step, and
@@ -35,14 +36,15 @@ if _chosen_here and "numba" not in sys.modules:  # else it has read it, and woul
 import numba  # noqa: E402
 
 _wanted: int = min(numba.config.NUMBA_NUM_THREADS, available_cpus() if _chosen_here else 1 << 30)
-_configured: set[int] = set()  # Python threads that have been told; Numba keeps the number a thread
+_configured: dict[int, int] = {}  # what each Python thread was told; Numba keeps the number a thread
+_crowd = Crowd()
 _forked = False
 _lock: threading.Lock | None = None
 _layer_known, _learning = False, threading.Lock()
 
 
 def get_num_threads() -> int:
-    """Threads a parallel kernel runs on."""
+    """Threads a parallel kernel runs on; fewer while other programs hold the cores."""
     return _wanted
 
 
@@ -71,9 +73,10 @@ def acquire() -> bool:
         return False
     if not _layer_known:
         _learn_layer()
-    if threading.get_ident() not in _configured:
-        numba.set_num_threads(_wanted)
-        _configured.add(threading.get_ident())
+    count, caller = _crowd.share(_wanted), threading.get_ident()
+    if _configured.get(caller) != count:
+        numba.set_num_threads(count)
+        _configured[caller] = count
     return _lock is None or (not _is_foreign() and _lock.acquire(blocking=False))
 
 
