@@ -2,7 +2,6 @@
 
 import importlib as _importlib
 import math as _math
-import sys as _sys
 
 from . import autograd, dtypes, function, methods, ops
 from . import jit as _jit
@@ -33,9 +32,10 @@ from .dtypes import (
 )
 from .jit import get_num_threads, set_num_threads
 from .ops import variates as _variates
-from .ops.random import Generator, default_generator
+from .ops.random import Generator
 from .ops.scalar import elementwise
 from .printing import set_printoptions
+from .random import default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from .tensor import Tensor, is_tensor
 
 __version__ = "0.1.0"
@@ -53,31 +53,6 @@ _public |= ops.creation.FUNCTIONS | ops.random.FUNCTIONS | _variates.FUNCTIONS |
 globals().update(_public)
 half, cfloat, cdouble = float16, complex64, complex128
 float, double, int, long, short, bool = dtypes.float, dtypes.double, dtypes.int, dtypes.long, dtypes.short, dtypes.bool
-
-
-def manual_seed(seed):
-    """Seed the default generator; returns it. The same numbers follow at any thread count."""
-    return default_generator.manual_seed(seed)
-
-
-def seed():
-    """Seed the default generator from the operating system; returns the seed."""
-    return default_generator.seed()
-
-
-def initial_seed():
-    """The default generator's seed."""
-    return default_generator.initial_seed()
-
-
-def get_rng_state():
-    """The default generator's state, as a uint8 tensor."""
-    return default_generator.get_state()
-
-
-def set_rng_state(new_state):
-    """Continue the default generator from a state."""
-    default_generator.set_state(new_state)
 
 
 def result_type(tensor1, tensor2):
@@ -184,32 +159,22 @@ from . import (  # noqa: E402 - they are written with what stands above
 from .compiler import compile  # noqa: E402
 from .func import vmap  # noqa: E402
 
-# Under PyTorch's names. `autograd` is a file, so what it has as a submodule is made known by hand.
-autograd.function = _sys.modules[f"{__name__}.autograd.function"] = function
-autograd.functional = _sys.modules[f"{__name__}.autograd.functional"] = derivatives
-
-class _Later(type(_sys)):
-    """A submodule that is loaded when something of it is asked for."""
-
-    def __getattr__(self, name):
-        return getattr(_importlib.import_module(f"{__name__}.autograd_profiler"), name)
-
-
-autograd.profiler = _sys.modules[f"{__name__}.autograd.profiler"] = _Later(f"{__name__}.autograd.profiler")
 autograd.gradcheck, autograd.gradgradcheck = derivatives.gradcheck, derivatives.gradgradcheck
 
 globals().update(matrices.FUNCTIONS)
 for _name in ("bilinear", "channel_shuffle", "cosine_similarity", "pairwise_distance", "pixel_shuffle", "pixel_unshuffle"):
     globals()[_name] = getattr(nn.functional, _name)
 
+from . import paths as _paths  # noqa: E402
 from .serialization import load, save  # noqa: E402
 
 einops_support.attach()
+_paths.register()
 
 __all__ = [name for name in globals() if not name.startswith("_")]
 
 # Loaded when first asked for: importing numgrad stays cheap.
-_LATER = {"accelerator", "amp", "array_api", "backends", "coverage", "cuda", "distributed", "distributions", "hub", "multiprocessing", "onnx", "profiler", "testing", "version"}
+_LATER = {"accelerator", "amp", "array_api", "backends", "coverage", "cuda", "distributed", "distributions", "hub", "multiprocessing", "onnx", "profiler", "special", "testing", "types", "version"}
 _LATER_FROM = {"autocast": "amp", "GradScaler": "amp"}
 
 

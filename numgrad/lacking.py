@@ -25,7 +25,6 @@ INSTEAD = {
     "istft": "use `numpy.fft` on `tensor.numpy()`",
     "fft": "complex tensors are needed for it; use `numpy.fft` on `tensor.numpy()`",
     "from_file": "use `numpy.memmap` and `from_numpy`",
-    "special": "the functions are at the top level: `numgrad.erf`, `numgrad.digamma`, `numgrad.lgamma`, ...",
 }
 
 

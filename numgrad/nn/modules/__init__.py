@@ -32,7 +32,7 @@ from numgrad.nn.modules.activation import (
 )
 from numgrad.nn.modules.adaptive import AdaptiveLogSoftmaxWithLoss
 from numgrad.nn.modules.attention import MultiheadAttention
-from numgrad.nn.modules.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from numgrad.nn.modules.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d, SyncBatchNorm
 from numgrad.nn.modules.channelshuffle import ChannelShuffle
 from numgrad.nn.modules.container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from numgrad.nn.modules.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
@@ -281,6 +281,7 @@ __all__ = [
     "Softplus",
     "Softshrink",
     "Softsign",
+    "SyncBatchNorm",
     "Tanh",
     "Tanhshrink",
     "Threshold",

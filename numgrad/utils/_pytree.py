@@ -1,0 +1,105 @@
+"""Functions over nested lists, tuples and dicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ..compiler.tree import flatten, unflatten
+from ..lacking import refused
+
+__all__ = ["TreeSpec", "register_pytree_node", "tree_all", "tree_any", "tree_flatten", "tree_leaves", "tree_map", "tree_map_", "tree_map_only",
+           "tree_structure", "tree_unflatten"]  # fmt: skip
+
+register_pytree_node = refused("register_pytree_node", "nests are lists, tuples, named tuples and dicts")
+
+
+class TreeSpec(NamedTuple):
+    """The form of a nest; equal for nests of one form."""
+
+    form: Any
+
+    @property
+    def num_leaves(self) -> int:
+        """How many leaves the nest has."""
+        return _count(self.form)
+
+
+def _count(form: Any) -> int:
+    return 1 if form is None else sum(map(_count, form[2]))
+
+
+def tree_flatten(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> tuple[list[Any], TreeSpec]:
+    """The leaves, and what `tree_unflatten` needs to nest them again. What `is_leaf` says yes to is not looked into."""
+    leaves, form = flatten(tree if is_leaf is None else _closed(tree, is_leaf))
+    return [leaf.value if type(leaf) is _Leaf else leaf for leaf in leaves], TreeSpec(form)
+
+
+class _Leaf:
+    def __init__(self, value: Any):
+        self.value = value
+
+
+def _closed(tree: Any, is_leaf: Callable[[Any], bool]) -> Any:
+    """The nest with each leaf by `is_leaf` in a box."""
+    if is_leaf(tree):
+        return _Leaf(tree)
+    if isinstance(tree, dict):
+        made = type(tree)() if type(tree) is not dict else {}
+        made.update((k, _closed(v, is_leaf)) for k, v in tree.items())
+        return made
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        return type(tree)(*(_closed(v, is_leaf) for v in tree))
+    return type(tree)([_closed(v, is_leaf) for v in tree]) if type(tree) in (list, tuple) else tree
+
+
+def tree_unflatten(leaves: Any, treespec: TreeSpec) -> Any:
+    """The nest of these leaves. ValueError if there are not as many as it has."""
+    leaves = list(leaves)
+    if len(leaves) != treespec.num_leaves:
+        raise ValueError(f"tree_unflatten expected {treespec.num_leaves} leaves, but got {len(leaves)}")
+    return unflatten(leaves, treespec.form)
+
+
+def tree_leaves(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[Any]:
+    """The leaves."""
+    return tree_flatten(tree, is_leaf)[0]
+
+
+def tree_structure(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> TreeSpec:
+    """The form without the leaves."""
+    return tree_flatten(tree, is_leaf)[1]
+
+
+def tree_map(func: Callable[..., Any], tree: Any, *rests: Any, is_leaf: Callable[[Any], bool] | None = None) -> Any:
+    """The nest of `func` of each leaf, and of those at the same places of `rests`, nests of the same form."""
+    leaves, form = tree_flatten(tree, is_leaf)
+    others = []
+    for rest in rests:
+        found, own = tree_flatten(rest, is_leaf)
+        if own != form:
+            raise ValueError(f"tree_map expected nests of one form, but got {form} and {own}")
+        others.append(found)
+    return tree_unflatten(map(func, leaves, *others), form)
+
+
+def tree_map_(func: Callable[..., Any], tree: Any, *rests: Any, is_leaf: Callable[[Any], bool] | None = None) -> Any:
+    """Call `func` for each leaf; the nest as it was."""
+    tree_map(func, tree, *rests, is_leaf=is_leaf)
+    return tree
+
+
+def tree_map_only(type_or_types: Any, func: Callable[[Any], Any], tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> Any:
+    """`tree_map` over the leaves of these types (or for which this function says yes); others stay."""
+    chosen = (lambda x: isinstance(x, type_or_types)) if isinstance(type_or_types, (type, tuple)) else type_or_types
+    return tree_map(lambda x: func(x) if chosen(x) else x, tree, is_leaf=is_leaf)
+
+
+def tree_all(pred: Callable[[Any], bool], tree: Any) -> bool:
+    """Whether `pred` holds for every leaf."""
+    return all(map(pred, tree_leaves(tree)))
+
+
+def tree_any(pred: Callable[[Any], bool], tree: Any) -> bool:
+    """Whether `pred` holds for some leaf."""
+    return any(map(pred, tree_leaves(tree)))
