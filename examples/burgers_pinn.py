@@ -2,8 +2,11 @@
 
 u_t + u u_x = (0.01 / pi) u_xx for x in [-1, 1] and t in [0, 1], u(x, 0) = -sin(pi x), u(-1, t) = u(1, t) = 0: a smooth wave
 that steepens to a shock at x = 0. The network never sees the solution: it is trained to obey the equation at random points,
-first by Adam, then by L-BFGS (Raissi, Perdikaris & Karniadakis 2019). The exact solution is that of Cole and Hopf, its two
-integrals by Gauss-Hermite quadrature (Basdevant et al. 1986).
+first by Adam, then by L-BFGS (Raissi, Perdikaris & Karniadakis 2019), in float64, since the second derivatives of a steep
+front amplify roundings. The values at the start and at both ends are right whatever its weights are (Lagaris, Likas & Fotiadis
+1998). Every 500 iterations the points are drawn anew, more of them where the equation is obeyed least (Wu et al. 2023): few lie
+in the shock otherwise, and which ones decides the error. The exact solution is that of Cole and Hopf, its two integrals by
+Gauss-Hermite quadrature (Basdevant et al. 1986).
 
 usage: python examples/burgers_pinn.py [--adam N] [--lbfgs N] [--points N] [--seed N] [--no-compile]
 """
@@ -22,7 +25,7 @@ VISCOSITY = 0.01 / math.pi
 
 
 class Network(nn.Module):
-    """u(x, t) by layers of tanh."""
+    """u(x, t): what it is at the start, and layers of tanh times what is 0 at the start and at the ends."""
 
     def __init__(self, width=20, depth=6):
         super().__init__()
@@ -35,7 +38,7 @@ class Network(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def forward(self, x, t):
-        return self.layers(torch.cat([x, t], 1))
+        return t * (1 - x * x) * self.layers(torch.cat([x, t], 1)) - torch.sin(math.pi * x)
 
 
 def residual(model, x, t):
@@ -48,13 +51,18 @@ def residual(model, x, t):
 
 
 def draw(points):
-    """Points inside, and points at the start and at the ends with the values there."""
-    inside = torch.rand(points, 1) * 2 - 1, torch.rand(points, 1)
-    count = points // 40
-    x = torch.cat([torch.rand(2 * count, 1) * 2 - 1, -torch.ones(count, 1), torch.ones(count, 1)])
-    t = torch.cat([torch.zeros(2 * count, 1), torch.rand(2 * count, 1)])
-    value = torch.where(t == 0, -torch.sin(math.pi * x), torch.zeros_like(x))
-    return inside, (x, t, value)
+    """Points anywhere in the domain."""
+    return torch.rand(points, 1) * 2 - 1, torch.rand(points, 1)
+
+
+def draw_anew(model, points, choice=20):
+    """Put others in their place, of `choice` times as many: about half of them anywhere, half where the equation is obeyed least."""
+    count = len(points[0])
+    drawn = [draw(count) for _ in range(choice)]
+    sizes = torch.cat([residual(model, *part).detach().abs().flatten() for part in drawn])
+    chosen = torch.multinomial(sizes / sizes.mean() + 1, count)
+    for old, new in zip(points, zip(*drawn, strict=True), strict=True):
+        old.copy_(torch.cat(new)[chosen])
 
 
 def exact(x, t, nodes=100):
@@ -70,7 +78,7 @@ def relative_error(model):
     """||network - exact|| / ||exact|| on a grid of 100 times and 256 places."""
     x, t = np.linspace(-1, 1, 256), np.linspace(0.01, 1, 100)
     wanted = exact(x, t)
-    places = [torch.tensor(v.reshape(-1, 1), dtype=torch.float32) for v in np.broadcast_arrays(x[None, :], t[:, None])]
+    places = [torch.tensor(v.reshape(-1, 1), dtype=torch.float64) for v in np.broadcast_arrays(x[None, :], t[:, None])]
     with torch.no_grad():
         found = model(*places).reshape(100, 256).numpy()
     return np.linalg.norm(found - wanted) / np.linalg.norm(wanted)
@@ -78,21 +86,22 @@ def relative_error(model):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--adam", type=int, default=2000, metavar="N", help="steps of Adam")
-    parser.add_argument("--lbfgs", type=int, default=2000, metavar="N", help="iterations of L-BFGS")
+    parser.add_argument("--adam", type=int, default=1000, metavar="N", help="steps of Adam")
+    parser.add_argument("--lbfgs", type=int, default=3000, metavar="N", help="iterations of L-BFGS")
     parser.add_argument("--points", type=int, default=4000, help="points at which the equation is asked for")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-compile", action="store_true", help="run every operation on its own")
     options = parser.parse_args()
 
+    torch.set_default_dtype(torch.float64)
     torch.manual_seed(options.seed)
     model = Network()
-    inside, (x, t, value) = draw(options.points)
+    points = draw(options.points)
 
     def loss_and_gradients():
         for parameter in model.parameters():
             parameter.grad = None
-        loss = (residual(model, *inside) ** 2).mean() + ((model(x, t) - value) ** 2).mean()
+        loss = (residual(model, *points) ** 2).mean()
         loss.backward()
         return loss
 
@@ -107,9 +116,11 @@ def main():
         loss = optimizer.step(closure)
         if count % 500 == 0 or count == options.adam:
             report("Adam  ", count, loss.item())
-    settings = {"max_iter": 250, "history_size": 50, "tolerance_grad": 1e-9, "tolerance_change": 1e-12}
-    optimizer = torch.optim.LBFGS(model.parameters(), line_search_fn="strong_wolfe", **settings)
+    settings = {"max_iter": 250, "history_size": 50, "tolerance_grad": 0.0, "tolerance_change": 0.0, "line_search_fn": "strong_wolfe"}
     for count in range(250, options.lbfgs + 1, 250):
+        if count % 500 == 250:
+            draw_anew(model, points)
+            optimizer = torch.optim.LBFGS(model.parameters(), **settings)  # the curvature it knew was that of other points
         optimizer.step(closure)  # returns the loss before its iterations
         report("L-BFGS", count, closure().item())
     print(f"relative L2 error {relative_error(model):.2%}")

@@ -2,11 +2,12 @@
 
 `answer(library, call)` runs one call in one library and says what happened in plain NumPy arrays and strings, so that answers can
 be compared where the other library is not installed. Calls are ops (from the samples in the registry), errors (the calls that ops
-declare to be wrong), modules and optimizers (`perf.agreement_cases`), and whole trainings (`perf.parity`).
+declare to be wrong), modules, prunings and optimizers (`perf.agreement_cases`), and whole trainings (`perf.parity`).
 """
 
 from __future__ import annotations
 
+import importlib
 import pickle
 import sys
 import warnings
@@ -28,7 +29,7 @@ class ElementType(str):
 class Call(NamedTuple):
     """A call of something that both libraries have under one name."""
 
-    kind: str  # op, error, module, optimizer or training
+    kind: str  # op, error, module, pruning, optimizer or training
     name: str
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
@@ -40,6 +41,8 @@ class Call(NamedTuple):
                 return f"{value.dtype}{list(value.shape)}"
             if isinstance(value, (list, tuple)):
                 return f"{type(value).__name__}({', '.join(map(show, value))})"
+            if isinstance(value, dict):
+                return f"{{{', '.join(f'{k}: {show(v)}' for k, v in value.items())}}}"
             return repr(value)
 
         return f"{self.kind} {self.name}({', '.join([*map(show, self.args), *(f'{k}={show(v)}' for k, v in self.kwargs.items())])})"
@@ -259,6 +262,49 @@ def answer_optimizer(library: ModuleType, call: Call) -> dict[str, Any]:
     keys = sorted({key for values in saved["state"].values() for key in values})
     settings = {k: plain(v) for k, v in saved["param_groups"][0].items() if k != "params"}
     return {"result": [np.stack(path), np.stack(losses)], "state's keys": keys, "settings": settings}
+
+
+def answer_pruning(library: ModuleType, call: Call) -> dict[str, Any]:
+    """What a network is made of after each step of a pruning, and read back from a pickle; random masks are counted."""
+    nn, prune = library.nn, importlib.import_module(f"{library.__name__}.nn.utils.prune")
+    model = nn.Sequential(nn.Conv1d(4, 6, 3), nn.Tanh(), nn.Flatten(), nn.Linear(30, 4)).to(library.float64)
+    fill(library, sorted(model.named_parameters()))
+    x = library.from_numpy(np.random.default_rng(0).uniform(-1, 1, (2, 4, 7)))
+
+    def own(value: Any) -> Any:
+        return library.from_numpy(value.copy()) if isinstance(value, np.ndarray) else getattr(prune, value, value) if isinstance(value, str) else value
+
+    def learn() -> None:
+        model(x).square().sum().backward()
+        with library.no_grad():
+            for p in model.parameters():
+                p -= 0.1 * p.grad
+                p.grad = None
+
+    found: dict[str, Any] = {}
+    for n, (name, places, settings) in enumerate(call.args):
+        settings = {k: {(model[i], p): own(a) for (i, p), a in v.items()} if isinstance(v, dict) else own(v) for k, v in settings.items()}
+        target = ([(model[i], p) for i, p in places],) if name == "global_unstructured" else [x for i, p in places for x in (model[i], p)]
+        step = attempt(learn if name == "learn" else lambda: getattr(prune, name)(*target, **settings))  # noqa: B023
+        found |= {f"{part} after {n} {name}": value for part, value in pruned(library, prune, model, x, call.extra).items()}
+        found[f"error after {n} {name}"] = step.type if isinstance(step, Failure) else "none"
+    again = pickle.loads(pickle.dumps(model))
+    return found | {f"{part} read back": value for part, value in pruned(library, prune, again, x, call.extra).items()}
+
+
+def pruned(library: ModuleType, prune: Any, model: Any, x: Any, extra: Any) -> dict[str, Any]:
+    """A network's tensors, hooks, result and gradients; of masks that are random, how many elements each slice keeps."""
+    parameters, hooks = dict(model.named_parameters()), [h for m in model for h in m._forward_pre_hooks.values()]
+    kinds = [f"{name} {type(getattr(m, name)).__name__}" for m in model for name in ("weight", "bias") if hasattr(m, name)]
+    names = [*state(model), "parameters", *parameters, "buffers", *dict(model.named_buffers()), *kinds, *[type(h).__name__ for h in hooks]]
+    whether = [prune.is_pruned(m) for m in (model, *model)]
+    if extra:
+        masks = [plain(b) for _, b in model.named_buffers()]
+        counts = [np.sort(m.reshape(len(m), -1).sum(1)) for m in masks] if extra == "slices" else [sum(m.sum() for m in masks)]
+        return {"names": names, "pruned": whether, "counts": counts}
+    result = model(x)
+    grads = library.autograd.grad(result.sum(), list(parameters.values()))
+    return {"names": names, "pruned": whether, "state": list(state(model).values()), "result": [plain(result)], "gradient": [plain(g) for g in grads]}
 
 
 def answer_training(library: ModuleType, call: Call) -> dict[str, Any]:

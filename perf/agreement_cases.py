@@ -1,4 +1,4 @@
-"""Modules with inputs, and optimizers with settings, to compare with PyTorch's."""
+"""Modules with inputs, prunings, and optimizers with settings, to compare with PyTorch's."""
 
 from __future__ import annotations
 
@@ -120,6 +120,47 @@ OPTIMIZERS: list[tuple[str, dict[str, Any]]] = [
     ("Adafactor", {"lr": 0.05, "beta2_decay": -0.7, "weight_decay": 0.1}), ("Muon", {"lr": 0.05, "momentum": 0.9, "nesterov": False}),
     ("LBFGS", {"lr": 0.1, "max_iter": 3}), ("LBFGS", {"max_iter": 4, "history_size": 3, "line_search_fn": "strong_wolfe"}),
 ]  # fmt: skip
+
+
+#: prunings of a convolution (0) and a linear layer (3), step by step: the function of `nn.utils.prune`, what it prunes, settings
+_weight, _both, _scores3 = [(0, "weight")], [(0, "weight"), (3, "weight")], np.arange(72.0).reshape(6, 4, 3) % 7 + np.arange(72).reshape(6, 4, 3) / 100
+PRUNINGS: dict[str, list[tuple[str, list[tuple[int, str]], dict[str, Any]]]] = {
+    "identity": [("identity", _weight, {}), ("identity", [(3, "bias")], {}), ("learn", [], {}), ("remove", _weight, {}), ("remove", [(3, "bias")], {})],
+    "least elements": [("l1_unstructured", _weight, {"amount": 0.3}), ("learn", [], {}), ("l1_unstructured", _weight, {"amount": 7}),
+                       ("l1_unstructured", [(0, "bias")], {"amount": 2}), ("learn", [], {}), ("remove", _weight, {}), ("learn", [], {}),
+                       ("l1_unstructured", _weight, {"amount": 0.5}), ("remove", [(3, "weight")], {})],
+    "by scores": [("l1_unstructured", _weight, {"amount": 20, "importance_scores": _scores3}), ("learn", [], {}),
+                  ("ln_structured", _weight, {"amount": 1, "n": 2, "dim": 1, "importance_scores": _scores3}), ("remove", _weight, {})],
+    **{f"slices of norm {n} along {dim}": [("ln_structured", _weight, {"amount": 2, "n": n, "dim": dim}), ("learn", [], {}),
+                                          ("ln_structured", [(3, "weight")], {"amount": 0.4, "n": n, "dim": -dim if dim else 0}),
+                                          ("l1_unstructured", _weight, {"amount": 0.2}), ("ln_structured", _weight, {"amount": 0.5, "n": n, "dim": dim}),
+                                          ("learn", [], {}), ("remove", _weight, {})]
+       for n, dim in ((1, 0), (2, 0), (2, 1), (float("inf"), 1), (-float("inf"), 0))},
+    "a mask": [("custom_from_mask", _weight, {"mask": (_scores3 > 3).astype(float)}), ("learn", [], {}), ("custom_from_mask", _weight, {"mask": _scores3 < 5}),
+               ("custom_from_mask", [(0, "bias")], {"mask": np.array([0, 1, 1, 0, 1, 1])}), ("remove", _weight, {})],
+    "everywhere": [("global_unstructured", _both, {"pruning_method": "L1Unstructured", "amount": 0.4}), ("learn", [], {}),
+                   ("global_unstructured", [*_both, (3, "bias")], {"pruning_method": "L1Unstructured", "amount": 25}), ("learn", [], {}),
+                   ("remove", _weight, {}), ("remove", [(3, "weight")], {}), ("remove", [(3, "bias")], {})],
+    "everywhere by scores": [("global_unstructured", _both, {"pruning_method": "L1Unstructured", "importance_scores": {(0, "weight"): _scores3}, "amount": 0.4}),
+                             ("l1_unstructured", _weight, {"amount": 3})],
+    "wrong": [("l1_unstructured", _weight, {"amount": 1.5}), ("l1_unstructured", _weight, {"amount": -1}), ("l1_unstructured", _weight, {"amount": "a"}), ("l1_unstructured", [(0, "none")], {"amount": 1}), ("remove", _weight, {}),
+              ("ln_structured", [(0, "bias")], {"amount": 1, "n": 2, "dim": 0}), ("ln_structured", _weight, {"amount": 1, "n": 2, "dim": 5}),
+              ("custom_from_mask", _weight, {"mask": np.ones((2, 2))}),
+              ("l1_unstructured", _weight, {"amount": 3, "importance_scores": np.ones(3)}),
+              ("global_unstructured", _both, {"pruning_method": "RandomStructured", "amount": 2}),
+              ("global_unstructured", _both, {"pruning_method": "L1Unstructured", "importance_scores": 3, "amount": 2})],
+    "too many": [("l1_unstructured", _weight, {"amount": 1000}), ("random_structured", _weight, {"amount": 9, "dim": 0}), ("learn", [], {})],
+    "elements at random": [("random_unstructured", _weight, {"amount": 0.25}), ("random_unstructured", [(3, "weight")], {"amount": 11}),
+                  ("global_unstructured", [(0, "bias"), (3, "bias")], {"pruning_method": "RandomUnstructured", "amount": 3})],
+    "slices at random": [("random_structured", _weight, {"amount": 2, "dim": 0}), ("random_structured", _weight, {"amount": 0.5, "dim": 0}),
+                         ("remove", _weight, {}), ("random_structured", [(3, "weight")], {"amount": 0.5, "dim": 1})],
+}  # fmt: skip
+
+
+def prunings() -> Iterator[Call]:
+    """Each pruning."""
+    for name, steps in PRUNINGS.items():
+        yield Call("pruning", f"prune: {name}", tuple(steps), {}, name.split()[0] if "random" in name else None)
 
 
 def modules() -> Iterator[Call]:

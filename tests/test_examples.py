@@ -121,9 +121,9 @@ def test_sentiment_gru_hears_negations(tmp_path):
 
 
 def test_burgers_pinn_nears_the_exact_solution(tmp_path):
-    """A network that is zero everywhere has an error of 100 %."""
+    """59 % if the wave stays as it is at the start."""
     out = run("burgers_pinn.py", "--adam", "100", "--lbfgs", "250", "--points", "400", cwd=tmp_path)
-    assert float(re.findall(r"relative L2 error ([\d.]+)%", out)[-1]) < 50
+    assert float(re.findall(r"relative L2 error ([\d.]+)%", out)[-1]) < 25
 
 
 def test_a_compiled_lstm_learns_to_write(tmp_path):

@@ -7,13 +7,13 @@ import pytest
 
 import numgrad
 from perf.agreement import Call, Failure, answer
-from perf.agreement_cases import modules, optimizers
+from perf.agreement_cases import modules, optimizers, prunings
 from perf.tally import differences, ops
 
 MODULES = [c for c in modules() if c.name in ("Linear", "BatchNorm1d", "LSTM")]
 
 
-@pytest.mark.parametrize("call", [*ops(1, "^(sort|div|kron)$"), *MODULES[::4], *[c for c in optimizers() if c.name in ("SGD", "LBFGS")]], ids=str)
+@pytest.mark.parametrize("call", [*ops(1, "^(sort|div|kron)$"), *MODULES[::4], *[c for c in optimizers() if c.name in ("SGD", "LBFGS")], *list(prunings())[3::9]], ids=lambda c: c.name)
 def test_numgrad_agrees_with_itself(call: Call) -> None:
     first = answer(numgrad, call)
     assert not isinstance(first.get("result"), Failure)

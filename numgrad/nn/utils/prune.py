@@ -262,7 +262,9 @@ class CustomFromMask(BasePruningMethod):
         self.mask = mask
 
     def compute_mask(self, t: Tensor, default_mask: Tensor) -> Tensor:
-        """Both masks."""
+        """Both masks, which must have one shape."""
+        if default_mask.shape != self.mask.shape:
+            raise AssertionError(f"a mask of shape {tuple(self.mask.shape)} for a parameter of shape {tuple(default_mask.shape)}")
         return default_mask * self.mask.to(default_mask.dtype)  # type: ignore[attr-defined, operator]
 
 

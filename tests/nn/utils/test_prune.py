@@ -69,6 +69,8 @@ def test_several_parameters_as_one() -> None:
     assert a.weight.tolist() == [[0, 0, 0], [0, 0, 0]] and b.weight.tolist() == [[10, -50, 20], [-30, 0, 40]]
     prune.global_unstructured([(b, "weight")], prune.L1Unstructured, amount=1)
     assert b.weight.tolist() == [[0, -50, 20], [-30, 0, 40]]
+    with pytest.raises(AssertionError, match=r"\(2,\) for .* \(2, 3\)"):
+        prune.custom_from_mask(a, "weight", ng.ones(2))
     with pytest.raises(TypeError, match="unstructured"):
         prune.global_unstructured([(a, "weight")], prune.RandomStructured, amount=1)
 
