@@ -21,7 +21,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parent.parent
 TALLIES = Path(__file__).parent / "tallies"
@@ -41,11 +41,12 @@ LANES: dict[str, str] = {
 
 
 class Tally(NamedTuple):
-    """What a lane did: in words, how many cases, and the failures, each a line of text."""
+    """What a lane did: in words, how many cases, and the failures, each a line of text; perhaps more about its parts."""
 
     what: str
     count: int
     failures: list[str]
+    parts: dict[str, Any] | None = None
 
     def write(self, name: str, **more: int | float) -> None:
         """Write `tests/tallies/NAME.json`; a smaller run that finds nothing does not replace a larger one."""
@@ -55,7 +56,8 @@ class Tally(NamedTuple):
             if known["count"] * known.get("times", 1) > self.count * int(more.get("times", 1)):
                 return
         TALLIES.mkdir(exist_ok=True)
-        text = json.dumps(self._asdict() | more, indent=1, ensure_ascii=False)
+        told = {name: value for name, value in (self._asdict() | more).items() if value is not None}
+        text = json.dumps(told, indent=1, ensure_ascii=False)
         path.write_text(text + "\n", encoding="utf-8")
 
 

@@ -2,8 +2,8 @@
 
     python -m tests.faults.fuzzing KIND SEED LIMIT FOLDER
 
-explores one kind of `tests.faults.loaders` (or each: "*"), for some seconds ("9s") or files ("9"), in a process that may take
-1 GiB more than it has at the start, and prints a line of JSON. Besides what a reader raises, and the time and memory it takes,
+explores one kind of `tests.faults.loaders` (or each: "*"), for some seconds of processor time ("9s") or files ("9"), in a process
+that may take 1 GiB more than it has at the start, and prints a line of JSON. Besides what a reader raises, and the time and memory it takes,
 the process watches what it does: code run, programs started, files written elsewhere are failures, too.
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import random
 import re
@@ -29,6 +30,7 @@ import numgrad
 
 PACKAGE = str(Path(numgrad.__file__).parent)
 SECONDS, MEMORY, JUMP, LONGEST = 2.0, 1 << 30, 1 << 26, 1 << 14  # for an input: time, memory, peak memory, its own size
+PATIENCE = 20  # seconds of processor time after which the system ends the process, where the clock in it cannot end an input
 INTEGERS = [0, 1, 2, 3, 7, 8, 9, 32, 33, 64, 127, 128, 255, 256, 2**15, 2**16 - 1, 2**24, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**62, 2**63 - 1, 2**63, 2**64 - 1]
 
 
@@ -274,6 +276,7 @@ class Search:
             return
         if self.guard is not None:
             (self.folder / "input").write_bytes(whole)
+            _limit_processor_time()
         self.count += 1
         problem = attempt(self.kind, whole, self.folder / "files", self.guard)
         if problem is not None:
@@ -282,6 +285,15 @@ class Search:
                 self.failures[problem] = whole
         elif len(self.lines.seen) > known:
             self.corpus.append(data)
+
+
+def _limit_processor_time() -> None:
+    """Let the system end this process if it computes for much longer than an input may; time that it does not run does not count."""
+    import resource
+
+    most = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    wanted = int(time.process_time()) + 1 + PATIENCE
+    resource.setrlimit(resource.RLIMIT_CPU, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most))
 
 
 def main(name: str, seed: str, limit: str, folder: str) -> None:
@@ -294,25 +306,27 @@ def main(name: str, seed: str, limit: str, folder: str) -> None:
     (place / "files").mkdir(exist_ok=True)
     signal.signal(signal.SIGPROF, _alarm)
     with contextlib.suppress(OSError):  # where there is no such file the limit on peak memory remains
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
-    guard = Guard(place)
-    for kind in KINDS:
-        if name in (kind.name, "*"):
-            print(json.dumps(_explored(Search(kind, int(seed), place, guard), limit)), flush=True)
+    guard, chosen = Guard(place), [kind for kind in KINDS if name in (kind.name, "*")]
+    if not chosen:
+        sys.exit(f"no kind is called {name!r}; there are {', '.join(kind.name for kind in KINDS)}")
+    for kind in chosen:
+        print(json.dumps(_explored(Search(kind, int(seed), place, guard), limit)), flush=True)
 
 
 def _explored(search: Search, limit: str) -> dict[str, Any]:
+    start = time.process_time()
     if limit.endswith("s"):
-        end = time.monotonic() + float(limit[:-1])
-        search.run(lambda: time.monotonic() < end)
+        search.run(lambda: time.process_time() < start + float(limit[:-1]))
     else:
         search.run(lambda: search.count < int(limit))
-    failures = {}
+    failures, seconds = {}, math.ceil(100 * (time.process_time() - start)) / 100
     for problem, data in search.failures.items():
         failures[problem] = hashlib.sha256(data).hexdigest()[:16]
         (search.folder / failures[problem]).write_bytes(data)
-    return {"kind": search.kind.name, "count": search.count, "kept": len(search.corpus), "lines": len(search.lines.seen), "failures": failures}
+    return {"kind": search.kind.name, "count": search.count, "seconds": seconds, "kept": len(search.corpus), "lines": len(search.lines.seen), "failures": failures}
 
 
 if __name__ == "__main__":

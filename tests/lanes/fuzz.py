@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import subprocess
@@ -9,53 +10,69 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from tests.faults.children import ROOT, environment
 from tests.faults.loaders import KINDS
 from tests.long import Tally
 
-SECONDS = 3600
+SECONDS = 3600  # of processor time, shared out evenly among the kinds: a process that is paused or starved loses nothing of it
 FOUND = ROOT / ".pytest_cache" / "fuzz"  # where files that made a reader fail are kept
-PATIENCE = 20  # seconds over which one input may be read, in case the clock in the process cannot stop it
+PATIENCE = 600  # seconds over which nothing may happen while the process could go on; `fuzzing` itself limits processor time
+POLL = 5
 
 
 def run(budget: float) -> Tally:
     """Fuzz everything that reads files, following coverage, for an hour: only documented errors, 2 s and 64 MB for an input."""
-    count, failures = 0, []
+    parts, failures = {}, []
     for kind in KINDS:
-        found, problems = explore(kind.name, random.randrange(2**32), SECONDS * budget / len(KINDS))
-        count += found
+        share = SECONDS * budget / len(KINDS)
+        parts[kind.name], problems = explore(kind.name, random.randrange(2**32), share)
         failures += problems
-    return Tally("files that were changed, and read", count, failures)
+    count, seconds = (sum(part[what] for part in parts.values()) for what in ("files", "seconds"))
+    return Tally(f"files that were changed, and read, of {len(parts)} kinds in {seconds:,.0f} s of processor time", count, failures, parts)
 
 
-def explore(name: str, seed: int, seconds: float) -> tuple[int, list[str]]:
-    """Explore one kind in a process of its own: how many files there were, and what was wrong."""
+def explore(name: str, seed: int, seconds: float, *start: str) -> tuple[dict[str, Any], list[str]]:
+    """Explore one kind in a process of its own: how many files there were in how many seconds, and what was wrong."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "tests.faults.fuzzing", name, str(seed), f"{seconds}s", folder]
+        command = [sys.executable, *(start or ("-m", "tests.faults.fuzzing")), name, str(seed), f"{seconds}s", folder]
         settings = environment() | {"NUMBA_DISABLE_JIT": "1"}
         process = subprocess.Popen(command, cwd=ROOT, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         try:
-            out, told = _watched(process, Path(folder) / "input", seconds)
+            out, told = _watched(process, Path(folder) / "input")
         finally:
             process.kill()
         if process.returncode != 0:
-            return 0, [f"{name}: the process ended with {process.returncode} on {_keep(Path(folder) / 'input')}: {told[-300:]!r}"]
+            failure = f"{name}: the process ended with {process.returncode} on {_keep(Path(folder) / 'input')}: {told[-300:]!r}"
+            return {"files": 0, "seconds": 0.0}, [failure]
         found = json.loads(out)
-        print(f"{name}: {found['count']} files, {found['lines']} lines, {found['kept']} kept, {len(found['failures'])} failures", flush=True)
-        return found["count"], [f"{name}: {problem}: {_keep(Path(folder) / file)}" for problem, file in found["failures"].items()]
+        failures = [f"{name}: {problem}: {_keep(Path(folder) / file)}" for problem, file in found["failures"].items()]
+    print(f"{name}: {found['count']} files, {found['seconds']} s, {found['lines']} lines, {found['kept']} kept, {len(failures)} failures", flush=True)
+    if not found["count"] or found["seconds"] < seconds:
+        failures.append(f"{name}: only {found['count']} files in {found['seconds']} of {seconds:.1f} s")
+    return {"files": found["count"], "seconds": found["seconds"]}, failures
 
 
-def _watched(process: subprocess.Popen[str], current: Path, seconds: float) -> tuple[str, str]:
-    """What a process said; killed if it stays with one input."""
-    start = time.monotonic()
+def _watched(process: subprocess.Popen[str], current: Path) -> tuple[str, str]:
+    """What a process said; killed if it does nothing for too long, though neither it nor this process is paused."""
+    seen, waited, before = None, 0.0, time.monotonic()
     while True:
         try:
-            return process.communicate(timeout=5)
+            return process.communicate(timeout=POLL)
         except subprocess.TimeoutExpired:
-            since = time.time() - current.stat().st_mtime if current.exists() else time.monotonic() - start
-            if since > PATIENCE + (0 if current.exists() else 60):
+            now, when = current.stat().st_mtime_ns if current.exists() else None, time.monotonic()
+            waited = 0.0 if now != seen or _paused(process.pid) else waited + min(when - before, 2 * POLL)
+            seen, before = now, when
+            if waited > PATIENCE:
                 process.kill()
+
+
+def _paused(number: int) -> bool:
+    """Whether a process was stopped, where the system tells."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{number}/stat").read_bytes().rpartition(b")")[2].split()[0] in (b"T", b"t")
+    return False
 
 
 def _keep(path: Path) -> str:
