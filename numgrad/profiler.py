@@ -153,6 +153,7 @@ class _Watcher(Observer):
     def __init__(self, shapes: bool, each_step: bool) -> None:
         self.shapes, self.each_step = shapes, each_step
         self.events: list[Event] = []
+        self._replays: list[tuple[Sequence[Any], Sequence[str], Sequence[int], int]] = []
         self._open = threading.local()
 
     def launched(self, kernel: Kernel, work: int, args: tuple[Any, ...]) -> None:
@@ -165,17 +166,25 @@ class _Watcher(Observer):
         self.events.append(Event(name, "op", kernel.name, start, stop, threading.get_ident(), source, shapes))
 
     def replayed(self, steps: Sequence[Any], lines: Sequence[str], times: Sequence[int]) -> None:
-        thread = threading.get_ident()
-        for step, line, start, stop in zip(steps, lines, times[:-1], times[1:], strict=False):
-            if type(step) is Program:
-                kernel = f"program of {len(step.steps)} launches"
-            else:
-                kernel = step.kernel.name if type(step) is Call else type(step).__name__.lower()
-            places = [a.shape for a in step.args if type(a) is Place] if self.shapes and type(step) is Call else []
-            self.events.append(Event(_plain(kernel), "compiled", kernel, start, stop, thread, line, tuple(places)))
+        self._replays.append((steps, lines, times, threading.get_ident()))  # the caller's clock is running
 
     def called(self, name: str, start: int, stop: int) -> None:
         self.events.append(Event(f"{name} (compiled)", "compiled", "", start, stop, threading.get_ident(), ""))
+
+    def expand(self) -> None:
+        """Make events of the replays that were only noted."""
+        replays, self._replays = self._replays, []
+        for steps, lines, times, thread in replays:
+            looks = list(map(int, times))
+            self.events += [self._event(*row, thread) for row in zip(steps, lines, looks, looks[1:], strict=False)]
+
+    def _event(self, step: Any, line: str, start: int, stop: int, thread: int) -> Event:
+        if type(step) is Program:
+            kernel = f"program of {len(step.steps)} launches"
+        else:
+            kernel = step.kernel.name if type(step) is Call else type(step).__name__.lower()
+        places = [a.shape for a in step.args if type(a) is Place] if self.shapes and type(step) is Call else []
+        return Event(_plain(kernel), "compiled", kernel, start, stop, thread, line, tuple(places))
 
 
 def _plain(kernel: str) -> str:
@@ -221,8 +230,11 @@ class profile:
     """Profiles the block. With `schedule`, the steps that it chooses (call `step()` after each), and `on_trace_ready(self)` is
     called when a cycle of them ends.
 
-    A compiled function is an event of its own: its self time is what a call spends outside kernels. With `launches=False` what it
-    launches is not taken apart, and so runs exactly as it does without a profiler.
+    A compiled function is an event of its own, from its call to its return. Its self time is what a call spends outside kernels:
+    on looking at its arguments and surroundings, on memory for results, and on the way into native code and back. A launch's time
+    is all from the launch before to the next: also what it takes to start threads, and to wait for the last of them. Events are
+    made when the profiler has ended; one look at the clock a launch (20 ns) is all that is added to what is timed, and with
+    `launches=False`, where a program is not taken apart, it runs exactly as it does without a profiler.
     `record_shapes=True` notes the shapes of what kernels are given. `with_stack` needs no asking: lines are always noted. The other
     options of PyTorch are accepted: there is nothing that they would show on a CPU.
     """
@@ -290,12 +302,14 @@ class profile:
             _active.remove(self._watcher)
             self._watching.__exit__(None, None, None)
             self._watching = None
+            self._watcher.expand()
             _nest(self._watcher.events)
 
     # --- looking ---
 
     def events(self) -> list[Event]:
         """Everything that was recorded, in the order of time."""
+        self._watcher.expand()
         return sorted(self._watcher.events, key=lambda e: e.start)
 
     def key_averages(self, group_by_input_shape: bool = False, group_by_stack_n: int = 0) -> EventList:

@@ -8,6 +8,7 @@ other inputs by changing the table. A small function of LLVM IR, one for each fo
 from __future__ import annotations
 
 import ctypes
+import functools
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -86,7 +87,8 @@ class Program:
             at += 8 * len(block)
         rows = np.array(table or [0], np.int64)
         # Blocks and memories are found by address: the arrays must live, and stay where they are, as long as the program.
-        made = (_walker(), rows.ctypes.data, len(blocks), self.addresses.ctypes.data, rows, words)
+        state = np.array([rows.ctypes.data, len(blocks), self.addresses.ctypes.data, 0, 0], np.int64)
+        made = (_walker(), state.ctypes.data, state, rows, words)
         self._assembled[parallel] = made
         return made
 
@@ -101,8 +103,8 @@ class Program:
             return self._interpret()
         pooled = True in self._parallel and threads.acquire()
         try:
-            walk, table, count, memories, *_ = self._assembled.get(pooled) or self._assemble(pooled)
-            return walk(table, count, memories)
+            walk, state, *_ = self._assembled.get(pooled) or self._assemble(pooled)
+            return walk(state)
         finally:
             if pooled:
                 threads.release()
@@ -116,23 +118,42 @@ class Program:
                 observer.replayed([self], [""], [start, time.perf_counter_ns()])
             return stopped
         pooled = True in self._parallel and threads.acquire()
-        times, stopped = [time.perf_counter_ns()], -1
         try:
-            for number in range(len(self.steps)):
-                if DISABLED:
-                    stopped = self._interpret(number, number + 1)
-                else:
-                    walk, table, _, memories, *_ = self._assembled.get(pooled) or self._assemble(pooled)
-                    stopped = -1 if walk(table + 24 * number, 1, memories) < 0 else number  # a row of the table is three words
-                times.append(time.perf_counter_ns())
-                if stopped >= 0:
-                    break
+            times, stopped = self._interpret_timed() if DISABLED else self._run_timed(pooled)
         finally:
             if pooled:
                 threads.release()
         for observer in observers:
             observer.replayed(self.steps, self.lines, times)
         return stopped
+
+    def _run_timed(self, pooled: bool) -> tuple[Any, int]:
+        """Times (ns) before each step and after the last; the step that stopped the program, or -1. Where native code finds no
+        clock, Python looks at its own, and what that costs counts as the steps'."""
+        walk, _, state, *_ = self._assembled.get(pooled) or self._assemble(pooled)
+        table, count, memories, *_ = state
+        clock = _clock()
+        if clock:
+            times = np.empty(count + 1, np.int64)
+            stopped = walk(np.array([table, count, memories, times.ctypes.data, clock], np.int64).ctypes.data)
+            return times[: count + 1 if stopped < 0 else stopped + 2], stopped
+        looks, stopped = [time.perf_counter_ns()], -1
+        for number in range(count):
+            row = np.array([table + 24 * number, 1, memories, 0, 0], np.int64)  # a row of the table is three words
+            stopped = -1 if walk(row.ctypes.data) < 0 else number
+            looks.append(time.perf_counter_ns())
+            if stopped >= 0:
+                break
+        return looks, stopped
+
+    def _interpret_timed(self) -> tuple[Any, int]:
+        looks, stopped = [time.perf_counter_ns()], -1
+        for number in range(len(self.steps)):
+            stopped = self._interpret(number, number + 1)
+            looks.append(time.perf_counter_ns())
+            if stopped >= 0:
+                break
+        return looks, stopped
 
     def _interpret(self, first: int = 0, stop: int | None = None) -> int:
         for number, step in enumerate(self.steps[first:stop], first):
@@ -247,7 +268,7 @@ def native(name: str, make: Callable[[ir.Module, str], None]) -> int:
 
 
 def _walker() -> Any:
-    return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)(native("walk", _walk_ir))
+    return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(native("walk", _walk_ir))
 
 
 def _make(name: str, makers: dict[str, Any]) -> None:
@@ -326,23 +347,54 @@ def _verify_ir(builder: Any, function: Any, report: Any, count: Any) -> None:
 
 
 def _walk_ir(module: ir.Module, name: str) -> None:
-    """walk(table, count, memories): call entry(function, block) for each row of the table; the first that stops, or -1."""
-    function = ir.Function(module, ir.FunctionType(_WORD, [_WORDS, _WORD, _WORDS]), name)
-    table, count, memories = function.args
+    """walk(walk's words): call entry(function, block) for each row of the table; the first that stops, or -1. Should the words have
+    a place for times, the clock is looked at before each row and after the last."""
+    function = ir.Function(module, ir.FunctionType(_WORD, [_WORDS]), name)
+    stamp = _stamp_ir(module, f"{name}_stamp")
     start, head, body, stop, done = (function.append_basic_block(n) for n in ("start", "head", "body", "stop", "done"))
     builder = ir.IRBuilder(start)
+    table, count, memories, times, clock = (builder.load(builder.gep(function.args[0], [_WORD(k)])) for k in range(5))
+    table, memories = (builder.inttoptr(a, _WORDS) for a in (table, memories))
     builder.branch(head)
     builder.position_at_end(head)
     i = builder.phi(_WORD)
+    builder.call(stamp, [times, i, clock])
     builder.cbranch(builder.icmp_signed("<", i, count), body, done)
     builder.position_at_end(body)
     row = builder.gep(table, [builder.mul(i, _WORD(3))])
     entry, target, block = (builder.load(builder.gep(row, [_WORD(k)])) for k in range(3))
     status = builder.call(builder.inttoptr(entry, _ENTRY.as_pointer()), [target, builder.inttoptr(block, _WORDS), memories])
+    following = builder.add(i, _WORD(1))
     i.add_incoming(_WORD(0), start)
-    i.add_incoming(builder.add(i, _WORD(1)), body)
+    i.add_incoming(following, body)
     builder.cbranch(builder.icmp_signed("==", status, _STATUS(0)), head, stop)
     builder.position_at_end(stop)
+    builder.call(stamp, [times, following, clock])
     builder.ret(i)
     builder.position_at_end(done)
     builder.ret(_WORD(-1))
+
+
+def _stamp_ir(module: ir.Module, name: str) -> Any:
+    """stamp(times, i, clock): times[i] = now in ns, by the C library's function at `clock`; nothing without a place for times."""
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [_WORD, _WORD, _WORD]), name)
+    function.linkage = "internal"
+    times, i, clock = function.args
+    builder = ir.IRBuilder(function.append_basic_block())
+    with builder.if_then(builder.icmp_signed("!=", times, _WORD(0)), likely=False):
+        now = builder.alloca(_WORD, 2)  # seconds, nanoseconds
+        signature = ir.FunctionType(_STATUS, [_STATUS, _WORDS])
+        builder.call(builder.inttoptr(clock, signature.as_pointer()), [_STATUS(getattr(time, "CLOCK_MONOTONIC", 0)), now])
+        seconds, rest = (builder.load(builder.gep(now, [_WORD(k)])) for k in range(2))
+        nanoseconds = builder.add(builder.mul(seconds, _WORD(10**9)), rest)
+        builder.store(nanoseconds, builder.gep(builder.inttoptr(times, _WORDS), [i]))
+    builder.ret_void()
+    return function
+
+
+@functools.cache
+def _clock() -> int:
+    """Where the C library's `clock_gettime` is, if it tells the time that `time.perf_counter_ns` does; else 0."""
+    if time.get_clock_info("perf_counter").implementation != "clock_gettime(CLOCK_MONOTONIC)" or ctypes.sizeof(ctypes.c_long) != 8:
+        return 0
+    return ctypes.cast(ctypes.CDLL(None).clock_gettime, ctypes.c_void_p).value or 0
