@@ -11,26 +11,24 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from .. import dtypes
 from ..autograd import mode
 from ..jit.kernel import observers
 from ..jit.memory import pool
 from ..nn.modules.module import Module
-from ..nn.parameter import Parameter
 from ..tensor import Tensor
 from . import changes
 from .ahead import Producers
+from .arguments import Arguments
 from .changes import logger
 from .epilogue import fold_sums, fold_tails
 from .explain import kernels_of
 from .fuse import Fusion
 from .pair import Call as PairCall
 from .pair import Pair
-from .recorder import address, memories_of, owner_of
+from .recorder import memories_of
 from .recording import Recording
 from .schedule import Layout
+from .shortcut import Shortcut, shortcut_to
 from .simplify import drop_copies, drop_dead
 from .tree import flatten, unflatten
 from .variant import Variant
@@ -55,6 +53,7 @@ class Compiled:
         self.function, self.fullgraph, self.fuse, self._roots = function, fullgraph, fuse, (function, *roots)
         self._lock = threading.RLock()
         self._kinds: dict[Any, _Kind] = {}
+        self._shortcut: Shortcut | None = None  # to what was replayed last
         self._warned = False
         self.changes: deque[str] = deque(maxlen=32)  # what was different where calls were recorded again
 
@@ -75,6 +74,15 @@ class Compiled:
                 observer.called(self._name, start, stop)
 
     def _dispatch(self, args: Any, kwargs: Any) -> Any:
+        if self._shortcut is not None and not kwargs:
+            with self._lock:
+                _running.inside = True
+                try:
+                    done = self._shortcut.run(args)
+                finally:
+                    _running.inside = False
+            if done is not None:
+                return done[0]
         leaves, spec = flatten((args, kwargs))
         call = Arguments(leaves)
         with self._lock:
@@ -105,6 +113,7 @@ class Compiled:
                 result = variant.run_pair(call.inputs, call.tracked) if type(variant) is Pair else variant.run(call.inputs)
                 for position, count in variant.input_bumps:
                     call.bump(position, count)
+                self._shortcut = shortcut_to(variant, args, kwargs)
                 return call.received(result) if kind.tracked else result
         if kind.eager is not None or kind.skips():
             return self.function(*args, **kwargs)
@@ -232,89 +241,6 @@ class _Kind:
         """Whether not to record a call: most of those whose backward pass never comes, for recording is slow."""
         self.waiting += self.waiting > _PATIENCE
         return self.waiting > _PATIENCE + 1 and self.waiting % 16 != 0
-
-
-class Arguments:
-    """A call's arguments: `key` says what a recording holds for, `inputs` are the arrays, `roots` objects that carry state.
-
-    `tracked` has for each input the tensor, if its gradient may be asked for outside.
-    """
-
-    __slots__ = ("inputs", "key", "owners", "roots", "tensors", "tracked")
-
-    def __init__(self, leaves: list[Any]):
-        key: list[Any] = [mode.enabled, mode.inference, dtypes.default()]
-        self.inputs: list[np.ndarray] = []
-        self.roots: list[Any] = []
-        self.tensors: list[Tensor | None] = []
-        self.tracked: list[Tensor | None] = []
-        for leaf in leaves:
-            tensor, array, requires = None, leaf, False
-            if isinstance(leaf, Tensor):
-                if leaf._base is not None:
-                    leaf.catch_up()
-                tensor, array, requires = leaf, leaf._data, leaf._requires_grad
-            if type(array) is np.ndarray and not isinstance(tensor, Parameter):
-                self.inputs.append(array)
-                self.tensors.append(tensor)
-                self.tracked.append(tensor if requires and mode.enabled else None)
-                key.append((array.dtype, array.shape, array.strides, array.flags.writeable, requires, requires and leaf.grad is None))
-            elif isinstance(leaf, _VALUES):
-                key.append((type(leaf), repr(leaf)))
-            else:
-                self.roots.append(leaf)
-                key.append(id(leaf))
-        self.owners = [id(array if array.base is None else owner_of(array)) for array in self.inputs]
-        if len(set(self.owners)) < len(self.owners):
-            key.append(self._overlaps())
-        self.key = tuple(key)
-
-    def _overlaps(self) -> tuple[tuple[int, int, int], ...]:
-        """Which arguments lie in the same memory, and how far from one another."""
-        places = [(self.owners.index(owner), n) for n, owner in enumerate(self.owners)]
-        return tuple([(first, n, address(self.inputs[n]) - address(self.inputs[first])) for first, n in places if first != n])
-
-    def versions(self) -> list[int]:
-        """How often each argument has been changed in place."""
-        return [0 if t is None else t._version for t in self.tensors]
-
-    def bump(self, position: int, count: int) -> None:
-        """Note that an argument was changed in place."""
-        tensor = self.tensors[position]
-        if tensor is not None:
-            tensor.version_counter()[0] += count
-
-    def detached(self, leaves: list[Any]) -> tuple[list[Any], list[Tensor | None]]:
-        """The leaves with tracked tensors replaced by leaves of the tape that share their memory; and those."""
-        made = {id(t): t.detach().requires_grad_() for t in self.tracked if t is not None}
-        for t in self.tracked:
-            if t is not None:
-                made[id(t)].grad = t.grad
-        return [made.get(id(leaf), leaf) for leaf in leaves], [None if t is None else made[id(t)] for t in self.tracked]
-
-
-    def left(self, inner: list[Tensor | None]) -> list[Any]:
-        """The gradients that a call has left in its arguments' stand-ins; False where there is the one from before, or none."""
-        pairs = zip(inner, self.tracked, strict=True)
-        return [False if a is None or b is None or a.grad is b.grad else a.grad for a, b in pairs]
-
-    def uses_gradients(self, recording: Recording) -> bool:
-        """Whether steps use gradients that arguments have, or arguments have got some with a graph of their own."""
-        before = {id(owner_of(t.grad._data)) for t in self.tracked if t is not None and t.grad is not None}
-        after = recording.result[1]
-        graphs = any(isinstance(g, Tensor) and g.grad_fn is not None for g in after)
-        return graphs or any(m.kind == "state" and id(m.owner) in before for m in getattr(recording, "memories", ()))
-
-    def received(self, result: Any) -> Any:
-        """The result; arguments hold the gradients that came with it."""
-        value, grads = result
-        for tensor, grad in zip(self.tracked, grads, strict=True):
-            if tensor is not None and grad is not False:
-                tensor.grad = grad
-        return value
-
-
-_VALUES = (bool, int, float, complex, str, bytes, type(None), np.generic, type(Ellipsis))
 
 
 _off = threading.local()

@@ -49,8 +49,8 @@ class Spent(Node):
 
     __slots__ = ()
 
-    def __init__(self, tensor: Tensor):
-        super().__init__([], [(tensor._data.shape, tensor._data.dtype)])
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype):
+        super().__init__([], [(shape, dtype)])
 
     def gradients(self, grads: list[Any]) -> list[Any]:
         raise RuntimeError(
@@ -130,7 +130,7 @@ class Recording:
                 self.outputs.append(leaf)
                 continue
             if leaf.grad_fn is not None and n not in live:
-                leaf._node = Spent(leaf)  # what is left of the graph would keep temporaries alive
+                leaf._node = Spent(leaf._data.shape, leaf._data.dtype)  # what is left of the graph would keep temporaries alive
             self.outputs.append((recorder.place(leaf._data), leaf._requires_grad))
         self._refuse_escapes(recorder)
 

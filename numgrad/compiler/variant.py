@@ -29,6 +29,7 @@ class Replay:
         self.program.lines = layout.lines
         self.arena = empty(max(layout.arena, 1), np.uint8)
         self.outputs = recording.outputs
+        self._spent = [Spent(o[0].shape, o[0].dtype) if type(o) is tuple and o[1] else None for o in self.outputs]
         self._held: list[Any] = []
         self._given: dict[str, list[tuple[int, int]]] = {"input": [], "argument": [], "saved": []}  # memory, position
         bound, start, addresses = [], address(self.arena), self.program.addresses
@@ -70,14 +71,13 @@ class Replay:
     def result(self, raw: dict[int, np.ndarray]) -> list[Any]:
         """The leaves of the result."""
         leaves = []
-        for output in self.outputs:
+        for output, node in zip(self.outputs, self._spent, strict=True):
             if type(output) is not tuple:
                 leaves.append(output)
                 continue
-            place, requires = output
-            tensor = wrap(_view(raw.get(place.memory), place))
-            if requires:
-                tensor._requires_grad, tensor._node = True, Spent(tensor)
+            tensor = wrap(_view(raw.get(output[0].memory), output[0]))
+            if node is not None:
+                tensor._requires_grad, tensor._node = True, node
             leaves.append(tensor)
         return leaves
 
@@ -92,10 +92,15 @@ class Variant(Replay):
         self.input_bumps = recording.input_bumps
         self._counters = [(tensor.version_counter(), count) for tensor, count in recording.bumps]
         self._made = [_Made(site, place) for site, place in recording.made]
+        self.shortcut: Any = None  # to itself; False if there is none
         self._steady = False  # whether all of them are as the last run left them, and nobody else holds one
 
     def fits(self, owners: list[int]) -> bool:
         """Whether what the function reaches is as it was when it was recorded, and no argument (of these owners) is a part of it."""
+        return self.holds() and self.sites.owners.isdisjoint(owners)
+
+    def holds(self) -> bool:
+        """Whether what the function reaches is as it was when it was recorded."""
         watch, quiet = self.watch, self.watch.quiet
         if quiet.same() and not (quiet.rest and not quiet.rest_holds(watch)):
             self._steady = quiet.alone
@@ -105,7 +110,7 @@ class Variant(Replay):
             fits = watch.changed() is None and self._tensors_fit() and not watch.settings_changed()
             if fits:
                 quiet.renew(watch, [made for m in self._made for made in m.objects()])
-        return fits and self.sites.owners.isdisjoint(owners)
+        return fits
 
     def _tensors_fit(self) -> bool:
         """Whether tensors ask for the gradients, and hold arrays of the form, that were recorded."""
@@ -123,6 +128,13 @@ class Variant(Replay):
     def run_flat(self, inputs: list[np.ndarray]) -> list[Any]:
         """The leaves of the function's result, and its effects."""
         self.bind("input", inputs)
+        return self._run_bound()
+
+    def run_bound(self) -> Any:
+        """The function's result and effects on the arguments that the program has been told of."""
+        return unflatten(self._run_bound(), self.spec)
+
+    def _run_bound(self) -> list[Any]:
         raw = self.take_results()
         made = () if self._steady else self._made
         for one in made:
