@@ -339,7 +339,7 @@ class Tensor(Attached):
         return bool((self == element).any())  # type: ignore[attr-defined]
 
     def __format__(self, specification: str) -> str:
-        if self._data.ndim == 0 and specification:
+        if self._data.ndim == 0:
             return format(self.item(), specification)
         return format(str(self), specification)
 
