@@ -29,7 +29,7 @@ def _count_tile(counts, truth, unit):  # type: ignore[no-untyped-def]
     row = truth[unit * TILE : min(truth.size, (unit + 1) * TILE)]
     count = 0
     for j in range(row.size):
-        count += row[j]
+        count += np.int64(row[j])  # without the JIT a sum of bytes is a byte
     counts[unit] = count
 
 

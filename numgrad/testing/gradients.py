@@ -102,7 +102,7 @@ def _difference(
     total = size = 0.0
     for u, after, before in zip(weights, *ends, strict=True):
         after, before = after.astype(np.float64), before.astype(np.float64)
-        change = np.where(after == before, 0.0, after - before)  # an infinity stays where it is
+        change = np.subtract(after, before, out=np.zeros_like(after), where=after != before)  # an infinity stays where it is
         total += float(np.sum(u * change, dtype=np.float64))
         size += float(np.sum(np.abs(u) * np.where(np.isfinite(after), np.abs(after), 0.0)))
     return total / (2 * h), size
@@ -136,7 +136,7 @@ def directional(
         (d1, _), (d2, _), (d3, size) = (_difference(compute, arrays, index, v, weights, first / 2**k) for k in range(3))
         e2, e3 = d2 + (d2 - d1) / 3, d3 + (d3 - d2) / 3
         value = e3 + (e3 - e2) / 15
-        noise = 64 * eps * size / first
+        noise = 64 * eps * (size + _length(weights)) / first  # values near 0 may be what is left of numbers about 1
         found.append(Numeric(value, 2 * abs(value - e3), noise, size))
         if found[-1].truncation <= max(UNCERTAIN * scale, 10 * noise):
             break

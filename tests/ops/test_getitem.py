@@ -230,3 +230,12 @@ def test_what_was_saved_for_backward_is_guarded() -> None:
     y[0] = 0
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         z.backward()
+
+
+@pytest.mark.parametrize("count", [255, 256, 257, 1000, 5000])
+def test_masks_of_many_true_elements(count: int) -> None:
+    x = np.arange(6000.0)
+    mask = x < count
+    tensor, chosen = ng.from_numpy(x), ng.from_numpy(mask)
+    np.testing.assert_array_equal(tensor[chosen].numpy(), x[mask])
+    np.testing.assert_array_equal(chosen.nonzero().numpy(), np.argwhere(mask))
