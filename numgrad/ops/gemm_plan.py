@@ -23,8 +23,10 @@ GRAIN, BLOCKS = 1 << 18, 64
 PART = 1024
 #: Rows up to which columns of b that lie in memory one by one are read as they are: packing would cost more than it saves.
 FEW = 16
-#: Columns of y and bytes of a, rows of y and bytes of b, from which an operand is packed that could be read where it lies.
-PACK_A_N, PACK_A_BYTES, PACK_B_M, PACK_B_BYTES = 256, 1 << 18, 128, 1 << 19
+#: What could be read where it lies is packed: a, if neither its rows nor its columns are contiguous, or its rows a multiple of
+#: CONFLICT bytes apart, where they compete for one place in the first-level cache, from so many columns of y and bytes of a on;
+#: b from so many rows of y on, and from this multiple of the second-level cache: each of two threads can keep its half there.
+CONFLICT, PACK_A_N, PACK_A_BYTES, PACK_B_M, PACK_B_L2 = 4096, 256, 1 << 18, 128, 2
 #: Work from which y is cut into blocks: half of it is what a compiled step, whose threads are awake, gives to a core.
 SMALL = 16_384
 #: Shares of the first-level cache for a panel of b, of the second for a block of a, and of the third for packed b of all threads.
@@ -161,8 +163,9 @@ def _packs(a: _Matrices, b: _Matrices, dots: bool, itemsize: int) -> tuple[bool,
     m, k, n = a.rows, a.columns, b.columns
     if dots or k == 0:
         return dots and a.column != 1, False
-    packs_a = n >= PACK_A_N and m * k * itemsize >= PACK_A_BYTES
-    packs_b = b.column != 1 or (m >= PACK_B_M and k * n * itemsize >= PACK_B_BYTES)
+    near = a.row == 1 or (a.column == 1 and a.row * itemsize % CONFLICT)
+    packs_a = not near and n >= PACK_A_N and m * k * itemsize >= PACK_A_BYTES
+    packs_b = b.column != 1 or (m >= PACK_B_M and k * n * itemsize >= PACK_B_L2 * cache_bytes(2))
     return packs_a, packs_b
 
 
