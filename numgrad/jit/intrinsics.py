@@ -147,6 +147,26 @@ def polynomial(x, coefficients):
     return total
 
 
+def _pairs(terms: list[Any], x: Any, times: Callable[..., Any], plus: Callable[..., Any]) -> Any:
+    while len(terms) > 1:
+        joined = [plus(b, x, a) for a, b in zip(terms[:-3:2], terms[1:-2:2])]
+        *_, a, b, c = terms if len(terms) % 2 else [*terms, None]
+        terms = [*joined, plus(b if c is None else plus(c, x, b), x, a)]
+        x = times(x, x) if len(terms) > 1 else x
+    return terms[0]
+
+
+def _emit_polynomial_in_pairs(context, builder, kinds, values):  # type: ignore[no-untyped-def]
+    terms = [context.cast(builder, builder.extract_value(values[1], i), kind, kinds[0]) for i, kind in enumerate(kinds[1])]
+    return _pairs(terms, values[0], builder.fmul, lambda *values: _call(builder, "fma", list(values)))
+
+
+@native(_emit_polynomial_in_pairs, accepts=lambda *kinds: kinds)
+def polynomial_in_pairs(x, coefficients):
+    """``polynomial`` of one tuple by Estrin's scheme: more operations, of which fewer wait for each other."""
+    return _pairs([like(x, c) for c in coefficients], x, lambda a, b: a * b, fma)
+
+
 # --- bits -------------------------------------------------------------------------------------------------------
 
 

@@ -134,3 +134,17 @@ def test_literals_take_the_type_of_their_neighbour():
         assert str(_half.nopython_signatures[0].return_type) == "float32"
     else:
         assert type(_half(np.float32(1))) is np.float32
+
+
+@njit
+def _in_pairs(x):
+    return (
+        intrinsics.polynomial_in_pairs(x, (3.0,)), intrinsics.polynomial_in_pairs(x, (3.0, 2.0)), intrinsics.polynomial_in_pairs(x, (3.0, 2.0, 5.0)),
+        intrinsics.polynomial_in_pairs(x, (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)), intrinsics.polynomial_in_pairs(x, (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0)),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_polynomials_in_pairs(kind):
+    """Small whole numbers, of which nothing is rounded."""
+    assert _in_pairs(kind(3)) == (3, 9, 54, 1 + 6 + 27 + 108 + 405 + 1458, sum((i + 1) * 3**i for i in range(9)))

@@ -81,6 +81,13 @@ def power_of_two(shifted):
 
 
 @scalar
+def power_of_two_raised(shifted, by):
+    """2**(n + by) where that is a normal number."""
+    bits = float_bits(shifted)
+    return bits_float(shift_left(subtract_bits(bits, like(bits, EXPONENT_BIAS) - like(bits, by)), like(bits, MANTISSA_BITS)))
+
+
+@scalar
 def exp_moderate(x):
     """e to the power x where that is a normal number."""
     shifted, r, lost = reduce(x, like(x, 0.0))
@@ -152,7 +159,7 @@ def _brief_exp(x):
     shifted = fma(x, like(x, LOG2_E), like(x, ROUNDER))
     n = shifted - like(x, ROUNDER)
     r = fma(-n, like(x, LN2_LOW), fma(-n, like(x, LN2_HIGH), x))
-    power = power_of_two(shifted + like(x, 64.0))
+    power = power_of_two_raised(shifted, 64)
     return fma(power, fma(r * r, polynomial(r, _EXP), r), power)
 
 
@@ -170,19 +177,16 @@ def exp_lowered(x):
 
 
 @scalar
-def _quotient(numerator, denominator, lost):
-    """numerator / (denominator + lost), of a denominator from 1 to 2 that was rounded, and of what that lost."""
-    quotient = numerator / denominator
-    inverse = fma(like(numerator, -0.5), denominator, like(numerator, 1.5))  # near enough for so small a term
-    return fma(-(quotient * lost), inverse, quotient)
-
-
-@scalar
 def _sigmoid_narrow(x):
-    one, magnitude = like(x, 1.0), fabs(x)
-    e = _brief_exp(-select(magnitude > like(x, 104.0), like(x, 104.0), magnitude)) * like(x, 2.0**-64)  # rounded once
-    denominator = one + e
-    return _quotient(select(x < like(x, 0.0), e, one), denominator, (one - denominator) + e)
+    """1 / (1 + exp(-x)), both times 2**-64, so that the quotient alone rounds what is subnormal."""
+    limited = clamp(x, like(x, -104.0), like(x, 40.0))
+    shifted = fma(-limited, like(x, LOG2_E), like(x, ROUNDER))
+    n = shifted - like(x, ROUNDER)
+    r = fma(-n, like(x, LN2_LOW), fma(-n, like(x, LN2_HIGH), -limited))
+    one, power = like(x, 2.0**-64), power_of_two_raised(shifted, -64)
+    # The sum of powers of two is exact but where the one or the other is too small; it is rounded again with what that lost.
+    total = power + one
+    return one / (fma(power, fma(r * r, polynomial(r, _EXP), r), (power - total) + one) + total)
 
 
 @scalar

@@ -1,8 +1,20 @@
 """Error functions and the gamma family. Where float64 is the simpler way to a good float32, both are computed in it."""
 import math
 
-from ..intrinsics import by_width, copysign, fabs, fma, like, polynomial, scalar, select, sqrt, widen
-from .exponential import ROUNDER, clamp, exp, exp_moderate, expm1_near_zero, power_of_two, reduce, scale
+from ..intrinsics import (
+    by_width,
+    copysign,
+    fabs,
+    fma,
+    like,
+    polynomial,
+    polynomial_in_pairs,
+    scalar,
+    select,
+    sqrt,
+    widen,
+)
+from .exponential import ROUNDER, clamp, exp, exp_moderate, expm1_near_zero, power_of_two_raised, reduce, scale
 from .logarithm import log
 from .trigonometric import sin_cos_pi
 
@@ -22,8 +34,8 @@ _ERF_IS_ONE = (4.0, 6.0)
 # -log2(2 - 2 ndtr(x)) / x for 0 <= x <= 5.7; error of ndtr 2**-27.3, and 1.2e-4 of 1 - ndtr.
 _NDTR = (1.15110494, 0.459212256, 0.0524756423, -0.00701518953, 7.66516355e-05,
          0.000228495474, -5.6005685e-05, 6.22938284e-06, -2.78686176e-07)  # fmt: skip
-# (2**x - 1) / x for |x| <= 1/2; error of 2**x 2**-23.4.
-_EXP2 = (0.69314698, 0.24022242, 0.055507337, 0.0096715126, 0.0013264727)
+# 2**x for |x| <= 1/2; error of 2**x 2**-23.4.
+_EXP2 = (1.0, 0.69314698, 0.24022242, 0.055507337, 0.0096715126, 0.0013264727)
 # exp(x²) erfc(x) (1 + 2 x) in t = (x - 4) / (x + 4) for 0.465 <= x <= 28; 2**-63.9.
 _ERFC = (1.2329951186255526, -0.1396211168405625, 0.015379652102620009, 0.06809705425469156, -0.1010390660363224,
          0.09373283499839549, -0.06633036581173188, 0.03716751553664913, -0.016197734064566812, 0.005031969985911591,
@@ -92,11 +104,10 @@ def erfc(x):
 def _ndtr_narrow(x):
     one, magnitude, end = like(x, 1.0), fabs(x), like(x, 5.7)
     limited = select(magnitude > end, end, magnitude)
-    power = limited * polynomial(limited, _NDTR)
-    shifted = like(x, ROUNDER) - power
-    r = (like(x, ROUNDER) - shifted) - power
-    scale_down = power_of_two(shifted - one)
-    tail = fma(scale_down * r, polynomial(r, _EXP2), scale_down)
+    slope = polynomial_in_pairs(limited, _NDTR)
+    shifted = fma(-limited, slope, like(x, ROUNDER))
+    r = fma(-limited, slope, like(x, ROUNDER) - shifted)
+    tail = power_of_two_raised(shifted, -1) * polynomial_in_pairs(r, _EXP2)
     tail = select(magnitude > end, like(x, 0.0), tail)           # what 1 would not notice
     return select(x < like(x, 0.0), tail, one - tail)
 
