@@ -148,13 +148,16 @@ def is_autocast_enabled(device_type=None):
 from . import (  # noqa: E402 - they are written with what stands above
     averaged,
     compiler,
+    copies,
     derivatives,
     einops_support,
     func,
+    functions,
     linalg,
     matrices,
     nn,
     optim,
+    tapers,
     utils,
 )
 from .compiler import compile  # noqa: E402
@@ -162,7 +165,7 @@ from .func import vmap  # noqa: E402
 
 autograd.gradcheck, autograd.gradgradcheck = derivatives.gradcheck, derivatives.gradgradcheck
 
-globals().update(matrices.FUNCTIONS)
+globals().update(matrices.FUNCTIONS | copies.FUNCTIONS | functions.FUNCTIONS | tapers.FUNCTIONS)
 for _name in ("bilinear", "channel_shuffle", "cosine_similarity", "pairwise_distance", "pixel_shuffle", "pixel_unshuffle"):
     globals()[_name] = getattr(nn.functional, _name)
 

@@ -293,8 +293,16 @@ class _Named:
         return f"numgrad.{self._name}"
 
 
-strided, contiguous_format, preserve_format = (_Named(n) for n in ("strided", "contiguous_format", "preserve_format"))
-channels_last = _Named("channels_last")
+class layout(_Named):
+    """How elements lie: always strided."""
+
+
+class memory_format(_Named):
+    """An order of dimensions in memory: accepted where PyTorch takes one; results are contiguous."""
+
+
+strided = layout("strided")
+contiguous_format, preserve_format, channels_last, channels_last_3d = map(memory_format, ("contiguous_format", "preserve_format", "channels_last", "channels_last_3d"))
 
 
 class finfo:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import math
 from collections import namedtuple
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +15,7 @@ from numgrad.tensor import Tensor
 
 SVD = namedtuple("SVD", ["U", "S", "V"])
 Histogram = namedtuple("Histogram", ["hist", "bin_edges"])
+HistogramDD = namedtuple("HistogramDD", ["hist", "bin_edges"])
 TriangularSolve = namedtuple("TriangularSolve", ["solution", "cloned_coefficient"])
 
 
@@ -158,6 +161,32 @@ def histogram(input: Tensor, bins: Any = 100, *, range: Any = None, weight: Tens
     return Histogram(found / (found.sum() * edges.diff()) if density else found, edges)
 
 
+def histogramdd(input: Tensor, bins: Any, *, range: Any = None, weight: Tensor | None = None, density: bool = False) -> HistogramDD:
+    """How many rows of an (N, D) input (or how much weight) fall into the cells between D vectors of edges: given, or so many equal steps
+    each over `range` (low, high, low, high, ...) or all values."""
+    if input.dim() < 2:
+        raise RuntimeError(f"torch.histogramdd: input tensor should have at least 2 dimensions, but got {input.dim()}")
+    x = input.detach().reshape(-1, input.shape[-1])
+    d = x.shape[1]
+    bins = [bins] * d if isinstance(bins, int) else list(bins)
+    if len(bins) != d:
+        raise RuntimeError(f"torch.histogramdd: expected {d} sequences of bin edges or numbers of bins, one a column of input, but got {len(bins)}")
+    factors = None if weight is None else weight.detach().reshape(-1)
+    edges = [histogram(x[:, i], b, range=None if range is None else (range[2 * i], range[2 * i + 1])).bin_edges for i, b in enumerate(bins)]
+    inside, cell = numgrad.ones(x.shape[0], dtype=numgrad.bool), numgrad.zeros(x.shape[0], dtype=numgrad.int64)
+    for i, e in enumerate(edges):
+        count, column = e.numel() - 1, x[:, i].contiguous()
+        place = numgrad.where(column == e[-1], count - 1, numgrad.searchsorted(e, column, right=True) - 1)
+        inside = inside & (place >= 0) & (place < count)
+        cell = cell * count + place.clamp(0, max(count - 1, 0))
+    amount = inside.to(x.dtype) if factors is None else numgrad.where(inside, factors, 0.0)
+    shape = [e.numel() - 1 for e in edges]
+    found = numgrad.zeros(math.prod(shape), dtype=x.dtype).index_add(0, cell, amount).reshape(shape)
+    for i, e in enumerate(edges if density else ()):
+        found = found / e.diff().reshape(*[-1 if j == i else 1 for j in builtins.range(d)])
+    return HistogramDD(found / amount.sum() if density else found, tuple(edges))
+
+
 def cond(pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], operands: Any = ()) -> Any:
     """`true_fn(*operands)` if `pred` holds, else `false_fn(*operands)`."""
     return (true_fn if bool(pred) else false_fn)(*operands)
@@ -173,7 +202,7 @@ FUNCTIONS: dict[str, Any] = {
     "triangular_solve": triangular_solve, "inverse": linalg.inv, "pinverse": pinverse, "logdet": logdet, "slogdet": linalg.slogdet,
     "matrix_power": linalg.matrix_power, "chain_matmul": chain_matmul, "cross": cross, "cdist": cdist, "dist": dist, "trapezoid": trapezoid,
     "trapz": trapezoid, "cumulative_trapezoid": cumulative_trapezoid, "vander": vander, "broadcast_shapes": broadcast_shapes, "real": real,
-    "conj": conj, "resolve_conj": resolve_conj, "resolve_neg": resolve_neg, "pdist": pdist, "histogram": histogram, "cond": cond,
+    "conj": conj, "resolve_conj": resolve_conj, "resolve_neg": resolve_neg, "pdist": pdist, "histogram": histogram, "histogramdd": histogramdd, "cond": cond,
 }  # fmt: skip
 
 for _name in ("svd", "qr", "cholesky", "cholesky_solve", "cholesky_inverse", "triangular_solve", "inverse", "pinverse", "logdet", "slogdet",

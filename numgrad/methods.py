@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import dtypes, ops
+from . import dtypes, more_methods
 from .lacking import refused
 from .ops import creation, reshape_inplace
 from .tensor import Tensor, wrap
@@ -105,19 +105,6 @@ def _new_tensor(self: Tensor, data: Any, dtype: Any = None, device: Any = None, 
 def _set_data(self: Tensor, source: Tensor) -> Tensor:
     """Make this tensor use the memory of another."""
     self._data, self._kind = source._data, source._kind
-    self.bump()
-    return self
-
-
-def _resize(self: Tensor, *size: Any) -> Tensor:
-    """Another shape in place; elements beyond the old ones are uninitialised."""
-    shape = ops.shape.sizes(size)
-    old = self._data.reshape(-1)
-    new = creation.empty_memory(shape, self._data.dtype)
-    kept = min(old.size, new.size)
-    if kept:
-        ops.elementwise.copy_into(new.reshape(-1)[:kept], old[:kept])
-    self._data, self._kind = new, None
     self.bump()
     return self
 
@@ -227,7 +214,7 @@ def attach() -> None:
         setattr(Tensor, name, _conversion(to))
     methods: dict[str, Any] = {
         "type": _type, "cpu": _cpu, "cuda": _cuda, "pin_memory": _pin_memory, "zero_": _zero,
-        "new_full": _new_full, "new_tensor": _new_tensor, "set_": _set_data, "resize_": _resize, "type_as": _type_as, "is_set_to": _is_set_to,
+        "new_full": _new_full, "new_tensor": _new_tensor, "set_": _set_data, "type_as": _type_as, "is_set_to": _is_set_to,
         "element_size": _element_size, "is_signed": _is_signed, "is_inference": _is_inference, "storage_offset": _storage_offset,
         "to_padded_tensor": refused("Tensor.to_padded_tensor", "there are no nested tensors; pad with `nn.utils.rnn.pad_sequence`"),
         "__array_namespace__": _array_namespace, "to_device": _to_device, "get_device": _get_device, "is_shared": _is_shared, "share_memory_": _cpu, "untyped_storage": _storage, "storage": _storage,
@@ -236,7 +223,7 @@ def attach() -> None:
     }  # fmt: skip
     for name in ("new_zeros", "new_ones", "new_empty"):
         methods[name] = _new(name[4:])
-    for name, method in (methods | reshape_inplace.METHODS).items():
+    for name, method in (methods | reshape_inplace.METHODS | more_methods.METHODS).items():
         setattr(Tensor, name, method)
 
 

@@ -17,7 +17,7 @@ from .record import composite
 
 def _comparison(name: str, sign: str, reference: Any, *aliases: str) -> Any:
     for spelling in (name, *aliases):
-        made = pointwise(spelling, f"x {sign} z", kind="compare", reference=reference, sample=_near)
+        made = pointwise(spelling, f"x {sign} z", kind="compare", inplace=True, reference=reference, sample=_near)
     return made
 
 

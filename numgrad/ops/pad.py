@@ -67,9 +67,10 @@ def _pad_sample(draw: Any) -> Any:
     return (x, tuple(draw.integer(-1, 2) for _ in range(2 * draw.integer(0, x.ndim))), draw.choice([0, 1.5])), {}
 
 
-pad = composite("pad", _pad_function, public=False, method=False, reference=_pad_reference, sample=_pad_sample,
-                errors=[((np.ones(2), (1,)), RuntimeError, "divisible by 2"), ((np.ones(2), (1, 1, 1, 1)), RuntimeError, "two times"),
-                        ((np.ones(2), (-1, -2)), RuntimeError, "takes more")])  # fmt: skip
+_pad_record: Any = {"reference": _pad_reference, "sample": _pad_sample, "errors": [((np.ones(2), (1,)), RuntimeError, "divisible by 2"), ((np.ones(2), (1, 1, 1, 1)), RuntimeError, "two times"),
+                        ((np.ones(2), (-1, -2)), RuntimeError, "takes more")]}  # fmt: skip
+pad = composite("pad", _pad_function, public=False, method=False, **_pad_record)
+constant_pad_nd = composite("constant_pad_nd", lambda input, pad, value=0: _pad_function(input, pad, value), doc=_pad_function.__doc__, method=False, **_pad_record)
 
 # --- patches --------------------------------------------------------------------------------------------------------
 

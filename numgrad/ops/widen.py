@@ -22,8 +22,8 @@ AS_STORED = frozenset((
     "to_dtype", "to", "contiguous", "clone_copy", "clone", "positive", "view", "reshape", "flatten", "ravel", "unflatten", "permute",
     "transpose", "swapaxes", "swapdims", "t", "movedim", "moveaxis", "squeeze", "unsqueeze", "expand", "broadcast_to", "expand_as", "view_as",
     "reshape_as", "broadcast_tensors", "narrow", "select", "diagonal", "unfold", "as_strided", "getitem", "atleast_1d", "atleast_2d",
-    "atleast_3d", "unbind", "split", "split_with_sizes", "chunk", "tensor_split", "meshgrid", "view_scatter",
-    "empty_like", "zeros_like", "ones_like", "unbind_parts", "split_parts",
+    "atleast_3d", "unbind", "split", "split_with_sizes", "chunk", "tensor_split", "hsplit", "vsplit", "dsplit", "adjoint", "meshgrid",
+    "view_scatter", "empty_like", "zeros_like", "ones_like", "unbind_parts", "split_parts",
 ))  # fmt: skip
 #: Norms take parameters and statistics of float32 beside a two-byte input; the result is of the input's dtype.
 _MIXED = frozenset(("layer_norm", "batch_norm", "group_norm", "instance_norm", "rms_norm"))

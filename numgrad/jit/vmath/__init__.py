@@ -8,6 +8,7 @@ from .exponential import cosh, exp, exp2, expm1, logsigmoid, sigmoid, sinh, soft
 from .hyperbolic import acosh, asinh, atanh
 from .inverse_trigonometric import acos, asin, atan, atan2
 from .logarithm import log, log1p, log2, log10
+from .parts import exponent, gcd, mantissa  # noqa: F401 - exact, so not in __all__
 from .power import pow, rsqrt
 from .rounding import (
     ceil,
