@@ -106,7 +106,7 @@ def shapes() -> Iterator[tuple[str, tuple, dict]]:
     yield "permute_dims", (BATCH, (2, 0, 1)), {}
     yield "reshape", (F, (2, -1)), {}
     yield "repeat", (F, 2), {"axis": 1}
-    yield "repeat", (F[0], np.array([1, 0, 2, 1])), {}
+    yield from (("repeat", (F[0], np.array([1, 0, 2, 1], dtype)), {}) for dtype in (np.int64, np.uint8))
     yield from (("roll", (F, 2), {"axis": axis}) for axis in (None, 0, -1))
     yield "tile", (F, (2, 1, 2)), {}
     yield "take", (F, np.array([2, 0, -1])), {"axis": 1}
@@ -237,6 +237,7 @@ def test_dtypes_promote_as_the_standard_says() -> None:
 
 def test_the_namespace_of_a_tensor() -> None:
     x = numgrad.ones(2, requires_grad=True)
+    assert [*inspect.signature(x.__dlpack__).parameters] == ["stream", "max_version", "dl_device", "copy"]
     assert x.__array_namespace__() is xp is x.__array_namespace__(api_version="2023.12") and x.to_device("cpu") is x
     with pytest.raises(ValueError, match=r"2024\.12"):
         x.__array_namespace__(api_version="2030.01")
@@ -291,7 +292,7 @@ def test_scipy_and_scikit_learn_take_tensors() -> None:
     assert done.returncode == 0, done.stderr
 
 
-SPECIAL = [0.0, -0.0, 1, -1, 0.5, -0.5, 2, -2, 3, -3, np.inf, -np.inf, np.nan, 1e300, -1e300, 5e-324, 1e-30, 7.5, -7.5, 2.0**53 + 2]
+SPECIAL = [0.0, -0.0, 1, -1, 0.5, -0.5, 2, -2, 3, -3, np.inf, -np.inf, np.nan, -np.nan, 1e300, -1e300, 5e-324, 1e-30, 7.5, -7.5, 2.0**53 + 2]
 
 
 @pytest.mark.interpreted

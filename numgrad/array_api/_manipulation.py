@@ -82,8 +82,8 @@ def reshape(x: Any, /, shape: tuple[int, ...], *, copy: bool | None = None) -> A
 
 
 def repeat(x: Any, repeats: Any, /, *, axis: int | None = None) -> Any:
-    """Each element several times."""
-    return numgrad.repeat_interleave(x, repeats, axis)
+    """Each element several times; `repeats` of any integer dtype."""
+    return numgrad.repeat_interleave(x, repeats.long() if isinstance(repeats, numgrad.Tensor) else repeats, axis)
 
 
 def roll(x: Any, /, shift: Any, *, axis: Any = None) -> Any:

@@ -40,7 +40,7 @@ isinf = pointwise("isinf", "(x == x) & (x - x != 0)", kind="compare", reference=
 isfinite = pointwise("isfinite", "x - x == 0", kind="compare", reference=np.isfinite)
 isposinf = pointwise("isposinf", "(x > 0) & (x - x != 0)", kind="compare", reference=np.isposinf)
 isneginf = pointwise("isneginf", "(x < 0) & (x - x != 0)", kind="compare", reference=np.isneginf)
-signbit = pointwise("signbit", "(x < 0) | ((x == 0) & (1.0 / x < 0))", kind="compare", reference=np.signbit)
+signbit = pointwise("signbit", "copysign(1.0, x * 1.0) < 0", kind="compare", reference=np.signbit)
 
 _close = pointwise("close_formula", "(x == z) | (((x - x) == 0) & ((z - z) == 0) & (abs(x - z) <= atol + rtol * abs(z)))",
                    variables=("x", "z", "rtol", "atol"), kind="compare", public=False, method=False,

@@ -7,7 +7,7 @@ one looks that up, makes the result's memory and launches.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -195,7 +195,7 @@ class Planned(Op):
         output = wrap(result)
         call.kind = learn(output)
         call.recorded = op.vjp is not None and call.kind.floating
-        if key is not None and _same(args, full, count) and not any(isinstance(v, Tensor) for v in kwargs.values()):
+        if key is not None and _same(args, full, count) and next(_tensors(tuple(kwargs.values())), None) is None:
             self._remember(key, call)
         if op.shares:
             share(output, full[0], call.link)
@@ -216,7 +216,7 @@ class Planned(Op):
         call.kinds, call.first = [learn(o) for o in outputs], self is not op
         call.recorded = op.vjp is not None and call.kinds[0].floating
         places = _places(args, full[: call.count])
-        if key is not None and places is not None and not any(isinstance(v, Tensor) for v in kwargs.values()):
+        if key is not None and places is not None and next(_tensors(tuple(kwargs.values())), None) is None:
             call.places = places
             self._remember(key, call)
         if tracked and mode.enabled and call.recorded:
@@ -287,17 +287,26 @@ def _term(value: Any) -> Any:
 
 def _same(args: tuple[Any, ...], full: tuple[Any, ...], count: int) -> bool:
     """Whether the tensors among `args` are the first `count` of `full`, and no others are in either."""
+    first, all_of_them = list(_tensors(args[:count])), list(_tensors(full))
+    return len(list(_tensors(args))) == len(first) == len(all_of_them) and all(a is b for a, b in zip(first, all_of_them, strict=True))
 
-    def tensors(values: tuple[Any, ...]) -> list[Any]:
-        return [t for v in values for t in (v if isinstance(v, (tuple, list)) else (v,)) if isinstance(t, Tensor)]
 
-    first, all_of_them = tensors(args[:count]), tensors(full)
-    return len(tensors(args)) == len(first) == len(all_of_them) and all(a is b for a, b in zip(first, all_of_them, strict=True))
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """All that are in a value, those that bound slices too: x[a:b] depends on what a and b are."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, (tuple, list)):
+        for v in value:
+            yield from _tensors(v)
+    elif type(value) is slice:
+        yield from _tensors((value.start, value.stop, value.step))
 
 
 def _places(args: tuple[Any, ...], tensors: tuple[Any, ...]) -> list[int] | None:
     """Where in `args` each of these tensors is, -1 for None; None unless they are all the tensors there, in their order."""
     there = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
+    if len(list(_tensors(args))) > len(there):
+        return None
     found, left = [], iter(there)
     for t in tensors:
         place = -1 if t is None else next(left, None)

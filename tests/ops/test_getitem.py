@@ -50,6 +50,21 @@ def test_scalar_index_tensors_are_views() -> None:
     assert x[ng.tensor(1) : ng.tensor(2)].shape == (1, 3, 4)
 
 
+def test_tensors_as_numbers_are_read_at_each_call() -> None:
+    """A call worked out for one number must not serve another: the tensors are of one kind, their values differ."""
+    x, at = ng.arange(6), ng.tensor(0)
+    for k in range(5):
+        a, b = ng.tensor(k), ng.tensor(k + 1)
+        at.fill_(k)
+        assert x[a:b].tolist() == [k] == x[at:][:1].tolist() and x[:a].tolist() == list(range(k)) and x[a] == k == x[at]
+        assert x.view(2, 3)[0, a:].tolist() == list(range(k, 3)) == x.view(2, 3)[(0, slice(at, None))].tolist()
+        assert x.expand((at + 1, 6)).shape == (k + 1, 6) == x.expand(size=(at + 1, 6)).shape and x.narrow(0, at, 1).tolist() == [k]
+        assert x.roll((at,), (0,)).tolist() == [(i - k) % 6 for i in range(6)] and x[: b + 1 : b].tolist() == [0, k + 1]
+        y = x.clone()
+        y[a:b] = 9
+        assert y.tolist() == [9 if i == k else i for i in range(6)]
+
+
 def test_views_share_memory_and_copies_do_not() -> None:
     x = cube()
     for key in (0, slice(1), None, ..., (0, slice(None), 1)):
