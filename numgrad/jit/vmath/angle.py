@@ -58,15 +58,33 @@ def _two_sum(a, b):
 
 
 @scalar
-def reduce32(x):
-    """n and r of a float32; r is a float64 good to 35 bits."""
-    x64 = widen(x)
+def _window32(x64):
+    """The two runs of bits of 2 / pi for a float32."""
     size = fabs(x64)
     high = select(size < _X1, _A0, select(size < _X2, _A1, select(size < _X3, _A2, select(size < _X4, _A3, _A4))))
     low = select(size < _X1, _B0, select(size < _X2, _B1, select(size < _X3, _B2, select(size < _X4, _B3, _B4))))
+    return high, low
+
+
+@scalar
+def reduce32(x):
+    """n and r of a float32; r is a float64 good to 35 bits."""
+    x64 = widen(x)
+    high, low = _window32(x64)
     product = x64 * high                                 # below 2**48
     shifted = product + ROUNDER
     quarters = (product - (shifted - ROUNDER)) + fma(x64, high, -product)
+    return shifted, fma(x64, low, quarters) * _HALF_PI_HIGH
+
+
+@scalar
+def reduce32_by_half(x, turn):
+    """m and r of a float32 x = (2 m - turn) pi / 2 + r, |r| <= pi / 2, for a turn of 0 or 1 quarters: m in the last bits of a float64."""
+    x64 = widen(x)
+    high, low = _window32(x64)
+    product = x64 * high
+    shifted = (product + turn) + 2.0 * ROUNDER           # rounded to an even number
+    quarters = ((product - (shifted - 2.0 * ROUNDER)) + turn) + fma(x64, high, -product)
     return shifted, fma(x64, low, quarters) * _HALF_PI_HIGH
 
 

@@ -6,6 +6,7 @@ from ..intrinsics import (
     and_bits,
     bits_float,
     by_width,
+    by_width_of_first,
     fabs,
     float_bits,
     fma,
@@ -17,13 +18,15 @@ from ..intrinsics import (
     shift_left,
     xor_bits,
 )
-from .angle import ROUNDER, less_turns, reduce32, reduce64
+from .angle import ROUNDER, less_turns, reduce32, reduce32_by_half, reduce64
 from .constants import HALF_EPSILON
 
 # (sin(r) / r - 1) / r² and (cos(r) - 1 + r² / 2) / r⁴ in r² for |r| <= pi / 4; for float32 good to 2**-37.6 and 2**-43,
 # for float64 to 2**-58 and 2**-64.
 _SIN32 = (-0.16666666641622652, 0.00833332938451179, -0.0001983933420776038, 2.718304434946951e-06)
 _COS32 = (0.041666666622793655, -0.0013888883750363152, 2.4799519188979475e-05, -2.7210168981318603e-07)
+# The first for |r| <= pi / 2, good to 2**-35.
+_SIN32_WIDE = (-0.16666666626108007, 0.008333331106784952, -0.0001984086796511013, 2.7525371531959605e-06, -2.3888676733710208e-08)
 _SIN64 = (-0.16666666666666632, 0.008333333333322413, -0.0001984126982980784, 2.7557313691927935e-06,
           -2.5050758116676803e-08, 1.589679572702933e-10)  # fmt: skip
 _COS64 = (0.0416666666666666, -0.001388888888887413, 2.4801587289484397e-05, -2.7557314352784064e-07,
@@ -48,17 +51,6 @@ def _parts32(x):
 
 
 @scalar
-def _parts64(x):
-    shifted, r, lost = reduce64(x)
-    sine, cosine = _sine_cosine64(r, lost)
-    return shifted, sine, cosine
-
-
-# n, as the last bits of a float64, and sin(r) and cos(r), of x = n pi / 2 + r
-_parts = by_width(_parts32, _parts64)
-
-
-@scalar
 def _turned(shifted, sine, cosine):
     """The sine of r + n pi / 2."""
     n = float_bits(shifted)
@@ -67,17 +59,34 @@ def _turned(shifted, sine, cosine):
 
 
 @scalar
+def _turned32(x, turn):
+    """The sine of x and so many quarter turns, 0 or 1."""
+    shifted, r = reduce32_by_half(x, turn)
+    z = r * r
+    sine = fma(r * z, polynomial(z, _SIN32_WIDE), r)
+    return bits_float(xor_bits(float_bits(sine), shift_left(float_bits(shifted), 63)))
+
+
+@scalar
+def _turned64(x, turn):
+    shifted, r, lost = reduce64(x)
+    sine, cosine = _sine_cosine64(r, lost)
+    return _turned(shifted + turn, sine, cosine)
+
+
+_turned_by = by_width_of_first(_turned32, _turned64)
+
+
+@scalar
 def sin(x):
     """Sine of an angle in radians; NaN at infinity."""
-    shifted, sine, cosine = _parts(x)
-    return select(fabs(x) < like(x, HALF_EPSILON), x, like(x, _turned(shifted, sine, cosine)))
+    return select(fabs(x) < like(x, HALF_EPSILON), x, like(x, _turned_by(x, 0.0)))
 
 
 @scalar
 def cos(x):
     """Cosine of an angle in radians; NaN at infinity."""
-    shifted, sine, cosine = _parts(x)
-    return like(x, _turned(shifted + 1.0, sine, cosine))
+    return like(x, _turned_by(x, 1.0))
 
 
 @scalar
