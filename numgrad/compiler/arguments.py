@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class Arguments:
     """A call's arguments: `key` says what a recording holds for, `inputs` are the arrays, `roots` objects that carry state.
 
-    `tracked` has for each input the tensor, if its gradient may be asked for outside.
+    `tracked` has for each input the tensor, if its gradient may be asked for outside. Gradients that such tensors have already are
+    inputs, too: the last ones.
     """
 
     __slots__ = ("inputs", "key", "owners", "roots", "tensors", "tracked")
@@ -46,10 +47,20 @@ class Arguments:
             else:
                 self.roots.append(leaf)
                 key.append(id(leaf))
+        for tensor in [t for t in self.tracked if t is not None and t.grad is not None]:
+            self._add(tensor.grad, key)
         self.owners = [id(array if array.base is None else owner_of(array)) for array in self.inputs]
         if len(set(self.owners)) < len(self.owners):
             key.append(self._overlaps())
         self.key = tuple(key)
+
+    def _add(self, grad: Tensor, key: list[Any]) -> None:
+        """A gradient that is there already, for a step to add to."""
+        array = grad._data
+        self.inputs.append(array)
+        self.tensors.append(grad)
+        self.tracked.append(None)
+        key.append((array.dtype, array.shape, array.strides, array.flags.writeable, grad._requires_grad, False))
 
     def _overlaps(self) -> tuple[tuple[int, int, int], ...]:
         """Which arguments lie in the same memory, and how far from one another."""
@@ -79,12 +90,9 @@ class Arguments:
         pairs = zip(inner, self.tracked, strict=True)
         return [False if a is None or b is None or a.grad is b.grad else a.grad for a, b in pairs]
 
-    def uses_gradients(self, recording: Recording) -> bool:
-        """Whether steps use gradients that arguments have, or arguments have got some with a graph of their own."""
-        before = {id(owner_of(t.grad._data)) for t in self.tracked if t is not None and t.grad is not None}
-        after = recording.result[1]
-        graphs = any(isinstance(g, Tensor) and g.grad_fn is not None for g in after)
-        return graphs or any(m.kind == "state" and id(m.owner) in before for m in getattr(recording, "memories", ()))
+    def has_graphs(self, recording: Recording) -> bool:
+        """Whether arguments have got gradients with a graph of their own."""
+        return any(isinstance(g, Tensor) and g.grad_fn is not None for g in recording.result[1])
 
     def received(self, result: Any) -> Any:
         """The result; arguments hold the gradients that came with it."""

@@ -132,8 +132,8 @@ class Compiled:
         recording = Recording(function, args, kwargs, memories_of(call.inputs), [*self._roots, *call.roots], kind.recordings > 0)
         recording.moved = moved
         recording.input_bumps = [(n, now - was) for n, (was, now) in enumerate(zip(versions, call.versions(), strict=True)) if now != was]
-        if kind.tracked and call.uses_gradients(recording):
-            recording.reason = "it uses the gradient that an argument had before, or leaves one with a graph: use autograd.grad and return them"
+        if kind.tracked and call.has_graphs(recording):
+            recording.reason = "it leaves a gradient with a graph in an argument: use autograd.grad and return it"
         if recording.live and (recording.reason is None or kind.tracked):
             kind.waiting += 1
             result = PairCall(recording, call.inputs, inner, call.tracked).results(lambda made: self._consider(kind, recording, made))

@@ -198,12 +198,19 @@ def test_gradients_that_an_argument_has_already() -> None:
         loss.backward()
         return loss.detach()
 
-    compiled = numgrad.compile(step)
+    compiled = numgrad.compile(step, fullgraph=True)
     x = numgrad.tensor([1.0, 2.0], requires_grad=True)
-    with pytest.warns(UserWarning, match="the gradient that an argument had before"):
-        for n in range(8):
-            compiled(x)
-            np.testing.assert_array_equal(x.grad.numpy(), [2.0 * (n + 1), 4.0 * (n + 1)])
+    for n in range(8):
+        compiled(x)
+        np.testing.assert_array_equal(x.grad.numpy(), [2.0 * (n + 1), 4.0 * (n + 1)])
+    held, version = x.grad, x.grad._version
+    compiled(x)
+    assert x.grad is held and held._version == version + 1
+    x.grad = numgrad.tensor([[1.0, 0.0], [5.0, 0.0]])[:, 0]  # of another form
+    for n in range(5):
+        compiled(x)
+        np.testing.assert_array_equal(x.grad.numpy(), [1 + 2.0 * (n + 1), 5 + 4.0 * (n + 1)])
+    assert [len(kind.variants) for kind in compiled._kinds.values()] == [0, 1, 1]
 
     def reads(x: Any) -> Any:
         if x.grad is not None:
@@ -218,6 +225,23 @@ def test_gradients_that_an_argument_has_already() -> None:
             x += n
         compiled(x)
         np.testing.assert_array_equal(x.grad.numpy(), 2 * x.detach().numpy())
+
+
+def test_a_gradient_that_two_arguments_share() -> None:
+    def step(x: Any, y: Any) -> Any:
+        loss = (x * x).sum() + (y * 3).sum()
+        loss.backward()
+        return loss.detach()
+
+    compiled = numgrad.compile(step, fullgraph=True)
+    pairs = [[numgrad.tensor([1.0, 2.0 * n], requires_grad=True) for n in range(2)] for _ in range(2)]
+    for x, y in pairs:
+        x.grad = y.grad = numgrad.zeros(2)
+    for _ in range(6):
+        for (x, y), call in zip(pairs, (step, compiled), strict=True):
+            call(x, y)
+            assert x.grad is y.grad
+        np.testing.assert_array_equal(pairs[1][0].grad.numpy(), pairs[0][0].grad.numpy())
 
 
 def test_losses_added_after_they_have_gone_back() -> None:

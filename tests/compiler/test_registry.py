@@ -25,7 +25,7 @@ SAMPLED = [name for name, op in REGISTRY.items() if op.sample is not None and no
 READING = {
     "allclose", "equal", "quantile", "nanquantile", "unique", "unique_consecutive", "bincount", "nonzero", "argwhere",
     "masked_select", "masked_scatter", "rnn_tanh", "rnn_relu", "lstm", "gru", "linalg_inv", "linalg_solve", "linalg_slogdet",
-    "det", "triangular_system", "pseudo_inverse", "matrix_exp",
+    "det", "triangular_system", "pseudo_inverse", "matrix_exp", "cov",
 }  # fmt: skip
 interpreted, native = pytest.mark.interpreted, pytest.mark.native
 
