@@ -178,7 +178,7 @@ _paths.register()
 __all__ = [name for name in globals() if not name.startswith("_")]
 
 # Loaded when first asked for: importing numgrad stays cheap.
-_LATER = {"accelerator", "amp", "array_api", "backends", "coverage", "cuda", "distributed", "distributions", "hub", "multiprocessing", "onnx", "profiler", "special", "testing", "types", "version"}
+_LATER = {"_C", "accelerator", "amp", "array_api", "backends", "coverage", "cuda", "distributed", "distributions", "hub", "multiprocessing", "onnx", "profiler", "special", "testing", "types", "version"}
 _LATER_FROM = {"autocast": "amp", "GradScaler": "amp"}
 
 

@@ -15,12 +15,13 @@ import numgrad
 
 from .format import FROM_NUMPY, Source, array_of
 
-#: What NumPy has no name for.
-_SPELLED = {"bfloat16": "V2"}
-
 
 def _spelled(dtype: np.dtype) -> str:
     return dtype.name if dtype.kind != "V" else "bfloat16"
+
+
+#: The only names read: NumPy would parse any text as a dtype.
+_DTYPES = {_spelled(dtype): dtype for dtype in FROM_NUMPY}
 
 
 class Encoder:
@@ -171,9 +172,9 @@ class Decoder:
         """Make a tensor that shares a stored region of memory with others."""
         region, dtype, shape, strides, offset = view
         memory = self._arrays[region].reshape(-1).view(np.uint8)
-        dtype = np.dtype(_SPELLED.get(dtype, dtype))
-        if name in self._arrays or dtype not in FROM_NUMPY or not all(type(size) is int for size in shape):
+        if name in self._arrays or dtype not in _DTYPES or not all(type(size) is int for size in shape):
             raise ValueError(f"the view {name!r} is {view!r:.200}")
+        dtype = _DTYPES[dtype]
         found = np.ndarray(shape, dtype, memory, offset, strides)  # checks that it stays within the memory
         if dtype == np.bool_ and found.size and _once(found).max() > 1:
             raise ValueError(f"the view {name!r} has truth values other than 0 and 1")
@@ -217,12 +218,12 @@ class Decoder:
         return found
 
     def _numpy(self, dtype: str, value: Any) -> Any:
-        if np.dtype(dtype) not in FROM_NUMPY:
+        if dtype not in _DTYPES:
             raise ValueError(f"{dtype} is not a number's dtype")
         number = self.decode(value)
         if type(number) not in (bool, int, float):
             raise ValueError(f"a {type(number).__name__} is no number")
-        return np.dtype(dtype).type(number)
+        return _DTYPES[dtype].type(number)
 
     _KINDS: dict[str, Callable[[Decoder, Any], Any]] = {
         "int": lambda self, digits: int(digits, 16),

@@ -1,0 +1,5 @@
+"""What packages call of PyTorch's compiled core although nothing of it concerns them."""
+
+
+def _log_api_usage_once(name: str) -> None:
+    """Nothing is logged."""
