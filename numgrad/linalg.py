@@ -128,24 +128,33 @@ def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
     return lapack.eigh(_symmetric_part(A, UPLO))[0]
 
 
-def _threshold(A: Tensor, rtol: float | None) -> float:
-    return max(A.shape[-2:]) * numgrad.finfo(A.dtype).eps if rtol is None else float(rtol)
+def _limit(A: Tensor, s: Tensor, atol: Any, rtol: Any) -> Tensor:
+    """What the singular values of each matrix must exceed to count: max(atol, rtol times the largest); numbers, or tensors of one each."""
+    usual = max(A.shape[-2:]) * numgrad.finfo(A.dtype).eps
+    if rtol is None:
+        rtol = numgrad.where(atol > 0, 0.0, usual) if isinstance(atol, Tensor) else 0.0 if atol else usual
+    return (s.amax(-1) * rtol).clamp(min=atol if atol is not None else 0.0)
 
 
-def pinv(A: Tensor, *, rtol: float | None = None, hermitian: bool = False) -> Tensor:
-    """The pseudo-inverse (Moore and Penrose); singular values under rtol times the largest count as 0."""
-    return lapack.pinv(A, _threshold(A, rtol))
+def pinv(A: Tensor, *, atol: Any = None, rtol: Any = None, hermitian: bool = False) -> Tensor:
+    """The pseudo-inverse (Moore and Penrose); singular values up to max(atol, rtol times the largest) count as 0.
 
-
-def matrix_rank(A: Tensor, tol: float | None = None, *, atol: float | None = None, rtol: float | None = None, hermitian: bool = False) -> Tensor:
-    """How many singular values are over max(atol, rtol times the largest)."""
+    `hermitian`: the matrices are symmetric, and only their lower triangles are read.
+    """
+    if hermitian:  # the gradient is that of the whole matrix
+        A = (A.tril() + A.tril(-1).mT).detach() + (A - A.detach())
+    if A.numel() == 0 or (atol is None and not isinstance(rtol, Tensor)):
+        return lapack.pinv(A, max(A.shape[-2:]) * numgrad.finfo(A.dtype).eps if rtol is None or A.numel() == 0 else float(rtol))
     s = svdvals(A.detach())
+    return lapack.pinv(A, _limit(A, s, atol, rtol) / s.amax(-1).clamp(min=numgrad.finfo(A.dtype).tiny))
+
+
+def matrix_rank(A: Tensor, tol: Any = None, *, atol: Any = None, rtol: Any = None, hermitian: bool = False) -> Tensor:
+    """How many singular values are over max(atol, rtol times the largest)."""
+    s = eigvalsh(A.detach()).abs() if hermitian else svdvals(A.detach())
     if s.numel() == 0:
         return numgrad.zeros(A.shape[:-2], dtype=numgrad.int64)
-    absolute = tol if tol is not None else atol
-    relative = 0.0 if absolute and rtol is None else _threshold(A, rtol)
-    limit = (s.amax(-1, keepdim=True) * relative).clamp(min=absolute or 0.0)
-    return (s > limit).sum(-1)
+    return (s > _limit(A, s, tol if tol is not None else atol, rtol).unsqueeze(-1)).sum(-1)
 
 
 def cond(A: Tensor, p: Any = None) -> Tensor:

@@ -83,6 +83,11 @@ def test_values_against_numpy() -> None:
     assert np.isclose(linalg.cond(a, 1).item(), np.linalg.cond(n, 1))
     assert numgrad.trapezoid(numgrad.tensor([1.0, 5, 10]), numgrad.tensor([0.0, 1, 3])).item() == 18
     assert linalg.matrix_rank(numgrad.tensor([[1.0, 2], [2, 4]])).item() == 1
+    d = numgrad.diag_embed(numgrad.tensor([[8.0, 4, 2], [8, 2, 0.5]]))
+    for limits, kept in (({"atol": 3.0}, [2, 1]), ({"rtol": 0.3}, [2, 1]), ({"rtol": numgrad.tensor([0.1, 0.3])}, [3, 1]),
+                         ({"atol": numgrad.tensor([5.0, 1.0]), "rtol": 0.3}, [1, 1]), ({"atol": numgrad.tensor([0.0, 1.0])}, [3, 2])):  # fmt: skip
+        assert linalg.matrix_rank(d, **limits).tolist() == kept == (linalg.pinv(d, **limits) != 0).sum((-2, -1)).tolist()
+    assert linalg.pinv(numgrad.tensor([[2.0, 100], [0, 4]]), hermitian=True).tolist() == [[0.5, 0], [0, 0.25]]
     found = linalg.lstsq(numgrad.tensor([[1.0, 2], [2, 4], [3, 6]]), numgrad.tensor([1.0, 2, 3]))
     assert np.allclose(found.solution.numpy(), [0.2, 0.4], atol=1e-6) and found.rank.item() == 1
     assert np.allclose(numgrad.cholesky_solve(b, linalg.cholesky(definite(a))).numpy(), np.linalg.solve(definite(a).numpy(), m))

@@ -79,6 +79,7 @@ def full_like(x: Any, /, fill_value: Any, *, dtype: Any = None, device: Any = No
 def eye(n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = None, device: Any = None) -> Any:
     """Ones on the k-th diagonal, else zeros."""
     rows, columns = numgrad.arange(n_rows), numgrad.arange(n_rows if n_cols is None else n_cols)
+    k = min(max(k, -n_rows), columns.numel())  # further away there is nothing, and int64 ends somewhere
     return (rows.unsqueeze(1) + k == columns).to(dtype or numgrad.get_default_dtype()).to(device or "cpu")
 
 

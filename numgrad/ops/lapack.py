@@ -162,8 +162,8 @@ triangular: Any = op("triangular_system", _triangular_forward, public=False, met
 # --- generalised inverse and exponential ----------------------------------------------------------------------------
 
 
-def _pinv_forward(A: np.ndarray, rcond: float) -> np.ndarray:
-    return _host("pinv", lambda a: np.linalg.pinv(a, rcond), "The singular values did not converge.", A)
+def _pinv_forward(A: np.ndarray, rcond: Any) -> np.ndarray:
+    return _host("pinv", lambda a: np.linalg.pinv(a, read(rcond) if isinstance(rcond, np.ndarray) else rcond), "The singular values did not converge.", A)
 
 
 def _pinv_vjp(g: Tensor, y: Tensor, A: Tensor) -> Tensor:
