@@ -11,6 +11,7 @@ from hypothesis import given, settings
 import numgrad
 from numgrad.autograd import Function
 from numgrad.jit import get_num_threads
+from numgrad.ops import REGISTRY
 from numgrad.ops.record import Op
 from numgrad.testing import (
     Case,
@@ -425,3 +426,8 @@ def test_draw_keeps_its_promises() -> None:
 def test_strategy_tensors(x: Any, whole: Any) -> None:
     assert x.dtype is numgrad.float64 and x.requires_grad and x.dim() <= 3 and all(n <= 4 for n in x.shape)
     assert whole.shape == (2, 3) and whole.dtype is numgrad.int64 and int(whole.abs().max()) <= 2
+
+
+def test_what_is_left_of_numbers_about_one_is_no_gradient() -> None:
+    """The correlation of one row with itself is 1 whatever the row: its gradients are roundings of numbers that cancel."""
+    checks.check_second_gradient(Case(REGISTRY["corrcoef"], (np.array([-2.25, -0.75, 0.75, 2.25]),)))
