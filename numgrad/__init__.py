@@ -31,7 +31,6 @@ from .dtypes import (
     uint8,
 )
 from .jit import get_num_threads, set_num_threads
-from .ops import gammas as _gammas
 from .ops import variates as _variates
 from .ops.random import Generator
 from .ops.scalar import elementwise
@@ -50,7 +49,7 @@ autograd.Function, autograd.Variable = function.Function, function.Variable
 _public = {name: op.function or op for name, op in ops.REGISTRY.items() if op.public}
 # In-place forms that are functions too: of one argument, as `numgrad.exp_`.
 _public |= {f"{name}_": getattr(Tensor, f"{name}_") for name, op in ops.REGISTRY.items() if op.public and op.inplace and op.arity == 1}
-_public |= ops.creation.FUNCTIONS | ops.random.FUNCTIONS | _variates.FUNCTIONS | _gammas.FUNCTIONS | methods.LEGACY_TYPES
+_public |= ops.creation.FUNCTIONS | ops.random.FUNCTIONS | _variates.FUNCTIONS | methods.LEGACY_TYPES
 globals().update(_public)
 half, cfloat, cdouble = float16, complex64, complex128
 float, double, int, long, short, bool = dtypes.float, dtypes.double, dtypes.int, dtypes.long, dtypes.short, dtypes.bool

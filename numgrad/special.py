@@ -8,16 +8,17 @@ from typing import Any
 import numgrad
 
 from .lacking import refuse
-from .ops import creation
+from .ops import REGISTRY, creation
 from .tensor import Tensor
 
 _SAME = ["digamma", "erf", "erfc", "erfinv", "exp2", "expm1", "log1p", "log_softmax", "logit", "logsumexp", "polygamma", "round",
-         "sinc", "softmax", "xlogy"]  # fmt: skip
-_RENAMED = {"expit": "sigmoid", "gammaln": "lgamma", "psi": "digamma"}
+         "sinc", "softmax", "xlogy", "i0"]  # fmt: skip
+_RENAMED = {"expit": "sigmoid", "gammaln": "lgamma", "psi": "digamma", "gammainc": "igamma", "gammaincc": "igammac"}
+_OWN = ["i0e", "i1", "i1e", "erfcx", "log_ndtr", "ndtri"]
 
-globals().update({name: getattr(numgrad, name) for name in _SAME} | {name: getattr(numgrad, own) for name, own in _RENAMED.items()})
+globals().update({name: getattr(numgrad, name) for name in _SAME} | {name: getattr(numgrad, own) for name, own in _RENAMED.items()} | {name: REGISTRY[name] for name in _OWN})
 
-__all__ = [*_SAME, *_RENAMED, "entr", "multigammaln", "ndtr", "ndtri", "xlog1py"]
+__all__ = [*_SAME, *_RENAMED, *_OWN, "entr", "multigammaln", "ndtr", "xlog1py", "zeta"]
 
 
 def entr(input: Tensor) -> Tensor:
@@ -30,9 +31,11 @@ def ndtr(input: Tensor) -> Tensor:
     return numgrad.erfc(input * -math.sqrt(0.5)) * 0.5
 
 
-def ndtri(input: Tensor) -> Tensor:
-    """The inverse of `ndtr`, by erfinv; below 1e-7 it is inexact in float32, below 1e-16 in float64."""
-    return numgrad.erfinv(2 * input - 1) * math.sqrt(2)
+def zeta(input: Any, other: Any) -> Tensor:
+    """Hurwitz's zeta function: the sum of (k + other)**-input over k >= 0. Gradients reach `other`."""
+    if not isinstance(input, Tensor) and not isinstance(other, Tensor):
+        raise TypeError("zeta expects at least one Tensor")
+    return REGISTRY["zeta_formula"](input, other)
 
 
 def xlog1py(input: Any, other: Any) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numgrad
 from numgrad import dtypes
-from numgrad.ops import REGISTRY
+from numgrad.ops import REGISTRY, creation
 from numgrad.tensor import Tensor
 
 
@@ -44,7 +44,7 @@ def _hamming(x: Any, alpha: float, beta: float) -> Any:
 
 
 def _kaiser(x: Any, beta: float) -> Any:
-    return REGISTRY["i0"](beta * (4 * x * (1 - x)).clamp(min=0).sqrt()) / REGISTRY["i0"](numgrad.tensor(float(beta), dtype=dtypes.float64))
+    return REGISTRY["i0"](beta * (4 * x * (1 - x)).clamp(min=0).sqrt()) / REGISTRY["i0"](creation.tensor(float(beta), dtype=dtypes.float64))
 
 
 FUNCTIONS: dict[str, Any] = {

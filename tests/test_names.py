@@ -168,3 +168,18 @@ def test_losses_and_layers_in_their_other_form() -> None:
     with pytest.raises(ValueError, match="reduction"):
         numgrad.poisson_nll_loss(x, y, True, False, 1e-8, 3)
     assert numgrad.clamp_(x, 0, 1) is x and numgrad.selu_(y) is y
+
+
+def test_factors_before_tensors_warn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from numgrad.ops import bygone
+
+    monkeypatch.setattr(bygone, "_said", set())
+    x, y = numgrad.ones(2, 2), numgrad.full((2, 2), 3.0)
+    with pytest.warns(UserWarning, match=r"add_ is deprecated.*alpha=2"):
+        assert x.clone().add_(2, y)[0, 0] == 7
+    assert x.clone().add_(2, y)[0, 0] == 7  # warnings are errors here
+    with pytest.warns(UserWarning, match="deprecated"):
+        assert x.addcmul(2, y, y)[0, 0] == 19 and x.clone().addcdiv_(2, y, y)[0, 0] == 3 and x.sub(2, y)[0, 0] == -5
+        assert numgrad.addmm(2, x, 3, y, y)[0, 0] == 56 and x.addmm(2, y, y)[0, 0] == 20 and x.clone().addmm_(2, 3, y, y)[0, 0] == 56
+    with pytest.raises(TypeError, match=r"add_\(\) takes 2 positional"):
+        x.add_(y, 2)

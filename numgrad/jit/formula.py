@@ -45,6 +45,13 @@ DERIVATIVES: dict[str, tuple[str, ...]] = {
     "lgamma": ("digamma(a)",),
     "digamma": ("polygamma(1, a)",),
     "polygamma": ("0", "polygamma(a + 1, b)"),
+    "i0": ("i1(a)",),
+    "i1": ("where(a == 0, 0.5, i0(a) - y / where(a == 0, 1, a))",),
+    "i0e": ("i1e(a) - sign(a) * y",),
+    "i1e": ("where(a == 0, 0.5, i0e(a) - y * (sign(a) + 1 / where(a == 0, 1, a)))",),
+    "erfcx": ("2 * a * y - 1.1283791670955126",),
+    "log_ndtr": ("0.7978845608028654 / erfcx(-0.7071067811865476 * a)",),
+    "ndtri": ("2.5066282746310002 * exp(0.5 * y * y)",),
     "abs": ("sign(a)",),
     # ties share the gradient; where one is NaN, so is the result, and both get it
     "maximum": ("where(a == b, 0.5, where(a < b, 0, 1))", "where(a == b, 0.5, where(b < a, 0, 1))"),

@@ -11,7 +11,7 @@ from .record import REGISTRY, Op, composite, op
 
 FAMILIES = ("pointwise", "compare", "creation", "convert", "shape", "parts", "strided", "random", "dropout", "reduce", "extreme", "moments", "sort", "selection", "quantiles", "unique", "bins", "matmul", "matmul_added", "covariance", "einsum", "conv", "pool", "fractional", "activation", "softmax", "class_loss", "loss", "norm", "channel_norm", "masks", "getitem", "embedding", "scatter", "indexed", "join", "grids",
             "recurrent_functions", "attention", "ctc",
-            "arrange", "triangles", "pad", "numbers", "slices", "differences", "lapack")  # fmt: skip
+            "arrange", "triangles", "pad", "numbers", "tails", "slices", "differences", "lapack")  # fmt: skip
 
 
 def attach(made: Op) -> None:

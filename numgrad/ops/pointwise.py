@@ -10,6 +10,7 @@ import numpy as np
 from .. import dtypes
 from ..tensor import Tensor
 from . import widen
+from .bygone import factor
 from .elementwise import pointwise
 from .inplace import InPlace
 from .operands import refuse_bools
@@ -73,7 +74,9 @@ def _alpha_sample(draw: Any) -> Any:
 def _in_place(name: str, of: Any) -> Any:
     plain = InPlace(of)
 
-    def function(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
+    def function(input: Tensor, other: Any, *old: Any, alpha: Any = 1) -> Tensor:
+        if old:
+            input, other, alpha = factor(f"{name}_", input, other, *old)
         if dtypes.HALVES and alpha != 1 and widen.concerned((input, other), {}):  # the product is not rounded
             return InPlace(REGISTRY[name])(input, other, alpha=alpha)
         return plain(input, _scaled(input, other, alpha, of))
@@ -201,12 +204,21 @@ def _three(draw: Any) -> Any:
     return tuple(arrays), {"value": draw.choice([1, 2, -0.5])}
 
 
+def _valued(name: str, of: Any) -> Any:
+    def function(input: Tensor, tensor1: Any, tensor2: Any, *old: Any, value: Any = 1) -> Tensor:
+        if old:
+            input, tensor1, tensor2, value = factor(f"{name}_", input, tensor1, tensor2, *old)
+        return of(input, tensor1, tensor2, value)
+
+    return function
+
+
 addcmul = composite("addcmul", lambda input, tensor1, tensor2, *, value=1: _addcmul(input, tensor1, tensor2, value), doc="input + value * tensor1 * tensor2.", sample=_three, errors=_addcmul.errors,
                     reference=lambda x, a, b, value=1: x + value * a * b,
-                    inplace=lambda input, tensor1, tensor2, *, value=1: _addcmul_in_place(input, tensor1, tensor2, value))  # fmt: skip
+                    inplace=_valued("addcmul", _addcmul_in_place))  # fmt: skip
 addcdiv = composite("addcdiv", lambda input, tensor1, tensor2, *, value=1: _addcdiv(input, tensor1, tensor2, value), doc="input + value * tensor1 / tensor2.", sample=_three, errors=_addcdiv.errors,
                     reference=lambda x, a, b, value=1: x + value * a / b,
-                    inplace=lambda input, tensor1, tensor2, *, value=1: _addcdiv_in_place(input, tensor1, tensor2, value))  # fmt: skip
+                    inplace=_valued("addcdiv", _addcdiv_in_place))  # fmt: skip
 
 # --- powers ---------------------------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from ..dtypes import FLOATING, HALVES
 from ..tensor import Tensor, wrap
 from . import widen
 from .blame import STUMBLES, blamed
+from .bygone import modern
 from .outputs import call_with_out, check_cast
 from .tape import MISSING, REGISTRY, OpNode, Plan, unwrap
 from .tape import rule_arguments as rule_arguments  # tests import it from here
@@ -105,6 +106,9 @@ class Op:
         except TypeError as error:
             if error.__traceback__ is None or error.__traceback__.tb_next is not None or "()" not in str(error):
                 raise
+            found = modern(self.name, args, kwargs)
+            if found is not None:
+                return function(*found[0], **found[1])
             # the arguments do not fit the function, whose own name nobody knows
             raise TypeError(self.name + str(error)[str(error).index("()") :]) from None
 

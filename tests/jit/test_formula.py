@@ -32,6 +32,9 @@ EXACT: dict[str, Any] = {
     "copysign": lambda x, y: abs(x) * (1 if y >= 0 else -1), "where": _select, "round": mpmath.nint, "isnan": lambda x: False,
     "isinf": lambda x: False, "isfinite": lambda x: True, "heaviside": lambda x, y: 0 if x < 0 else 1 if x > 0 else y,
     "polygamma": lambda n, x: mpmath.polygamma(int(n), x), "ndtr": mpmath.ncdf,
+    "i0": lambda x: mpmath.besseli(0, x), "i1": lambda x: mpmath.besseli(1, x), "i0e": lambda x: mpmath.besseli(0, x) * mpmath.exp(-abs(x)),
+    "i1e": lambda x: mpmath.besseli(1, x) * mpmath.exp(-abs(x)), "erfcx": lambda x: mpmath.exp(x * x) * mpmath.erfc(x),
+    "log_ndtr": lambda x: mpmath.log(mpmath.ncdf(x)), "ndtri": lambda x: mpmath.sqrt(2) * mpmath.erfinv(2 * x - 1),
     "nextafter": lambda x, y: x,  # among all real numbers, nothing lies between it and x
 }  # fmt: skip
 #: Where a function is defined, if not at 0.4 and 0.7.
