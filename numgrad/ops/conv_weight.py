@@ -17,12 +17,15 @@ import numpy as np
 
 from ..jit import device, empty, get_num_threads, kernel, launch, prange
 from ..jit.convolution import address, lanes, rows_for, sums_tile, transpose
+from ..jit.threads import pool_size
 from .conv_plan import Axis, Layout, forward_axis, merged, outer_sum
 
 #: Bytes of the transposed part of an image, or of the gradient, that a task works on.
 _PART = 1 << 17
 #: Pixels of a part of the sum, at least, and the most parts.
 _GRAIN, _PARTS = 512, 16
+#: Time to transpose what a task works on, in times of a panel of features.
+_TRANSPOSING = 0.25
 
 # Places in the plan. A tile covers FEATURES_OF features, a panel, and COLUMNS_OF elements of a run, a block.
 (UNITS, PARTS, GROUPS, TASKS, CHUNKS, CHANNELS, FEATURES, PLANE_X, PLANE_Y, CODE, TRANSPOSE, FEATURES_OF, COLUMNS_OF, PANELS, PANELS_AT_ONCE, BLOCKS,
@@ -171,6 +174,21 @@ def _runs(axes: Sequence[Axis], layout: Layout, channels: int) -> tuple[np.ndarr
     return shifts, length * channels, length
 
 
+def _chunk(count: int, least: int, images: int, parts: int) -> int:
+    """Places of a chunk, of at least so many: as equal as they can be, and so many that, if possible, all parts have as many chunks."""
+    chunks = next((c for c in range(least, min(count, 2 * least) + 1) if images * c % parts == 0), least)
+    return -(-count // chunks)
+
+
+def _cuts(panels: int, units: int) -> int:
+    """Into how many units the panels of a part are cut to keep all cores busy, where a unit transposes what it reads again.
+
+    It makes no difference to the bits: a panel's sums are its own.
+    """
+    cores = pool_size()
+    return min(range(1, panels + 1), key=lambda cuts: (-(-units * cuts // cores) * (-(-panels // cuts) + _TRANSPOSING), cuts))
+
+
 @functools.lru_cache(maxsize=512)
 def _make(axes: tuple[Any, ...], images: int, groups: int, channels: int, features: int, dtype: np.dtype) -> _Plan:
     """The plan; an axis is (size, out, kernel, stride, padding, dilation)."""
@@ -185,16 +203,15 @@ def _make(axes: tuple[Any, ...], images: int, groups: int, channels: int, featur
     rest_x = channels * math.prod(n for i, n in enumerate(probe.region) if i != split) * dtype.itemsize
     rest_y = panels * of * math.prod(b.count for i, b in enumerate(made) if i != split) * dtype.itemsize
     chunk = max(1, min(a.count, (_PART // rest_x - a.span) // a.step, _PART // rest_y))
-    chunk = -(-a.count // -(-a.count // chunk))  # as equal as they can be
+    parts = max(1, min(_PARTS, images * a.count, images * math.prod(b.count for b in made) // _GRAIN))
+    chunk = _chunk(a.count, -(-a.count // chunk), images, parts)
     layout = Layout(made, channels, chunk, split, dtype, in_place=False)
     shifts, run, taps = _runs(made, layout, channels)
     blocks, chunks = -(-run // columns), -(-a.count // chunk)
     tasks, pixels = images * chunks, math.prod(b.count for b in made)
-    parts = max(1, min(_PARTS, tasks, images * pixels // _GRAIN))
     size = groups * panels * of * len(shifts) * blocks * columns
-    parts = max(1, min(parts, (1 << 21) // max(1, size)))
-    cuts = min(panels, -(-_PARTS // (2 * parts * groups)))
-    at_once = -(-panels // cuts)
+    parts = max(1, min(parts, tasks, (1 << 21) // max(1, size)))
+    at_once = -(-panels // _cuts(panels, parts * groups))
     bases, _ = layout.places(layout.phases, layout.counts(layout.phases, False))
     last = math.prod(layout.counts(layout.phases, True))
     region = -(-(layout.region_size * channels + columns + 16) // 64) * 64
