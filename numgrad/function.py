@@ -100,6 +100,8 @@ class _FunctionNode(Node):
         if len(received) != len(self.edges):
             raise RuntimeError(f"function {self.name()} returned an incorrect number of gradients (expected {len(self.edges)}, got {len(received)})")
         for i, (grad, e) in enumerate(zip(received, self.edges, strict=True)):
+            if grad is not None and not isinstance(grad, Tensor):
+                raise RuntimeError(f"Function {self.name()} returned a {type(grad).__name__} as the gradient at index {i}, but expected a Tensor or None")
             if grad is not None and e is not None and tuple(grad.shape) != e[2].shape:
                 raise RuntimeError(f"Function {self.name()} returned an invalid gradient at index {i} - got {list(grad.shape)} but expected shape compatible with {list(e[2].shape)}")
         return list(received)

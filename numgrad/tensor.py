@@ -311,14 +311,14 @@ class Tensor(Attached):
             raise RuntimeError(f"Boolean value of Tensor with {what} is ambiguous")
         return bool(self.item())
 
-    def __float__(self) -> float:
-        return float(self.item())
+    def __float__(self) -> float:  # for complex(), too
+        return float(self.item() if self._data.size == 1 else self._no_number())
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self.item() if self._data.size == 1 else self._no_number())
 
-    def __complex__(self) -> complex:
-        return complex(self.item())
+    def _no_number(self) -> Any:
+        raise ValueError(f"only one element tensors can be converted to Python scalars, but this one has {self._data.size}")
 
     def __index__(self) -> int:
         if self._data.dtype.kind in FLOATING or self._data.size != 1:

@@ -63,7 +63,7 @@ def _reduce(total, divisor, loss, weights, mean):  # type: ignore[no-untyped-def
     for i in prange(total.size):
         mass = _sum(weights) if mean else 1.0
         divisor[i] = mass
-        total[i] = _sum(loss) / mass
+        total[i] = _sum(loss) / np.float64(mass)  # as Python, a number of its own that is 0 would raise
 
 
 def _weights(target: np.ndarray, weight: np.ndarray | None, classes: int, ignore_index: int, dtype: np.dtype) -> np.ndarray:

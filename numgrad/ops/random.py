@@ -75,7 +75,7 @@ class Generator:
     def manual_seed(self, seed: int) -> Generator:
         """Start anew from a seed (any integer of 64 bits, negative ones too)."""
         if not -(2**63) <= int(seed) < 2**64:
-            raise RuntimeError(f"Overflow when unpacking long: seed {seed} does not fit 64 bits")
+            raise ValueError(f"Overflow when unpacking long long: seed {seed} does not fit 64 bits")
         self._state[0], self._state[1] = int(seed) % 2**64, 0
         return self
 

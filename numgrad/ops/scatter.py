@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import INT64, scalar_name
-from ..jit import empty
 from ..tensor import Tensor, wrap
 from .index import basic_view
 from .inplace import InPlace
@@ -73,7 +72,7 @@ def _gather_function(input: Tensor, dim: int, index: Tensor, *, sparse_grad: boo
     """For each element of `index` (int64 or int32), the element of `input` at that index of `dim` and the same other indices."""
     x, d, i, _ = _checked("gather", input, dim, index, None)
     if not i.numel():
-        return wrap(empty(index._data.shape, input._data.dtype))
+        return input.flatten()[:0].clone().view(index.shape)  # with a gradient, of zeros
     return _shaped(gather_elements(x, d, i), index)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import math
 import os
@@ -80,6 +81,8 @@ def write(f: Any, arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> No
 def destination(f: Any) -> Iterator[Any]:
     """What to write to; a path is written beside its place and moved there when complete."""
     if hasattr(f, "write"):
+        if isinstance(f, io.TextIOBase):
+            raise TypeError(f"expected a binary file, but got a {type(f).__name__} of text: open it with mode 'wb'")
         yield f
         return
     if not isinstance(f, (str, os.PathLike)):
@@ -97,6 +100,8 @@ def destination(f: Any) -> Iterator[Any]:
 def opened(f: Any) -> Iterator[Source]:
     """A source to read from: a path, or an open binary file."""
     if hasattr(f, "read"):
+        if isinstance(f, io.TextIOBase):
+            raise TypeError(f"expected a binary file, but got a {type(f).__name__} of text: open it with mode 'rb'")
         yield Source(f, f"<{type(f).__name__}>", None)
         return
     if not isinstance(f, (str, os.PathLike)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -21,6 +22,8 @@ def replacing(path: str) -> Iterator[Any]:
     Whoever is killed leaves `path.XXXXXXXX.tmp` behind: the next one who writes this path removes it, unless it is still being
     written. That is told by a lock that its writer holds or, where there are no locks, by its age.
     """
+    if not os.path.isdir(os.path.dirname(path) or "."):
+        raise FileNotFoundError(errno.ENOENT, "Parent directory does not exist", os.path.dirname(path))
     remove_left_over(path)
     file, locked = _created(path)
     try:

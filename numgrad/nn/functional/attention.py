@@ -151,7 +151,7 @@ def multi_head_attention_forward(
         padding = padding.reshape(batch, 1, 1, k.shape[2])
         mask = padding if mask is None else mask + padding
     y, weights = _attend(q, k, v, mask, dropout_p if training else 0.0, is_causal, need_weights)
-    y = linear(y.permute(2, 0, 1, 3).reshape(queries, batch, -1), out_proj_weight, out_proj_bias)
+    y = linear(y.permute(2, 0, 1, 3).reshape(queries, batch, y.size(1) * y.size(3)), out_proj_weight, out_proj_bias)
     if weights is not None and average_attn_weights:
         weights = weights.mean(1)
     if batched:

@@ -30,6 +30,9 @@ def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, size_a
 
 
 def _warn_sizes(input: Tensor, target: Tensor) -> None:
+    for name, value in (("input", input), ("target", target)):
+        if not isinstance(value, Tensor):
+            raise TypeError(f"argument '{name}' of a loss must be Tensor, not {type(value).__name__}")
     if target._data.shape != input._data.shape:
         warnings.warn(f"Using a target size ({target.shape}) that is different to the input size ({input.shape}): they "
                       "are broadcast, which is seldom meant. Please ensure they have the same size.", stacklevel=3)
