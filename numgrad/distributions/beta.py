@@ -21,7 +21,6 @@ class Beta(ExponentialFamily):
     arg_constraints = {"concentration1": constraints.positive, "concentration0": constraints.positive}
     support = constraints.unit_interval
     has_rsample = True
-    _mean_carrier_measure = 0
 
     def __init__(self, concentration1: Any, concentration0: Any, validate_args: bool | None = None):
         self.concentration1, self.concentration0 = broadcast_all(concentration1, concentration0)
@@ -55,6 +54,11 @@ class Beta(ExponentialFamily):
     @property
     def _natural_params(self) -> tuple[Tensor, ...]:
         return self.concentration1, self.concentration0
+
+    @property
+    def _mean_carrier_measure(self) -> Tensor:
+        a, b, digamma = self.concentration1, self.concentration0, numgrad.digamma
+        return 2 * digamma(a + b) - digamma(a) - digamma(b)
 
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:

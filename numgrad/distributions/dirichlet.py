@@ -59,6 +59,11 @@ class Dirichlet(ExponentialFamily):
         return self._log_normalizer(a) - (k - total) * numgrad.digamma(total) - ((a - 1) * numgrad.digamma(a)).sum(-1)
 
     @property
+    def _mean_carrier_measure(self) -> Tensor:
+        a = self.concentration
+        return (numgrad.digamma(a.sum(-1, keepdim=True)) - numgrad.digamma(a)).sum(-1)
+
+    @property
     def _natural_params(self) -> tuple[Tensor, ...]:
         return (self.concentration,)
 
