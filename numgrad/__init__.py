@@ -150,6 +150,7 @@ from . import (  # noqa: E402 - they are written with what stands above
     copies,
     derivatives,
     einops_support,
+    factors,
     func,
     functions,
     linalg,
@@ -164,7 +165,7 @@ from .func import vmap  # noqa: E402
 
 autograd.gradcheck, autograd.gradgradcheck = derivatives.gradcheck, derivatives.gradgradcheck
 
-globals().update(matrices.FUNCTIONS | copies.FUNCTIONS | functions.FUNCTIONS | tapers.FUNCTIONS)
+globals().update(matrices.FUNCTIONS | copies.FUNCTIONS | functions.FUNCTIONS | factors.FUNCTIONS | tapers.FUNCTIONS)
 for _name in ("bilinear", "channel_shuffle", "cosine_similarity", "pairwise_distance", "pixel_shuffle", "pixel_unshuffle"):
     globals()[_name] = getattr(nn.functional, _name)
 

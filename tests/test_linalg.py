@@ -41,6 +41,9 @@ UNIQUE: dict[str, tuple[Callable[[Tensor], Any], tuple[int, ...]]] = {
     "power": (lambda a: linalg.matrix_power(definite(a), -2), SQUARE),
     "cdist": (lambda a: numgrad.cdist(a, drawn(2, 3, seed=1), compute_mode="use_mm_for_euclid_dist"), TALL),
     "trapezoid": (lambda a: numgrad.trapezoid(a, dx=0.5, dim=0), TALL),
+    "lu": (lambda a: list(linalg.lu(a)[1:]), SQUARE),
+    "lu_solve": (lambda a: linalg.lu_solve(*linalg.lu_factor(a), drawn(2, 3, seed=1), left=False), SQUARE),
+    "householder_product": (lambda a: linalg.householder_product(a, drawn(3, seed=1)), TALL),
     "right": (lambda a: linalg.solve(definite(a), drawn(2, 3, seed=1), left=False), SQUARE),
 }
 
@@ -52,6 +55,19 @@ def test_gradients(name: str) -> None:
     assert gradcheck(lambda a: tuple(f) if isinstance(f := function(a), list) else f, (a,))
     if name in ("cholesky", "eigh", "qr, wide", "svd"):
         assert gradgradcheck(lambda a: tuple(f) if isinstance(f := function(a), list) else f, (a,))
+
+
+@pytest.mark.parametrize("shape", [TALL, WIDE, (2, *SQUARE), (0, 3, 3)])
+def test_lu_makes_the_matrix(shape: tuple[int, ...]) -> None:
+    a = drawn(*shape)
+    p, lower, upper = linalg.lu(a)
+    np.testing.assert_allclose((p @ lower @ upper).numpy(), a.numpy(), atol=1e-12)
+    assert float(lower.abs().sum()) == 0 or float(lower.abs().max()) == 1
+    if shape[-1] == shape[-2]:
+        b, factors = drawn(3, 2, seed=1), linalg.lu_factor(a)
+        np.testing.assert_allclose((a @ linalg.lu_solve(*factors, b)).numpy(), np.broadcast_to(b.numpy(), (*shape[:-1], 2)), atol=1e-12)
+        np.testing.assert_allclose((a.mT @ linalg.lu_solve(*factors, b, adjoint=True)).numpy(), np.broadcast_to(b.numpy(), (*shape[:-1], 2)), atol=1e-12)
+        assert linalg.lu_factor_ex(numgrad.zeros(2, 2)).info.item() == 1
 
 
 @pytest.mark.parametrize("shape", [TALL, WIDE, (2, *TALL), (0, 3, 3)])
