@@ -205,6 +205,8 @@ FUNCTIONS: dict[str, Any] = {
     "conj": conj, "resolve_conj": resolve_conj, "resolve_neg": resolve_neg, "pdist": pdist, "histogram": histogram, "histogramdd": histogramdd, "cond": cond,
 }  # fmt: skip
 
+setattr(numgrad.nn.functional, "pdist", pdist)  # noqa: B010 - where PyTorch has it as well
+
 for _name in ("svd", "qr", "cholesky", "cholesky_solve", "cholesky_inverse", "triangular_solve", "inverse", "pinverse", "logdet", "slogdet",
               "matrix_power", "cross", "dist", "histogram"):  # fmt: skip
     setattr(Tensor, _name, FUNCTIONS[_name])

@@ -10,7 +10,7 @@ from ..autograd import Edge, Node, edge_of, enable_grad, mode
 from ..ops.random import default_generator
 from ..tensor import Tensor
 
-__all__ = ["checkpoint", "checkpoint_sequential"]
+__all__ = ["checkpoint", "checkpoint_sequential", "get_device_states", "set_device_states"]
 
 
 def checkpoint(
@@ -116,3 +116,12 @@ def checkpoint_sequential(functions: Any, segments: int, input: Any, use_reentra
     for n in range(segments - 1):
         input = checkpoint(part(n * size, (n + 1) * size), input, use_reentrant=use_reentrant, **kwargs)
     return part((segments - 1) * size, len(steps))(input)
+
+
+def get_device_states(*args: Any) -> tuple[list[int], list[Tensor]]:
+    """The devices of the arguments other than the CPU, and their generators' states: none."""
+    return [], []
+
+
+def set_device_states(devices: Sequence[int], states: Sequence[Tensor], *, device_type: str | None = None) -> None:
+    """Accepted: there are no devices whose generators could be set back."""
