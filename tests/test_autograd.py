@@ -776,3 +776,19 @@ def test_gradients_of_one_operation() -> None:
     assert numgrad.autograd.grad(y, x, numgrad.ones(2))[0].tolist() == [20.0, 40.0]
     with pytest.raises(RuntimeError, match="second time"):
         numgrad.autograd.grad(y, x, numgrad.ones(2))
+
+
+def test_what_keeps_nothing_can_be_gone_back_through_again() -> None:
+    """As in PyTorch: what a constant, a view or a sum leads to may be shared by two losses without retain_graph."""
+    for way in (lambda x: x + 1, lambda x: -x, lambda x: x.view(3, 1), lambda x: x.expand(2, 3), lambda x: x[1:], lambda x: x.sum() - 3):
+        x = numgrad.randn(3, requires_grad=True)
+        y = way(x)
+        y.sum().backward()
+        once = x.grad.clone()
+        y.sum().backward()
+        assert numgrad.equal(x.grad, 2 * once)
+    for way in (lambda x: x * x, numgrad.exp, numgrad.relu):
+        y = way(numgrad.randn(3, requires_grad=True))
+        y.sum().backward()
+        with pytest.raises(RuntimeError, match="second time"):
+            y.sum().backward()

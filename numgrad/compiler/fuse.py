@@ -292,7 +292,7 @@ def _write(group: Group) -> tuple[list[Statement], list[Operand], list[tuple[int
                 continue
             if operand not in loads:
                 loads.append(operand)
-            names[variable] = f"x_i{loads.index(operand)}"
+            names[variable] = f"x_in{loads.index(operand)}"
         statements.append(Statement(number, m.call.kernel.form.tree, names, m.call.kernel.form.compute, m.call.kernel.form.result))
         values[m.output.memory, m.output.offset] = (number, m.output)
     return statements, loads, list(values.values())

@@ -77,12 +77,12 @@ def {name}({operands}, shape, strides, cut, units):
 
 
 def fused(statements: Sequence[Statement], stores: Sequence[int], inputs: int, layouts: str) -> Kernel:
-    """A kernel of outputs o0, o1, ... (which hold the values `stores`) and inputs i0, i1, ... in these layouts.
+    """A kernel of outputs o0, o1, ... (which hold the values `stores`) and inputs in0, in1, ... in these layouts.
 
     `layouts` has a letter for each output and input, as in `codegen.pointwise`; the arguments are the same, too.
     """
     outputs = [f"o{n}" for n in range(len(stores))]
-    operands = outputs + [f"i{n}" for n in range(inputs)]
+    operands = outputs + [f"in{n}" for n in range(inputs)]
     body, constants = _body(statements)
     if set(layouts) <= {"f", "s"}:
         text = _flat(operands, len(outputs), stores, layouts)
@@ -173,9 +173,9 @@ def ahead(consumer: Kernel, statements: Sequence[Statement], stores: Sequence[in
     Its arguments are those of the consumer, then outputs and inputs of the formulas, whose layouts are "f" (dense), "s" (one
     element for all), and of the inner stride "0", "1" or "n"; then their shape, and strides with a row for each operand.
     """
-    operands = [f"p_o{n}" for n in range(len(stores))] + [f"p_i{n}" for n in range(inputs)]
+    operands = [f"p_o{n}" for n in range(len(stores))] + [f"p_in{n}" for n in range(inputs)]
     body, constants = _body(statements)
-    body = [re.sub(r"\bx_i(\d)", r"x_p_i\1", line) for line in body]
+    body = [re.sub(r"\bx_in(\d)", r"x_p_in\1", line) for line in body]
     parts: dict[str, list[str]] = {"scalars": [], "heads": [], "loads": [], "stores": []}
     for n, (operand, layout) in enumerate(zip(operands, layouts, strict=True)):
         if layout == "s":

@@ -235,7 +235,8 @@ class OpNode(Node):
         )
 
     def release(self) -> None:
-        self.values = self.versions = self.outcome = None
+        if self.versions or self.plan.results:  # else there is nothing to free: backward may come again, as in PyTorch
+            self.values = self.versions = self.outcome = None
 
 
 def edges_of(args: Sequence[Any]) -> tuple[list[Edge | None], tuple[Any, ...]]:
