@@ -147,6 +147,10 @@ class Compiled:
 
         The first recordings may be unlike the rest: optimizers make their state at the first step.
         """
+        with self._lock:  # a backward pass ends here too, on whatever thread
+            self._weigh(kind, recording, made)
+
+    def _weigh(self, kind: _Kind, recording: Recording, made: PairCall | None) -> None:
         kind.recordings, kind.waiting = kind.recordings + 1, 0
         kind.unexplained += not recording.moved
         back = made.backward if made else None
@@ -159,7 +163,7 @@ class Compiled:
             if reason is None:
                 self._compile(kind, recording, made)
                 return
-        kind.last = (recording, back) if recording.reason is None else None
+        kind.last = (recording, back) if recording.reason is None and (back is None or back.reason is None) else None
         if reason is not None and (kind.unexplained >= _PATIENCE or kind.recordings >= _CHANGES):
             kind.eager, kind.last = reason, None
             self._give_up(reason)

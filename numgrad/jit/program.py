@@ -135,7 +135,8 @@ class Program:
         clock = _clock()
         if clock:
             times = np.empty(count + 1, np.int64)
-            stopped = walk(np.array([table, count, memories, times.ctypes.data, clock], np.int64).ctypes.data)
+            words = np.array([table, count, memories, times.ctypes.data, clock], np.int64)  # must live while it is read
+            stopped = walk(words.ctypes.data)
             return times[: count + 1 if stopped < 0 else stopped + 2], stopped
         looks, stopped = [time.perf_counter_ns()], -1
         for number in range(count):
