@@ -8,7 +8,6 @@ other inputs by changing the table. A small function of LLVM IR, one for each fo
 from __future__ import annotations
 
 import ctypes
-import functools
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ import numpy as np
 from numba import types
 
 from . import threads
+from .clock import clock, stamp
 from .kernel import DISABLED, GRAIN, Kernel, observers
 from .machine import functions
 
@@ -132,11 +132,11 @@ class Program:
         clock, Python looks at its own, and what that costs counts as the steps'."""
         walk, _, state, *_ = self._assembled.get(pooled) or self._assemble(pooled)
         table, count, memories, *_ = state
-        clock = _clock()
-        if clock:
+        look = clock()
+        if look:
             times = np.empty(count + 1, np.int64)
-            words = np.array([table, count, memories, times.ctypes.data, clock], np.int64)  # must live while it is read
-            stopped = walk(words.ctypes.data)
+            words = np.array([table, count, memories, times.ctypes.data, look], np.int64)
+            stopped = walk(words.ctypes.data)  # of a variable: the words must live while they are read
             return times[: count + 1 if stopped < 0 else stopped + 2], stopped
         looks, stopped = [time.perf_counter_ns()], -1
         for number in range(count):
@@ -351,7 +351,7 @@ def _walk_ir(module: ir.Module, name: str) -> None:
     """walk(walk's words): call entry(function, block) for each row of the table; the first that stops, or -1. Should the words have
     a place for times, the clock is looked at before each row and after the last."""
     function = ir.Function(module, ir.FunctionType(_WORD, [_WORDS]), name)
-    stamp = _stamp_ir(module, f"{name}_stamp")
+    look = stamp(module, f"{name}_stamp")
     start, head, body, stop, done = (function.append_basic_block(n) for n in ("start", "head", "body", "stop", "done"))
     builder = ir.IRBuilder(start)
     table, count, memories, times, clock = (builder.load(builder.gep(function.args[0], [_WORD(k)])) for k in range(5))
@@ -359,7 +359,7 @@ def _walk_ir(module: ir.Module, name: str) -> None:
     builder.branch(head)
     builder.position_at_end(head)
     i = builder.phi(_WORD)
-    builder.call(stamp, [times, i, clock])
+    builder.call(look, [times, i, clock])
     builder.cbranch(builder.icmp_signed("<", i, count), body, done)
     builder.position_at_end(body)
     row = builder.gep(table, [builder.mul(i, _WORD(3))])
@@ -370,32 +370,7 @@ def _walk_ir(module: ir.Module, name: str) -> None:
     i.add_incoming(following, body)
     builder.cbranch(builder.icmp_signed("==", status, _STATUS(0)), head, stop)
     builder.position_at_end(stop)
-    builder.call(stamp, [times, following, clock])
+    builder.call(look, [times, following, clock])
     builder.ret(i)
     builder.position_at_end(done)
     builder.ret(_WORD(-1))
-
-
-def _stamp_ir(module: ir.Module, name: str) -> Any:
-    """stamp(times, i, clock): times[i] = now in ns, by the C library's function at `clock`; nothing without a place for times."""
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [_WORD, _WORD, _WORD]), name)
-    function.linkage = "internal"
-    times, i, clock = function.args
-    builder = ir.IRBuilder(function.append_basic_block())
-    with builder.if_then(builder.icmp_signed("!=", times, _WORD(0)), likely=False):
-        now = builder.alloca(_WORD, 2)  # seconds, nanoseconds
-        signature = ir.FunctionType(_STATUS, [_STATUS, _WORDS])
-        builder.call(builder.inttoptr(clock, signature.as_pointer()), [_STATUS(getattr(time, "CLOCK_MONOTONIC", 0)), now])
-        seconds, rest = (builder.load(builder.gep(now, [_WORD(k)])) for k in range(2))
-        nanoseconds = builder.add(builder.mul(seconds, _WORD(10**9)), rest)
-        builder.store(nanoseconds, builder.gep(builder.inttoptr(times, _WORDS), [i]))
-    builder.ret_void()
-    return function
-
-
-@functools.cache
-def _clock() -> int:
-    """Where the C library's `clock_gettime` is, if it tells the time that `time.perf_counter_ns` does; else 0."""
-    if time.get_clock_info("perf_counter").implementation != "clock_gettime(CLOCK_MONOTONIC)" or ctypes.sizeof(ctypes.c_long) != 8:
-        return 0
-    return ctypes.cast(ctypes.CDLL(None).clock_gettime, ctypes.c_void_p).value or 0
