@@ -150,22 +150,22 @@ from . import (  # noqa: E402 - they are written with what stands above
     copies,
     derivatives,
     einops_support,
-    factors,
     func,
     functions,
     linalg,
+    lu_decomposition,
     matrices,
     nn,
     optim,
-    tapers,
     utils,
+    window_functions,
 )
 from .compiler import compile  # noqa: E402
 from .func import vmap  # noqa: E402
 
 autograd.gradcheck, autograd.gradgradcheck = derivatives.gradcheck, derivatives.gradgradcheck
 
-globals().update(matrices.FUNCTIONS | copies.FUNCTIONS | functions.FUNCTIONS | factors.FUNCTIONS | tapers.FUNCTIONS)
+globals().update(matrices.FUNCTIONS | copies.FUNCTIONS | functions.FUNCTIONS | lu_decomposition.FUNCTIONS | window_functions.FUNCTIONS)
 for _name in ("bilinear", "channel_shuffle", "cosine_similarity", "pairwise_distance", "pixel_shuffle", "pixel_unshuffle"):
     globals()[_name] = getattr(nn.functional, _name)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numgrad
-from numgrad import dtypes, linalg, more_methods
+from numgrad import dtypes, linalg, rare_methods
 from numgrad.grad_mode import mode
 from numgrad.methods import Storage
 from numgrad.nn import functional
@@ -269,8 +269,8 @@ FUNCTIONS: dict[str, Any] = {f.__name__: f for f in (
     kl_div, margin_ranking_loss, hinge_embedding_loss, cosine_embedding_loss, triplet_margin_loss, poisson_nll_loss, binary_cross_entropy_with_logits,
     batch_norm, instance_norm, embedding, embedding_bag, grid_sampler, affine_grid_generator, segment_reduce, norm_except_dim, frobenius_norm,
     nuclear_norm, set_flush_denormal, set_warn_always, is_warn_always_enabled, is_inference, is_anomaly_enabled, is_anomaly_check_nan_enabled,
-    set_anomaly_enabled, OutOfMemoryError, more_methods.is_nonzero, more_methods.is_same_size, more_methods.is_signed, more_methods.empty_strided,
-    more_methods.nonzero_static, is_deterministic_algorithms_warn_only_enabled, get_deterministic_debug_mode, set_deterministic_debug_mode)}  # fmt: skip
+    set_anomaly_enabled, OutOfMemoryError, rare_methods.is_nonzero, rare_methods.is_same_size, rare_methods.is_signed, rare_methods.empty_strided,
+    rare_methods.nonzero_static, is_deterministic_algorithms_warn_only_enabled, get_deterministic_debug_mode, set_deterministic_debug_mode)}  # fmt: skip
 FUNCTIONS |= {name: _in_place(name) for name in _METHODS} | {f"{name}_": _layer_in_place(name) for name in _LAYERS}
 FUNCTIONS |= {
     "grid_sampler_2d": grid_sampler, "grid_sampler_3d": grid_sampler, "detach": _in_place("detach"), "get_device": _in_place("get_device"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import dtypes, more_methods
+from . import dtypes, rare_methods
 from .lacking import refused
 from .ops import creation, reshape_inplace
 from .tensor import Tensor, wrap
@@ -223,7 +223,7 @@ def attach() -> None:
     }  # fmt: skip
     for name in ("new_zeros", "new_ones", "new_empty"):
         methods[name] = _new(name[4:])
-    for name, method in (methods | reshape_inplace.METHODS | more_methods.METHODS).items():
+    for name, method in (methods | reshape_inplace.METHODS | rare_methods.METHODS).items():
         setattr(Tensor, name, method)
 
 

@@ -171,9 +171,9 @@ def test_losses_and_layers_in_their_other_form() -> None:
 
 
 def test_factors_before_tensors_warn_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    from numgrad.ops import bygone
+    from numgrad.ops import deprecated
 
-    monkeypatch.setattr(bygone, "_said", set())
+    monkeypatch.setattr(deprecated, "_said", set())
     x, y = numgrad.ones(2, 2), numgrad.full((2, 2), 3.0)
     with pytest.warns(UserWarning, match=r"add_ is deprecated.*alpha=2"):
         assert x.clone().add_(2, y)[0, 0] == 7

@@ -74,11 +74,12 @@ class Compiled:
                 observer.called(self._name, start, stop)
 
     def _dispatch(self, args: Any, kwargs: Any) -> Any:
-        if self._shortcut is not None and not kwargs:
+        shortcut = self._shortcut  # another thread may take it away
+        if shortcut is not None and not kwargs:
             with self._lock:
                 _running.inside = True
                 try:
-                    done = self._shortcut.run(args)
+                    done = shortcut.run(args)
                 finally:
                     _running.inside = False
             if done is not None:

@@ -10,7 +10,7 @@ import numpy as np
 from .. import dtypes
 from ..tensor import Tensor
 from . import widen
-from .bygone import factor
+from .deprecated import factor
 from .elementwise import pointwise
 from .inplace import InPlace
 from .operands import refuse_bools

@@ -19,7 +19,7 @@ from ..dtypes import FLOATING, HALVES
 from ..tensor import Tensor, wrap
 from . import widen
 from .blame import STUMBLES, blamed
-from .bygone import modern
+from .deprecated import modern
 from .outputs import call_with_out, check_cast
 from .tape import MISSING, REGISTRY, OpNode, Plan, unwrap
 from .tape import rule_arguments as rule_arguments  # tests import it from here
