@@ -35,7 +35,7 @@ def _erfcx_at(x: float) -> float:
 
 
 def _normal(x: float) -> float:
-    return math.log(math.erfc(-x / math.sqrt(2)) / 2)
+    return math.log1p(-math.erfc(x / math.sqrt(2)) / 2) if x > 0 else math.log(math.erfc(-x / math.sqrt(2)) / 2)
 
 
 def _quantile(p: float) -> float:
