@@ -169,17 +169,20 @@ globals().update(matrices.FUNCTIONS | copies.FUNCTIONS | functions.FUNCTIONS | l
 for _name in ("bilinear", "channel_shuffle", "cosine_similarity", "pairwise_distance", "pixel_shuffle", "pixel_unshuffle"):
     globals()[_name] = getattr(nn.functional, _name)
 
+from . import absent as _absent  # noqa: E402
 from . import paths as _paths  # noqa: E402
 from .serialization import load, save  # noqa: E402
 
 einops_support.attach()
 _paths.register()
+_absent.register()
 
 __all__ = [name for name in globals() if not name.startswith("_")]
 
 # Loaded when first asked for: importing numgrad stays cheap.
-_LATER = {"_C", "accelerator", "amp", "array_api", "backends", "coverage", "cuda", "distributed", "distributions", "hub", "multiprocessing", "onnx", "profiler", "special", "testing", "types", "version"}
-_LATER_FROM = {"autocast": "amp", "GradScaler": "amp"}
+_LATER = {"_C", "accelerator", "amp", "array_api", "backends", "coverage", "cuda", "distributed", "distributions", "futures", "hub", "multiprocessing",
+          "onnx", "overrides", "profiler", "special", "storage", "testing", "types", "version", "__config__"}  # fmt: skip
+_LATER_FROM = {"autocast": "amp", "Future": "futures", "GradScaler": "amp", "TypedStorage": "storage", "UntypedStorage": "storage"}
 
 
 def __getattr__(name):

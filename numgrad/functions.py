@@ -9,9 +9,9 @@ from typing import Any
 import numgrad
 from numgrad import dtypes, linalg, rare_methods
 from numgrad.grad_mode import mode
-from numgrad.methods import Storage
 from numgrad.nn import functional
 from numgrad.nn.functional._common import reduce_loss
+from numgrad.storage import UntypedStorage
 from numgrad.tensor import Tensor
 
 _REDUCTIONS = ("none", "mean", "sum")
@@ -244,7 +244,7 @@ def set_anomaly_enabled(enabled: bool, check_nan: bool = True) -> None:
 
 def is_storage(obj: Any) -> bool:
     """Whether an object is the memory under a tensor."""
-    return isinstance(obj, Storage)
+    return isinstance(obj, UntypedStorage)
 
 
 def is_deterministic_algorithms_warn_only_enabled() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 from numgrad.lacking import refused
 
@@ -13,6 +14,8 @@ list = refused("hub.list", _INSTEAD)
 load_state_dict_from_url = refused("hub.load_state_dict_from_url", _INSTEAD)
 download_url_to_file = refused("hub.download_url_to_file", "use `urllib.request.urlretrieve`")
 
+#: The first letters of a file's SHA-256, between "-" and "." in its name.
+HASH_REGEX = re.compile(r"-([a-f0-9]*)\.")
 _folder: str | None = None
 
 

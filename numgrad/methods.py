@@ -7,6 +7,7 @@ from typing import Any
 from . import dtypes, rare_methods
 from .lacking import refused
 from .ops import creation, reshape_inplace
+from .storage import UntypedStorage
 from .tensor import Tensor, wrap
 
 
@@ -163,30 +164,9 @@ def _to_device(self: Tensor, device: Any, /, *, stream: Any = None) -> Tensor:
     return self.to(device)  # type: ignore[attr-defined]
 
 
-class Storage:
-    """The memory under a tensor, as far as scripts ask: its length and its address."""
-
-    def __init__(self, tensor: Tensor):
-        self._owner = tensor if tensor._base is None else tensor._base
-
-    def data_ptr(self) -> int:
-        """The address of its first byte."""
-        return self._owner.data_ptr()
-
-    def size(self) -> int:
-        """Its elements."""
-        return self._owner.numel()
-
-    __len__ = size
-
-    def nbytes(self) -> int:
-        """Its bytes."""
-        return self._owner.nbytes
-
-
-def _storage(self: Tensor) -> Storage:
+def _storage(self: Tensor) -> UntypedStorage:
     """The memory under the tensor."""
-    return Storage(self)
+    return UntypedStorage(self)
 
 
 class LegacyTensorType(type(Tensor)):  # type: ignore[misc]

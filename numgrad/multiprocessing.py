@@ -7,7 +7,7 @@ from collections.abc import Callable
 from multiprocessing import *  # noqa: F403
 from typing import Any
 
-__all__ = [*_standard.__all__, "get_all_sharing_strategies", "get_sharing_strategy", "set_sharing_strategy", "spawn"]
+__all__ = [*_standard.__all__, "get_all_sharing_strategies", "get_sharing_strategy", "set_sharing_strategy", "spawn", "start_processes"]
 
 
 def get_sharing_strategy() -> str:
@@ -38,8 +38,18 @@ def spawn(fn: Callable[..., Any], args: tuple[Any, ...] = (), nprocs: int = 1, j
         process.join()
     failed = {i: p.exitcode for i, p in enumerate(processes) if p.exitcode}
     if failed:
-        raise RuntimeError(f"spawn: processes ended with an error, exit codes by number: {failed}")
+        raise ProcessExitedException(f"spawn: processes ended with an error, exit codes by number: {failed}")
     return None
+
+
+start_processes = spawn
+
+
+class ProcessExitedException(RuntimeError):
+    """A process of `spawn` ended with an error."""
+
+
+ProcessRaisedException = ProcessExitedException
 
 
 def __getattr__(name: str) -> Any:

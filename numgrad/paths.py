@@ -7,8 +7,11 @@ import sys
 from types import ModuleType
 from typing import Any
 
-#: PyTorch's path -> the module with those names.
+#: PyTorch's path -> the module with those names ("" is numgrad itself).
 PLACES = {
+    "_dynamo": "compiler",
+    "amp.autocast_mode": "amp",
+    "amp.grad_scaler": "amp",
     "autograd.anomaly_mode": "grad_mode",
     "autograd.function": "function",
     "autograd.functional": "derivatives",
@@ -16,6 +19,7 @@ PLACES = {
     "autograd.gradcheck": "derivatives",
     "autograd.profiler": "autograd_profiler",
     "autograd.variable": "function",
+    "functional": "",
     "nn.parallel.data_parallel": "nn.parallel",
     "nn.parallel.distributed": "nn.parallel",
     "nn.utils.spectral_norm": "nn.utils.hooked_norms",
@@ -26,6 +30,7 @@ PLACES = {
     "utils.data._utils.worker": "utils.data.worker",
     "utils.hooks": "grad_mode",
     "utils.model_zoo": "hub",
+    "utils.tensorboard.writer": "utils.tensorboard",
 }
 
 
@@ -45,8 +50,8 @@ class _Later(ModuleType):
 def register() -> None:
     """Let `import` find them; as attributes too, where there is nothing of that name."""
     for path, own in PLACES.items():
-        name, place = f"numgrad.{path}", f"numgrad.{own}"
+        name, place = f"numgrad.{path}", f"numgrad.{own}".rstrip(".")
         module = sys.modules[name] = sys.modules.get(place) or _Later(name, place)
         parent, _, last = name.rpartition(".")
-        if last not in vars(sys.modules[parent]):
+        if parent in sys.modules and last not in vars(sys.modules[parent]):
             setattr(sys.modules[parent], last, module)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from . import dtypes
+from .storage import UntypedStorage as Storage
 from .tensor import Tensor
 
 __all__ = ["Device", "Number", "Storage", "Tensor", "TensorLike", "_TensorOrTensors", "_bool", "_device", "_dtype", "_float", "_int", "_size"]
@@ -21,4 +22,3 @@ _TensorOrTensors: TypeAlias = "Tensor | Sequence[Tensor]"
 Number: TypeAlias = "int | float | bool"
 Device: TypeAlias = "dtypes.device | str | int | None"
 TensorLike: TypeAlias = Tensor
-Storage: TypeAlias = object

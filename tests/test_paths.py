@@ -158,3 +158,121 @@ def test_special_functions_of_two() -> None:
         special.multigammaln(torch.tensor([0.5]), 2)
     with pytest.raises(AttributeError, match="bessel_j0"):
         special.bessel_j0(1)
+
+
+# --- modules that are absent -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["distributed.fsdp", "distributed.checkpoint.state_dict", "fx", "fx.experimental.proxy_tensor", "export", "utils.cpp_extension",
+                                  "nn.quantized.dynamic", "_dynamo.eval_frame"])  # fmt: skip
+def test_absent_modules_are_imported_and_refuse_when_used(path: str) -> None:
+    module = importlib.import_module(f"numgrad.{path}")
+    assert not isinstance(nn.Linear(1, 1), module.Something) and module.Something is module.Something
+    assert module.Something.MEMBER is not None  # an enumeration's, named as a default
+    for use in (module.Something, module.some_function, module.Something.MEMBER):
+        with pytest.raises(NotImplementedError, match=rf"no {path}\.[\w.]+: "):
+            use()
+    with pytest.raises(AttributeError):
+        module.__something__  # noqa: B018
+    assert importlib.import_module(f"numgrad.{path}") is module
+
+
+def test_what_is_not_listed_is_no_module() -> None:
+    for name in ("numgrad.no_such_module", "numgrad.nn.no_such_module", "numgrad.distributions.no_such_module"):
+        with pytest.raises(ModuleNotFoundError):
+            importlib.import_module(name)
+    assert not hasattr(torch, "masked")  # until it is imported: who asks for it finds that it lacks
+
+
+def test_names_that_are_only_asked_about() -> None:
+    from numgrad import overrides, storage
+    from numgrad.distributed import ProcessGroup, TCPStore
+    from numgrad.jit import ScriptFunction, ScriptModule
+    from numgrad.nn.common_types import _size_2_t
+
+    x = torch.ones(2)
+    assert not any(isinstance(x, kind) for kind in (ProcessGroup, TCPStore, ScriptFunction, ScriptModule, storage.UntypedStorage))
+    assert isinstance(x.untyped_storage(), torch.UntypedStorage) and _size_2_t == int | tuple[int, int]
+    assert overrides.is_tensor_like(x) and not overrides.is_tensor_like([1]) and not overrides.has_torch_function((x,))
+    assert isinstance(torch.compile(nn.Linear(1, 1)), torch._dynamo.OptimizedModule)
+    assert "numgrad" in torch.__config__.show() and "threads" in torch.__config__.parallel_info()
+
+
+def test_torch_function_is_given_the_call() -> None:
+    from numgrad import overrides
+
+    class Left:
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            return NotImplemented
+
+    class Right(Left):
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            return cls.__name__, [kind.__name__ for kind in types], args, kwargs
+
+    pair = (Left(), Right())
+    assert overrides.has_torch_function_variadic(1, *pair)
+    assert overrides.handle_torch_function(torch.add, pair, 1, out=2) == ("Right", ["Right", "Left"], (1,), {"out": 2})
+    with pytest.raises(TypeError, match="no implementation found for"):
+        overrides.handle_torch_function(torch.add, pair[:1], 1)
+
+
+def test_futures() -> None:
+    import threading
+
+    from numgrad.futures import collect_all, wait_all
+
+    first, second = torch.Future(), torch.futures.Future(devices=[])
+    doubled, both = first.then(lambda f: 2 * f.value()), collect_all([first, second])
+    with pytest.raises(RuntimeError, match="wait"):
+        first.value()
+    threading.Thread(target=lambda: (first.set_result(3), second.set_result(4))).start()
+    assert wait_all([first, second]) == [3, 4] and doubled.wait() == 6 and both.wait() == [first, second]
+    assert collect_all([]).wait() == []
+    with pytest.raises(RuntimeError, match="already"):
+        first.set_result(5)
+    failed = torch.futures.Future()
+    failed.set_exception(KeyError("k"))
+    with pytest.raises(KeyError):
+        failed.then(lambda f: f.wait()).wait()
+
+
+def test_collate_by_type() -> None:
+    from numgrad.utils.data._utils.collate import collate, default_collate_fn_map
+
+    class Box:
+        def __init__(self, value):
+            self.value = value
+
+    class Crate(Box):
+        pass
+
+    boxes = {Box: lambda batch, *, collate_fn_map=None: sum(box.value for box in batch)}
+    assert collate([(Box(1), Crate(2)), (Crate(3), Box(4))], collate_fn_map=boxes) == [4, 6]
+    with pytest.raises(TypeError, match="found"):
+        collate([1, 2], collate_fn_map=boxes)
+    found = collate([{"x": 1.5, "b": Box(1)}, {"x": 2.5, "b": Box(2)}], collate_fn_map=default_collate_fn_map | boxes)
+    assert found["b"] == 3 and found["x"].dtype == torch.float64 and found["x"].tolist() == [1.5, 2.5]
+
+
+@pytest.mark.parametrize(("layer", "norm", "shape"), [
+    (lambda: nn.Conv2d(4, 6, 3, groups=2, bias=False), nn.BatchNorm2d(6), (2, 4, 5, 5)),
+    (lambda: nn.ConvTranspose2d(3, 4, 2, stride=2), nn.BatchNorm2d(4, affine=False), (2, 3, 4, 4)),
+    (lambda: nn.Linear(5, 3), nn.BatchNorm1d(3), (7, 5)),
+])  # fmt: skip
+def test_batch_norm_folds_into_the_layer_before(layer, norm, shape) -> None:
+    from numgrad.nn.utils import fusion
+
+    first, norm = layer().double(), norm.double()
+    norm.running_mean.normal_(), norm.running_var.uniform_(0.5, 2)
+    x = torch.randn(shape, dtype=torch.float64)
+    with pytest.raises(AssertionError, match="eval"):
+        fusion.fuse_conv_bn_eval(first, norm)
+    first.eval(), norm.eval()
+    if isinstance(first, nn.Linear):
+        fused = fusion.fuse_linear_bn_eval(first, norm)
+    else:
+        fused = fusion.fuse_conv_bn_eval(first, norm, transpose=isinstance(first, nn.ConvTranspose2d))
+    np.testing.assert_allclose(fused(x).detach(), norm(first(x)).detach(), rtol=1e-12, atol=1e-12)
+    assert fused.weight is not first.weight and isinstance(fused.bias, nn.Parameter)

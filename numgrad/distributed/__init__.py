@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from numgrad.absent import absent_class
 from numgrad.lacking import refuse, refused
 
 _ALONE = "there is one process, which computes on all cores; guard the call with `numgrad.distributed.is_initialized()`"
@@ -29,7 +30,7 @@ def is_mpi_available() -> bool:
     return False
 
 
-is_nccl_available = is_gloo_available = is_mpi_available
+is_nccl_available = is_gloo_available = is_ucc_available = is_xccl_available = is_mpi_available
 
 
 def get_rank(group: Any = None) -> int:
@@ -51,9 +52,19 @@ def destroy_process_group(group: Any = None) -> None:
 
 
 for _name in ("init_process_group", "new_group", "all_reduce", "all_gather", "all_gather_into_tensor", "all_gather_object", "all_to_all",
-              "broadcast", "broadcast_object_list", "gather", "gather_object", "get_backend", "irecv", "isend", "recv", "reduce",
+              "all_to_all_single", "batch_isend_irecv", "broadcast", "broadcast_object_list", "gather", "gather_object", "get_backend", "get_global_rank", "get_group_rank",
+              "get_process_group_ranks", "init_device_mesh", "monitored_barrier", "new_subgroups", "scatter_object_list", "irecv", "isend", "recv", "reduce",
               "reduce_scatter", "reduce_scatter_tensor", "scatter", "send"):  # fmt: skip
     globals()[_name] = refused(f"distributed.{_name}", _ALONE, RuntimeError)
+for _name in ("Backend", "DeviceMesh", "FileStore", "GroupMember", "HashStore", "P2POp", "PrefixStore", "ProcessGroup", "ProcessGroupGloo", "ProcessGroupNCCL",
+              "Store", "TCPStore", "Work"):  # fmt: skip
+    globals()[_name] = absent_class(f"distributed.{_name}", _ALONE)
+
+
+class group:
+    """Names of groups of processes: the one that all are in."""
+
+    WORLD = None
 
 
 class ReduceOp:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 __all__ = [
-    "Final", "annotate", "export", "freeze", "ignore", "is_scripting", "is_tracing", "load", "optimize_for_inference", "save", "script",
+    "Final", "ScriptFunction", "ScriptModule", "TracerWarning", "annotate", "export", "freeze", "ignore", "is_scripting", "is_tracing", "load", "optimize_for_inference", "save", "script",
     "script_if_tracing", "script_method", "trace", "trace_module", "unused",
 ]  # fmt: skip
 
@@ -75,3 +75,24 @@ def load(f: Any, map_location: Any = None, _extra_files: Any = None) -> None:
 
 
 save.lacking = load.lacking = True  # type: ignore[attr-defined]
+
+
+class ScriptFunction:
+    """Nothing is one: functions stay as they are."""
+
+
+class ScriptModule:
+    """Nothing is one: modules stay as they are. A class that derives from it cannot be made."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError("numgrad has no jit.ScriptModule: derive from `nn.Module`, and make it fast with `numgrad.compile`")
+
+
+RecursiveScriptModule = ScriptModule
+
+
+class TracerWarning(Warning):
+    """Never given."""
+
+
+_overload = _overload_method = _itself

@@ -8,15 +8,22 @@ tensors with others. `load` reads PyTorch's files, too, and `save_torch` writes 
 
 from __future__ import annotations
 
+import contextlib
 import json
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
 
 import numgrad
 
+from .. import dtypes
 from .format import LEGACY, ZIP, FileFormatError, RefusedError, array_of, opened, write
 from .structure import Decoder, Encoder
 
-__all__ = ["FileFormatError", "RefusedError", "load", "load_safetensors", "save", "save_safetensors", "save_torch"]
+__all__ = ["DEFAULT_PROTOCOL", "MAP_LOCATION", "FileFormatError", "RefusedError", "add_safe_globals", "clear_safe_globals", "get_safe_globals", "load", "load_safetensors", "safe_globals", "save", "save_safetensors", "save_torch"]
+
+#: Pickle's protocol in PyTorch's files; what `load` takes for `map_location`.
+DEFAULT_PROTOCOL = 2
+MAP_LOCATION: TypeAlias = "Callable[[Any, str], Any] | dtypes.device | str | dict[str, str] | None"
 
 
 def save(obj: Any, f: Any, *_pickle_options: Any, **_more_pickle_options: Any) -> None:
@@ -105,3 +112,22 @@ def _check_location(location: Any) -> None:
         return
     if numgrad.device(location).type != "cpu":
         raise RuntimeError(f"numgrad computes on the CPU only, but map_location={str(location)!r} was asked for")
+
+
+@contextlib.contextmanager
+def safe_globals(safe_globals: list[Any]) -> Iterator[None]:
+    """Accepted and without effect: whatever is called safe, `load` runs no code."""
+    yield
+
+
+def add_safe_globals(safe_globals: list[Any]) -> None:
+    """Accepted and without effect: whatever is called safe, `load` runs no code."""
+
+
+def clear_safe_globals() -> None:
+    """Nothing to clear."""
+
+
+def get_safe_globals() -> list[Any]:
+    """Always empty."""
+    return []

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, MutableMapping, MutableSequence, Sequence
+import functools
+import re
+from collections.abc import Callable, Mapping, MutableMapping, MutableSequence, Sequence
 from typing import Any
 
 import numpy as np
 
 import numgrad
 
+np_str_obj_array_pattern = re.compile(r"[SaUO]")  # letters of NumPy's dtypes that no tensor can hold
 _TENSOR_KINDS = "biufc"  # NumPy's letters for what a tensor can hold; the others are text, objects and dates
 
 
@@ -31,28 +34,70 @@ def default_collate(batch: Sequence[Any]) -> Any:
 
     Tensors and NumPy arrays are stacked, numbers become a tensor (a Python float gives float64, an int int64), strings
     and bytes stay a list, and mappings, named tuples and sequences are collated entry by entry (a tuple gives a list).
+    Types that were added to `default_collate_fn_map` are collated by the function there.
     Raises TypeError for samples of another type and RuntimeError for samples that differ in shape or length.
     """
-    first = batch[0]
-    if isinstance(first, numgrad.Tensor):
-        return _stack_tensors(batch)
-    if isinstance(first, (np.ndarray, np.generic)):
-        return _stack_arrays(batch)
-    if isinstance(first, float):
-        return numgrad.tensor(batch, dtype=numgrad.float64)
-    if isinstance(first, int):
-        return numgrad.tensor(batch)
-    if isinstance(first, (str, bytes)):
-        return batch
+    return collate(batch, collate_fn_map=default_collate_fn_map)
+
+
+def collate(batch: Sequence[Any], *, collate_fn_map: dict[Any, Callable[..., Any]] | None = None) -> Any:
+    """One batch of samples: those of a type in `collate_fn_map` by `function(batch, collate_fn_map=collate_fn_map)`, collections entry by entry.
+
+    Keys of the map are types, or tuples of types; a sample's own type goes before those it derives from. TypeError for other types.
+    """
+    first, known = batch[0], collate_fn_map or {}
+    function = known.get(type(first)) or next((f for kind, f in known.items() if isinstance(first, kind)), None)
+    if function is not None:
+        return function(batch, collate_fn_map=collate_fn_map)
+    again = functools.partial(collate, collate_fn_map=collate_fn_map)
     if isinstance(first, Mapping):
-        return _mapping_like(first, {key: default_collate([sample[key] for sample in batch]) for key in first})
+        return _mapping_like(first, {key: again([sample[key] for sample in batch]) for key in first})
     if isinstance(first, tuple) and hasattr(first, "_fields"):
-        return type(first)(*(default_collate(entries) for entries in _columns(batch)))
+        return type(first)(*(again(entries) for entries in _columns(batch)))
     if isinstance(first, tuple):
-        return [default_collate(entries) for entries in _columns(batch)]
-    if isinstance(first, Sequence):
-        return _sequence_like(first, [default_collate(entries) for entries in _columns(batch)])
+        return [again(entries) for entries in _columns(batch)]
+    if isinstance(first, Sequence) and not isinstance(first, (str, bytes)):
+        return _sequence_like(first, [again(entries) for entries in _columns(batch)])
     raise _cannot_collate(type(first))
+
+
+def collate_tensor_fn(batch: Sequence[Any], *, collate_fn_map: Any = None) -> Any:
+    """Tensors, stacked."""
+    return _stack_tensors(batch)
+
+
+def collate_numpy_array_fn(batch: Sequence[Any], *, collate_fn_map: Any = None) -> Any:
+    """NumPy arrays or scalars, stacked as a tensor."""
+    return _stack_arrays(batch)
+
+
+def collate_float_fn(batch: Sequence[Any], *, collate_fn_map: Any = None) -> Any:
+    """Python's floats, as a float64 tensor."""
+    return numgrad.tensor(batch, dtype=numgrad.float64)
+
+
+def collate_int_fn(batch: Sequence[Any], *, collate_fn_map: Any = None) -> Any:
+    """Python's ints or bools, as a tensor."""
+    return numgrad.tensor(batch)
+
+
+def collate_str_fn(batch: Sequence[Any], *, collate_fn_map: Any = None) -> Any:
+    """Text, as it is."""
+    return batch
+
+
+collate_numpy_scalar_fn = collate_numpy_array_fn
+
+#: How samples of a type are collated; programs may add types of their own.
+default_collate_fn_map: dict[Any, Callable[..., Any]] = {
+    numgrad.Tensor: collate_tensor_fn,
+    np.ndarray: collate_numpy_array_fn,
+    np.generic: collate_numpy_scalar_fn,
+    float: collate_float_fn,
+    int: collate_int_fn,
+    str: collate_str_fn,
+    bytes: collate_str_fn,
+}
 
 
 def _cannot_collate(found: object) -> TypeError:

@@ -225,3 +225,6 @@ def _as_context(context: str | BaseContext, num_workers: int) -> BaseContext:
     if not isinstance(context, BaseContext):
         raise TypeError(f"multiprocessing_context should be a start method's name or a context, but got {context!r}")
     return context
+
+
+_SingleProcessDataLoaderIter, _MultiProcessingDataLoaderIter = SingleProcessIterator, MultiProcessIterator  # as PyTorch calls them
