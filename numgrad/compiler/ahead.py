@@ -16,7 +16,7 @@ from .fuse import Fusion, Part, examples, span_of
 from .simplify import effects
 
 #: Element operations from which formulas are worth two threads, so that a launch of a single unit should not take them.
-_ALONE = 32_768
+ALONE = 32_768
 
 
 class Producers:
@@ -77,14 +77,14 @@ class Producers:
             return "it reads or writes other results of the same launch"
         if not (self._may_sink(maker, at) or self._may_rise(maker, at)):
             return "others between them use what they make, or overwrite what they read"
-        alone = _is_single(step) and part.cost >= _ALONE
+        alone = _is_single(step) and part.cost >= ALONE
         return "one has a single unit of work, the other enough for all threads" if alone else None
 
     def _merged(self, step: Call, part: Part) -> Call:
         """The launch that does both."""
         count, operands = len(part.stores), part.operands
-        layouts = "".join(_layout(o, n < count) for n, o in enumerate(operands))
-        kernel = fusion.ahead(step.kernel, part.statements, part.stores, len(operands) - count, layouts)
+        layouts = "".join(layout_of(o, n < count) for n, o in enumerate(operands))
+        kernel = fusion.ahead(step.kernel, part.statements, part.stores, len(operands) - count, layouts, part.same)
         arrays = tuple(Place(o.memory, o.offset, o.dtype, (span_of(o),), (o.dtype.itemsize,)) for o in operands)
         geometry = (np.array(operands[0].dims, np.int64), np.array([o.strides for o in operands], np.int64))
         more = (*arrays, *(self.fused.constant(a) for a in geometry))
@@ -98,10 +98,11 @@ def _is_single(step: Call) -> bool:
     return step.work == 0 or math.prod(step.args[0].shape[:2]) == 1
 
 
-def _layout(o: Any, output: bool) -> str:
+def layout_of(o: Any, output: bool) -> str:
+    """The letter of an operand's layout in formulas that run in another kernel."""
     if output or o.dense:
         return "f"
     return "s" if not any(o.strides) else {0: "0", 1: "1"}.get(o.strides[-1], "n")
 
 
-__all__ = ["Producers"]
+__all__ = ["ALONE", "Producers", "layout_of"]

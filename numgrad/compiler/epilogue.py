@@ -1,7 +1,4 @@
-"""What products do besides: begin at what would be added to them, and end in an activation, while a tile is in the cache.
-
-No launch of its own is left for a sum of gradients, a residual connection or an activation.
-"""
+"""Products that begin at what would be added to them: no launch of its own is left for a sum of gradients or a residual connection."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..jit import sweep, tail
+from ..jit import sweep
 from ..jit.program import Call, Place
 from ..ops.gemm import NOTHING
 from .recorder import Memory, address
@@ -90,7 +87,7 @@ def _makes(recording: Recording, uses: list[int], at: int, y: Place) -> bool:
     numbers = _numbers(recording, steps[0])
     if numbers is None or numbers[sweep.TAIL] or numbers[sweep.ADDS] or steps[0].args[0] != y or len(steps) != 1 + (numbers[sweep.PARTS] > 1):
         return False
-    if len(steps) == 2 and (type(steps[1]) is not Call or steps[1].kernel.name != "_sum_parts" or steps[1].args[0] != y or any(steps[1].args[-2:])):
+    if len(steps) == 2 and (type(steps[1]) is not Call or steps[1].kernel.name != "_sum_parts" or steps[1].args[0] != y or any(steps[1].args[-3:])):
         return False
     read = _inputs(steps[0])
     return not any(effects(recording.steps[n])[1] & read for n in range(made[0] + 1, at) if n not in made)
@@ -136,7 +133,7 @@ def _accumulating(recording: Recording, found: _Sum, uses: dict[int, list[int]])
         return None
     y = found.y._replace(memory=other.memory, offset=other.offset)
     if sums:
-        calls = [product._replace(args=(y, *product.args[1:])), sums[0]._replace(args=(y, *sums[0].args[1:-2], 1, sums[0].args[-1]))]
+        calls = [product._replace(args=(y, *product.args[1:])), sums[0]._replace(args=(y, *sums[0].args[1:-3], 1, *sums[0].args[-2:]))]
     else:
         calls = [_with(recording, product, {sweep.ADDS: 1}, y=y)]
     return calls, renamed, "_product: is added to what it would be added to"
@@ -156,30 +153,6 @@ def _beginning(recording: Recording, found: _Sum) -> Any:
     return calls, {}, "_product: begins at what is added to it"
 
 
-def fold_tails(recording: Recording) -> list[str]:
-    """Let products end in the activation that alone reads their result; what became of them."""
-    fixed, uses = results_of(recording), _uses(recording)
-    notes: list[str] = []
-    gone: set[int] = set()
-    for at, step in enumerate(recording.steps):
-        name = _activation(step)
-        if name is None:
-            continue
-        to, source = step.args
-        owned = recording.memories[source.memory].kind == "temporary" and source.memory not in fixed
-        if not (owned and _is_whole(recording, to) and uses[to.memory][0] == at and len(uses[source.memory]) == 2 and uses[source.memory][1] == at):
-            continue
-        before = uses[source.memory][0]
-        product = _ending_in(recording, recording.steps[before], source, to, name)
-        if product is not None:
-            recording.steps[before] = product
-            gone.add(at)
-            notes.append(f"{product.kernel.name}: ends in {name}")
-    recording.steps = [step for at, step in enumerate(recording.steps) if at not in gone]
-    recording.lines = [line for at, line in enumerate(recording.lines) if at not in gone]
-    return notes
-
-
 def _uses(recording: Recording) -> dict[int, list[int]]:
     """The steps that name each memory, in order."""
     uses: dict[int, list[int]] = {}
@@ -189,22 +162,4 @@ def _uses(recording: Recording) -> dict[int, list[int]]:
     return uses
 
 
-def _activation(step: Any) -> str | None:
-    """The tail that does what a launch over dense arrays of one dtype does."""
-    form = step.kernel.form if type(step) is Call else None
-    if form is None or form.layouts != "ff":
-        return None
-    to, source = step.args
-    name = step.kernel.name.removesuffix("_kernel")
-    return name if name in tail.TAILS and to.dtype == source.dtype == form.compute == form.result and to.dtype in NOTHING else None
-
-
-def _ending_in(recording: Recording, step: Any, y: Place, to: Place, name: str) -> Call | None:
-    """A product that would write all of y, with a tail, into `to`; None for another step, or a product that has one or is not finished."""
-    numbers = _numbers(recording, step)
-    if numbers is None or step.args[0] != y or numbers[sweep.TAIL] or numbers[sweep.ADDS] or numbers[sweep.PARTS] > 1:
-        return None
-    return _with(recording, step, {sweep.TAIL: tail.address(y.dtype, name)}, y=y._replace(memory=to.memory, offset=to.offset))
-
-
-__all__ = ["fold_sums", "fold_tails"]
+__all__ = ["fold_sums"]

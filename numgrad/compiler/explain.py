@@ -97,7 +97,8 @@ def _program(replay: Any, what: str) -> Program:
     """The report of one program."""
     layout = replay.layout
     calls = [(step, line) for step, line in zip(layout.steps, layout.lines, strict=True) if type(step) is Call]
-    sources = {step.kernel.function.__code__.co_filename for step, _ in calls}
+    kernels = [step.kernel for step, _ in calls] + [step.tail.kernel for step, _ in calls if step.tail]
+    sources = {kernel.function.__code__.co_filename for kernel in kernels}
     return Program(
         what,
         replay.before,

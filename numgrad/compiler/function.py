@@ -20,7 +20,7 @@ from . import changes
 from .ahead import Producers
 from .arguments import Arguments
 from .changes import logger
-from .epilogue import fold_sums, fold_tails
+from .epilogue import fold_sums
 from .explain import kernels_of
 from .fuse import Fusion
 from .pair import Call as PairCall
@@ -30,6 +30,7 @@ from .recording import Recording
 from .schedule import Layout
 from .shortcut import Shortcut, shortcut_to
 from .simplify import drop_copies, drop_dead
+from .tails import Tails
 from .tree import flatten, unflatten
 from .variant import Variant
 
@@ -187,11 +188,11 @@ class Compiled:
         drop_dead(recording)
         drop_copies(recording)
         sums, recording.apart = fold_sums(recording)
-        tails = fold_tails(recording)
         fusion = Fusion(recording)
+        tails = Tails(fusion)
         producers = Producers(fusion)
-        recording.notes = sums + tails + fusion.notes + producers.notes
-        recording.apart += producers.apart
+        recording.notes = sums + fusion.notes + tails.notes + producers.notes
+        recording.apart += tails.apart + producers.apart
         return Layout(recording, producers.steps, producers.lines)
 
     def _give_up(self, reason: str | None) -> None:

@@ -137,6 +137,13 @@ class Part(NamedTuple):
     elements: int
     cost: int
 
+    @property
+    def same(self) -> dict[int, int]:
+        """Which inputs are what outputs held before, by their numbers: those outputs'."""
+        outputs, inputs = self.operands[: len(self.stores)], self.operands[len(self.stores) :]
+        where = {(o.memory, o.offset): k for k, o in enumerate(outputs)}
+        return {n: where[o.memory, o.offset] for n, o in enumerate(inputs) if (o.memory, o.offset) in where}
+
 
 def _same(a: Operand, b: Operand, count: int) -> bool:
     """Whether two operands are the same elements in the same order."""

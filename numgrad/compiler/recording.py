@@ -225,7 +225,10 @@ def places(step: Any) -> list[Place]:
     """All places that a step names."""
     if type(step) is Fill:
         return [step.place]
-    return [step.report, *step.arrays] if type(step) is Verify else [p for a in step.args for p in _inner(a)]
+    if type(step) is Verify:
+        return [step.report, *step.arrays]
+    tail = () if step.tail is None else (step.tail.table, *step.tail.operands)
+    return [p for a in (*step.args, tail) for p in _inner(a)]
 
 
 def _inner(value: Any) -> list[Place]:

@@ -19,7 +19,8 @@ def effects(step: Any) -> tuple[set[int], set[int]]:
     if type(step) is not Call:
         return used, set()
     written = writes(step.kernel)
-    return used, {p.memory for n, a in enumerate(step.args) if n in written for p in _inner(a)}
+    outputs = () if step.tail is None else step.tail.operands[: step.tail.outputs]
+    return used, {p.memory for n, a in enumerate((*step.args, outputs)) if n in written or n == len(step.args) for p in _inner(a)}
 
 
 def _inner(value: Any) -> list[Place]:

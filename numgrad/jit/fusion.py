@@ -13,9 +13,10 @@ from typing import NamedTuple
 import llvmlite.binding as llvm
 import numpy as np
 
-from . import formula
+from . import elements, formula
 from .codegen import _ALONG, ROWS, TILE, _filled, load, row_start
 from .kernel import Kernel
+from .tail import array_at
 
 # A loop over many arrays is vectorised if they are seen not to overlap when it starts; LLVM gives up at 8 comparisons.
 llvm.set_option("numgrad", "--runtime-memory-check-threshold=128")
@@ -146,6 +147,7 @@ def _strided(operands: list[str], outputs: int, stores: Sequence[int], layouts: 
 # --- producers ------------------------------------------------------------------------------------------------------
 
 #: Any run of elements of the outputs, which are dense: row by row of what the operands have in common.
+_RUN_NAMES = {"row_start": row_start} | elements.FUNCTIONS
 _RUN = '''@device
 def produce({operands}, p_shape, p_strides, start, stop):
     last = p_shape.size - 1
@@ -167,40 +169,63 @@ def produce({operands}, p_shape, p_strides, start, stop):
 '''
 
 
-def ahead(consumer: Kernel, statements: Sequence[Statement], stores: Sequence[int], inputs: int, layouts: str) -> Kernel:
+def ahead(consumer: Kernel, statements: Sequence[Statement], stores: Sequence[int], inputs: int, layouts: str, same: dict[int, int]) -> Kernel:
     """A kernel each of whose units first computes the elements that it will read, and then does what `consumer` does.
 
     Its arguments are those of the consumer, then outputs and inputs of the formulas, whose layouts are "f" (dense), "s" (one
     element for all), and of the inner stride "0", "1" or "n"; then their shape, and strides with a row for each operand.
+    `same` says which inputs are what outputs hold before; else no output has anything in common with an operand.
     """
-    operands = [f"p_o{n}" for n in range(len(stores))] + [f"p_in{n}" for n in range(inputs)]
+    operands = _names(len(stores), inputs)
     body, constants = _body(statements)
+    key = hashlib.sha256(repr((body, stores, inputs, layouts, same, sorted(map(str, constants.items())))).encode()).hexdigest()[:8]
+    name = f"{consumer.name}_of_{len(statements)}_{key}"
+    text = _run(operands, stores, layouts, body, same) + _preceded(consumer, name, operands)
+    names = consumer.function.__globals__
+    reached = {n: names[n] for n in consumer.function.__code__.co_names if n in names}
+    return load(name, text, reached | constants | _RUN_NAMES)
+
+
+def _names(outputs: int, inputs: int) -> list[str]:
+    return [f"p_o{n}" for n in range(outputs)] + [f"p_in{n}" for n in range(inputs)]
+
+
+#: Where all operands are dense, or one element for all.
+_DENSE_RUN = '''@device
+def produce({operands}, p_shape, p_strides, at, stop):
+    {scalars}
+    for j in range(stop - at):
+        {loads}
+        {body}
+        {stores}
+
+
+'''
+
+
+def _run(operands: Sequence[str], stores: Sequence[int], layouts: str, body: Sequence[str], same: dict[int, int]) -> str:
+    """The source of `produce`. `same`: inputs that are what outputs held before, by their numbers, and these outputs'."""
     body = [re.sub(r"\bx_in(\d)", r"x_p_in\1", line) for line in body]
     parts: dict[str, list[str]] = {"scalars": [], "heads": [], "loads": [], "stores": []}
     for n, (operand, layout) in enumerate(zip(operands, layouts, strict=True)):
         if layout == "s":
             parts["scalars"].append(f"x_{operand} = {operand}[0]")
             continue
-        if layout == "f":
-            parts["heads"].append(f"row_{operand} = {operand}[at : at + count]")
-        else:
-            parts["heads"].append(f"at_{operand} = row_start(row, p_shape, p_strides, {n}) + first * p_strides[{n}, last]")
-        if layout == "1":
-            parts["heads"].append(f"row_{operand} = {operand}[at_{operand} : at_{operand} + count]")
+        at = "at" if layout == "f" else f"at_{operand}"
+        if layout != "f":
+            parts["heads"].append(f"{at} = row_start(row, p_shape, p_strides, {n}) + first * p_strides[{n}, last]")
         if n < len(stores):
-            parts["stores"].append(f"row_{operand}[j] = v{stores[n]}")
+            parts["stores"].append(f"put{n}({operand}, at + j, v{stores[n]})")
         elif layout == "0":
-            parts["heads"].append(f"x_{operand} = {operand}[unsigned(at_{operand})]")
-        elif layout == "n":
-            parts["loads"].append(f"x_{operand} = {operand}[unsigned(at_{operand} + j * p_strides[{n}, last])]")
+            parts["heads"].append(f"x_{operand} = {operand}[unsigned({at})]")
         else:
-            parts["loads"].append(f"x_{operand} = row_{operand}[j]")
-    key = hashlib.sha256(repr((body, stores, inputs, layouts, sorted(map(str, constants.items())))).encode()).hexdigest()[:8]
-    name = f"{consumer.name}_of_{len(statements)}_{key}"
-    text = _filled(_RUN, body=body, **parts).format(operands=", ".join(operands)) + _preceded(consumer, name, operands)
-    names = consumer.function.__globals__
-    reached = {n: names[n] for n in consumer.function.__code__.co_names if n in names}
-    return load(name, text, reached | constants | {"row_start": row_start})
+            along = f"j * p_strides[{n}, last]" if layout == "n" else "j"
+            k = same.get(n - len(stores), n)
+            parts["loads"].append(f"x_{operand} = get{k}({operands[k]}, {at} + {along})")
+    template = _DENSE_RUN if set(layouts) <= {"f", "s"} else _RUN
+    if template is _DENSE_RUN:
+        del parts["heads"]
+    return _filled(template, body=body, **parts).format(operands=", ".join(operands))
 
 
 def _preceded(consumer: Kernel, name: str, operands: Sequence[str]) -> str:
@@ -216,3 +241,41 @@ def _preceded(consumer: Kernel, name: str, operands: Sequence[str]) -> str:
     call = f"produce({', '.join(operands)}, p_shape, p_strides, {consumer.units.start}, {consumer.units.stop})"
     loop.body[:0] = ast.parse(call).body
     return ast.unparse(ast.fix_missing_locations(definition)) + "\n"
+
+
+# --- tails ----------------------------------------------------------------------------------------------------------
+
+_TAIL = '''@kernel
+def {name}(y, step, rows, columns, table):
+    if step == columns:
+        rows, columns = 1, rows * columns
+    head = array_at(table, 1, {head}, np.int64)[0]
+    after = table + {after}
+    p_shape = array_at(after, 1, head[1], np.int64)[0]
+    p_strides = array_at(after + 8 * head[1], {count}, head[1], np.int64)
+    {views}
+    first = (y - head[0]) // {itemsize}
+    for row in prange(0, rows):
+        produce({operands}, p_shape, p_strides, first + row * step, first + row * step + columns)
+'''
+
+
+def behind(
+    statements: Sequence[Statement], stores: Sequence[int], dtypes: Sequence[np.dtype], layouts: str, result: np.dtype, same: dict[int, int]
+) -> Kernel:  # fmt: skip
+    """A tail (`numgrad.jit.tail`) of results of a dtype, whose operands are outputs and inputs as those of `ahead`.
+
+    Its table holds the address of the result, the number of dimensions, the address and the length of each operand; then the
+    shape, and strides with a row for each operand.
+    """
+    operands = _names(len(stores), len(dtypes) - len(stores))
+    body, constants = _body(statements)
+    kinds = {f"K_{d.name}": d.type for d in dtypes}
+    views = [f"{o} = array_at(head[{2 * n + 2}], 1, head[{2 * n + 3}], K_{d.name})[0]" for n, (o, d) in enumerate(zip(operands, dtypes, strict=True))]
+    key = hashlib.sha256(repr((body, stores, dtypes, layouts, result, same, sorted(map(str, constants.items())))).encode()).hexdigest()[:8]
+    name = f"tail_{len(statements)}_{key}"
+    head = 2 + 2 * len(operands)
+    text = _filled(_TAIL, views=views).format(
+        name=name, head=head, after=8 * head, count=len(operands), itemsize=result.itemsize, operands=", ".join(operands)
+    )
+    return load(name, _run(operands, stores, layouts, body, same) + text, constants | kinds | _RUN_NAMES | {"array_at": array_at})

@@ -11,7 +11,7 @@ import ctypes
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import llvmlite.ir as ir
 import numpy as np
@@ -19,52 +19,14 @@ from numba import types
 
 from . import threads
 from .clock import clock, stamp
-from .kernel import DISABLED, GRAIN, Kernel, observers
+from .kernel import DISABLED, GRAIN, observers
 from .machine import functions
+from .steps import Call, Fill, Place, Tail, Verify, signature_of
 
-__all__ = ["Call", "Fill", "Place", "Program", "Verify", "native", "signature_of"]
+__all__ = ["Call", "Fill", "Place", "Program", "Tail", "Verify", "native", "signature_of"]
 
 _WORD, _STATUS, _BYTES = ir.IntType(64), ir.IntType(32), ir.IntType(8).as_pointer()
 _WORDS = _WORD.as_pointer()
-
-
-class Place(NamedTuple):
-    """Where an array lies: the number of its memory, the offset of its first element in bytes, and its form."""
-
-    memory: int
-    offset: int
-    dtype: np.dtype
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-
-class Call(NamedTuple):
-    """A kernel and its arguments: places and numbers. `work` is what `launch` was told of its size, `signature` the form it was
-    compiled in (None without the JIT)."""
-
-    kernel: Kernel
-    work: int
-    signature: Any
-    args: tuple[Any, ...]
-
-
-class Fill(NamedTuple):
-    """Bytes of a memory set to zero."""
-
-    place: Place
-
-
-class Verify(NamedTuple):
-    """An int64 report that must be -1 everywhere; else the program stops, and `refuse(report, *arrays)` raises."""
-
-    report: Place
-    refuse: Any
-    arrays: tuple[Place, ...]
-
-
-def signature_of(kernel: Kernel, args: Sequence[Any]) -> Any:
-    """The argument types a kernel is compiled for when it is called with these."""
-    return None if DISABLED else tuple(kernel.serial.typeof_pyval(a) for a in args)
 
 
 class Program:
@@ -159,12 +121,19 @@ class Program:
     def _interpret(self, first: int = 0, stop: int | None = None) -> int:
         for number, step in enumerate(self.steps[first:stop], first):
             if type(step) is Call:
+                self._tell(step)
                 step.kernel.serial(*[self.array(a) if type(a) is Place else a for a in step.args])
             elif type(step) is Fill:
                 self.array(step.place)[...] = 0
             elif (self.array(step.report) != -1).any():
                 return number
         return -1
+
+    def _tell(self, step: Call) -> None:
+        """Tell the table of a step's tail where arrays are now."""
+        if step.tail is not None:
+            for word, place in zip(step.tail.words, (step.args[0], *step.tail.operands), strict=True):
+                self.array(step.tail.table)[word] = self.addresses[place.memory] + place.offset
 
     def array(self, place: Place) -> np.ndarray:
         """The array that lies at a place now; it does not keep its memory alive."""
@@ -205,7 +174,8 @@ def _parallel(steps: Sequence[Any]) -> list[bool]:
 
 # --- blocks ---------------------------------------------------------------------------------------------------------
 # The form of a block has a letter for each argument of the native function: p a pointer into a memory (two words), i an
-# integer, f a float, d a double; and two forms of their own: "fill" and "verify".
+# integer, f a float, d a double; before them a t for each address (two words) that is put at a place (two more) first. And two
+# forms of their own: "fill" and "verify".
 
 
 def _block(step: Any, parallel: bool) -> tuple[str, int, list[int]]:
@@ -215,12 +185,20 @@ def _block(step: Any, parallel: bool) -> tuple[str, int, list[int]]:
     if type(step) is Verify:
         return "verify", 0, [step.report.memory, step.report.offset, step.report.shape[0]]
     compiled = step.kernel.native(step.signature, parallel)
-    form, words = "", []
+    form, words = _told(step)
     for a, kind in zip(step.args, step.signature, strict=True):
         letters, values = _unpacked(a, kind)
         form += letters
         words += values
     return form, compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name), words
+
+
+def _told(step: Call) -> tuple[str, list[int]]:
+    if step.tail is None:
+        return "", []
+    table, of = step.tail.table, (step.args[0], *step.tail.operands)
+    words = [[table.memory, table.offset + 8 * w, p.memory, p.offset] for w, p in zip(step.tail.words, of, strict=True)]
+    return "t" * len(words), [word for four in words for word in four]
 
 
 def _bytes(place: Place) -> int:
@@ -314,7 +292,10 @@ def _call_ir(builder: Any, target: Any, form: str, word: Any, address: Any) -> A
     """The call of a kernel as Numba makes it: a place for the result, one for an exception, then every argument's parts."""
     values, n = [], 0
     for letter in form:
-        if letter == "p":
+        if letter == "t":
+            builder.store(address(n + 2), builder.inttoptr(address(n), _WORDS))
+            n += 3
+        elif letter == "p":
             values.append(address(n))
             n += 1
         elif letter == "i":

@@ -24,15 +24,15 @@ _I64 = ir.IntType(64)
 # Places in a plan's numbers. The batch has an outer and an inner dimension; all steps are in elements.
 UNITS, TASKS, PARTS, DOWN, ACROSS, INNER = range(6)  # how many of each; a task is one or more units, one after another
 M, N, K, TALL, WIDE, DEPTH, DOTS = range(6, 13)  # the product's and a tile's size; DEPTH: at most, of one pass
-SWEEP, HAS_BIAS, ADDS, TAIL = range(13, 17)  # SWEEP and TAIL: addresses of the loops, and of a function of finished elements, or 0
+SWEEP, HAS_BIAS, ADDS, TAIL, TABLE = range(13, 18)  # SWEEP and TAIL: addresses of the loops, and of a function of finished elements, or 0
 # What is packed, and where: the memory of a task has ROOM elements, b begins at AT_B; tiles that are packed at once.
-PACKS_A, PACKS_B, ROOM, AT_B, BLOCK_ROWS, BLOCK_COLUMNS = range(17, 23)
+PACKS_A, PACKS_B, ROOM, AT_B, BLOCK_ROWS, BLOCK_COLUMNS = range(18, 24)
 # Operands as they are given, and as tiles read them: steps from one batch, row and column to the next, and from tile to tile.
-OUTER_A, INNER_A, ROW_A, COLUMN_A, PITCH_A, TILE_ROW_A, TILE_COLUMN_A = range(23, 30)
-OUTER_B, INNER_B, ROW_B, COLUMN_B, PITCH_B, TILE_ROW_B, TILE_COLUMN_B = range(30, 37)
-OUTER_Y, INNER_Y, STEP_Y, PARTS_AT, PART_Y = range(37, 42)  # PARTS_AT: where in the scratch memory parts of the depth are
-OUTER_BIAS, INNER_BIAS, ROW_BIAS, COLUMN_BIAS = range(42, 46)
-TILES = 46  # from here on: `numgrad.jit.tile.addresses`
+OUTER_A, INNER_A, ROW_A, COLUMN_A, PITCH_A, TILE_ROW_A, TILE_COLUMN_A = range(24, 31)
+OUTER_B, INNER_B, ROW_B, COLUMN_B, PITCH_B, TILE_ROW_B, TILE_COLUMN_B = range(31, 38)
+OUTER_Y, INNER_Y, STEP_Y, PARTS_AT, PART_Y = range(38, 43)  # PARTS_AT: where in the scratch memory parts of the depth are
+OUTER_BIAS, INNER_BIAS, ROW_BIAS, COLUMN_BIAS = range(43, 47)
+TILES = 47  # from here on: `numgrad.jit.tile.addresses`
 
 
 class _Emitter(tile._Emitter):
@@ -184,8 +184,6 @@ def _sweep(e: _Emitter, module: ir.Module, pack: Any, pack_rows: Any) -> None:
             e.call_tile(number, here_y, step, here_a, tile_row_a, tile_column_a, here_b, tile_row_b, depth, width, adds)
 
         e.whether(dots, dot, outer)
-        with build.if_then(build.icmp_signed("!=", tail, e.index(0))):
-            e.call(tail, here_y, step, height, width)
 
     def block(i: Any, stop: Any, left: Any, j: Any, end: Any, right: Any) -> None:
         def column(c: Any) -> None:
@@ -221,6 +219,10 @@ def _sweep(e: _Emitter, module: ir.Module, pack: Any, pack_rows: Any) -> None:
         e.span(first_row, last_row, block_rows, lambda i: rows(i, j, end, right))
 
     e.span(first, last, block_columns, columns)
+    with build.if_then(build.icmp_signed("!=", tail, e.index(0))):
+        top, left = build.mul(first_row, tall), build.mul(first, wide)
+        height, width = (build.sub(e.least(all_, build.mul(a, b)), c) for all_, a, b, c in ((m, last_row, tall, top), (n, last, wide, left)))
+        e.call(tail, e.at(y, build.mul(top, step), left), step, height, width, e.number(TABLE))
     build.ret_void()
 
 
@@ -253,7 +255,7 @@ if DISABLED:
         at = at_y + row * plan[STEP_Y] + column
         tile._write(_strided(y, at, shape, (plan[STEP_Y], 1)), left @ right, adds)
         if tail:
-            finish(tail, y, at, plan[STEP_Y], *shape)
+            finish(tail, y, at, plan[STEP_Y], *shape, plan[TABLE])
 
 else:
 

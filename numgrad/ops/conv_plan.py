@@ -30,7 +30,8 @@ _GRAIN, _TASKS = 1 << 17, 16
  CODE, TRANSPOSE, COPY, SCRATCH, OUT, STEP_OUT, STEP_X, PLANE, GROUP_PACKED, GROUP_W, STEP_W, STRETCH, STEP, PHASES,
  TOGETHER, STEP_ROW) = range(31)  # fmt: skip
 SIZE, ORIGIN, ADVANCE, REGION = 31, 34, 37, 40  # triples: depth, height, width
-PHASE = 43  # where the phases' entries begin
+TAIL, TAIL_TABLE, STRIP = 43, 44, 45  # a tail and its table (`numgrad.jit.tail`); places of a plane that a chunk fills, one after the other, or 0
+PHASE = 46  # where the phases' entries begin
 # Places in an entry of a phase; what belongs to a chunk comes for a whole chunk and for the last one.
 DEPTH, OFFSETS, SOURCES, RUN, PACKED, DENSE, COUNT, TABLE, PLACES, REACH, OUTS, ENTRY = 0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16
 
@@ -271,6 +272,7 @@ def make(axes: Sequence[Axis], images: int, groups: int, channels: int, features
         COPY: address("copy", dtype), SCRATCH: scratch, OUT: layout.size,
         STEP_OUT: step_out, TOGETHER: together, STEP_ROW: axes[-1].out_step if together or not tile.channels else 1, STEP_X: chunk * axes[split].step * layout.lines[split],
         PLANE: layout.plane, GROUP_PACKED: packed, GROUP_W: of_group, STEP_W: step_w, STRETCH: tile.run, STEP: axes[-1].step, PHASES: len(combinations),
+        STRIP: step_out if all(a.out == 1 for a in axes[:split]) else math.prod(a.out for a in axes) if chunks == 1 else 0,
     }  # fmt: skip
     for place, value in heads.items():
         numbers[place] = value

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..jit import device, empty, get_num_threads, kernel, launch, prange
 from ..jit.convolution import channels_tile, copy, pixels_tile, transpose
+from ..jit.tail import finish
 from .conv_plan import (
     ADVANCE,
     CHANNEL_KIND,
@@ -53,7 +54,10 @@ from .conv_plan import (
     STEP_W,
     STEP_X,
     STRETCH,
+    STRIP,
     TABLE,
+    TAIL,
+    TAIL_TABLE,
     TASKS,
     TOGETHER,
     TRANSPOSE,
@@ -154,6 +158,8 @@ def _task(y, x, w, scratch, g, lane, task, start):  # type: ignore[no-untyped-de
                 _rows(y, here, image, at_x, w, slab % g[GROUPS] * g[GROUP_PACKED], scratch, out, g, PHASE + phase * ENTRY, last, panel, used)
             if g[TOGETHER]:
                 transpose(g[TRANSPOSE], y, here, scratch, out, pixels, used, g[PLANE_Y], width)
+            if g[TAIL]:
+                finish(g[TAIL], y, here, g[PLANE_Y], used, min(g[STRIP], g[PLANE_Y] - chunk * g[STEP_OUT]), g[TAIL_TABLE])
         return
     for phase in range(g[PHASES]):
         at = PHASE + phase * ENTRY
@@ -164,6 +170,9 @@ def _task(y, x, w, scratch, g, lane, task, start):  # type: ignore[no-untyped-de
             for panel in range(first, panels):
                 pixels_tile(g[CODE], rows, vectors, g[STEP_ROW], y, at_y + panel * width * g[PLANE_Y], image, at_x, w, at_w + panel * size, g, offsets,
                             table + 3 * p, depth, g[PLANE_Y], min(width, g[FEATURES] - panel * width), exact)  # fmt: skip
+    if g[TAIL]:
+        features = min(g[FEATURES], panels * width) - first * width
+        finish(g[TAIL], y, at_y + first * width * g[PLANE_Y], g[PLANE_Y], features, min(g[STRIP], g[PLANE_Y] - chunk * g[STEP_OUT]), g[TAIL_TABLE])
 
 
 @device

@@ -109,7 +109,7 @@ def _product(y, a, b, bias, scratch, plan):  # type: ignore[no-untyped-def]
 
 
 @kernel(writes=("y",))
-def _sum_parts(y, scratch, inner, rows, columns, outer_y, inner_y, step_y, at, parts, size, adds, tail):  # type: ignore[no-untyped-def]
+def _sum_parts(y, scratch, inner, rows, columns, outer_y, inner_y, step_y, at, parts, size, adds, tail, table):  # type: ignore[no-untyped-def]
     for index in prange(size // columns):
         unit = np.int64(index)
         batch, row = unit // rows, unit % rows
@@ -120,7 +120,7 @@ def _sum_parts(y, scratch, inner, rows, columns, outer_y, inner_y, step_y, at, p
             for j in range(columns):
                 out[j] = source[j] if part == 0 and adds == 0 else out[j] + source[j]
         if tail:
-            finish(tail, y, start, columns, 1, columns)
+            finish(tail, y, start, columns, 1, columns, table)
 
 
 # --- running --------------------------------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ def plan_of(y: np.ndarray, a: np.ndarray, b: np.ndarray, bias: np.ndarray | None
     swapped = n == 1 and rows > 1 and steps[0][2] == 1
     if swapped:
         left, right, added = right.transposed(), left.transposed(), [*added[:2], added[3], added[2]]
-    return _lay_out((dims[0], dims[1]), left, right, steps[0], added, (bias is not None, adds, tail), swapped, a.dtype)
+    return _lay_out((dims[0], dims[1]), left, right, steps[0], added, (bias is not None, adds, tail, 0), swapped, a.dtype)
 
 
 def _steps(x: np.ndarray, batch: tuple[int, ...]) -> list[int]:
@@ -114,7 +114,7 @@ def _dots(a: _Matrices, b: _Matrices) -> bool:
 
 
 def _lay_out(
-    batch: tuple[int, int], a: _Matrices, b: _Matrices, y: list[int], bias: list[int], around: tuple[bool, bool, int], swapped: bool, dtype: np.dtype
+    batch: tuple[int, int], a: _Matrices, b: _Matrices, y: list[int], bias: list[int], around: tuple[bool, bool, int, int], swapped: bool, dtype: np.dtype
 ) -> Plan:
     m, k, n, itemsize, count = a.rows, a.columns, b.columns, dtype.itemsize, math.prod(batch)
     lanes, dots = VECTOR_BYTES // itemsize, _dots(a, b)

@@ -1,0 +1,176 @@
+"""Products and convolutions end in the formulas that read their results: what is taken, what must not be, and the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import numgrad
+import numgrad.nn.functional as functional
+from numgrad.compiler import explain
+
+from .test_fusion import names, random
+
+
+def product(*others: tuple[int, ...], rows: int = 37, depth: int = 20, columns: int = 19) -> tuple[Any, ...]:
+    """Operands of a product, and arrays that its result meets."""
+    return random((rows, depth), (depth, columns), *others)
+
+
+def test_a_product_with_bias_and_residual() -> None:
+    x, weight, bias, rest = random((37, 20), (19, 20), (19,), (37, 19))
+    assert names(lambda x, rest: functional.linear(x, weight, bias) + rest, (x, rest)) == ["_product"]
+    assert names(lambda x, rest: (functional.linear(x, weight, bias) + rest).relu(), (x, rest)) == ["_product"]
+    assert names(lambda x, rest: functional.gelu(functional.linear(x, weight, bias) * 0.5 + rest), (x, rest)) == ["_product"]
+
+
+@pytest.mark.parametrize("columns", [1, 5, 19, 64, 130])
+def test_blocks_of_any_width(columns: int) -> None:
+    assert names(lambda x, w, z: (x @ w + 1).tanh() * z, product((100, columns), rows=100, columns=columns)) == ["_product"]
+
+
+def test_results_that_others_need() -> None:
+    x, w, z = product((37, 19))
+    assert names(lambda x, w, z: (lambda y: (y, y.tanh(), (y * z).exp()))(x @ w), (x, w, z)) == ["_product"]
+    v = random((19, 4))[0]
+    assert names(lambda x, w, z: (lambda y: (y.tanh() @ v, y @ v))(x @ w), (x, w, z)) == ["_product"] * 3
+
+
+def test_broadcast_operands() -> None:
+    assert names(lambda x, w, row, column, s: ((x @ w) * row + column).sigmoid() * s, product((19,), (37, 1), ())) == ["_product"]
+    a, b, c, d = random((3, 6, 20), (3, 20, 5), (6, 5), (3, 1, 5))
+    assert names(lambda a, c, d: (a @ b + c) * d, (a, c, d)) == ["_product"]
+    assert names(lambda x, w, z: x @ w + z.t(), product((19, 37))) == ["_product"]
+
+
+def test_parts_of_a_long_depth() -> None:
+    a, b, c = random((30, 4000), (4000, 20), (30, 20))
+    assert names(lambda a, c: (a @ b * c).tanh(), (a / 200, c)) == ["_product", "_sum_parts"]
+
+
+def test_other_dtypes() -> None:
+    x, w, z = (t.double() for t in product((37, 19)))
+    assert names(lambda x, w, z: ((x @ w - z) > 0, (x @ w - z).float()), (x, w, z))[0] == "_product"
+    i = numgrad.arange(60).reshape(6, 10)
+    assert names(lambda i: (i @ i.t() + 3) * 2, (i,))[-1] == "_product"
+
+
+def test_in_place() -> None:
+    def function(x: Any, w: Any, z: Any) -> Any:
+        y = x @ w
+        y.mul_(z)
+        y.relu_()
+        return y
+
+    assert names(function, product((37, 19))) == ["_product"]
+
+
+def test_what_must_not_be_taken() -> None:
+    def overwrites(x: Any) -> Any:
+        y = x @ x
+        x = x.clone()
+        return x.copy_(y * 2) + y.t()
+
+    names(overwrites, random((20, 20)))
+    assert names(lambda x: (lambda y: y + y.t())(x @ x), random((20, 20))) == ["_product", "plus_kernel"], "another block"
+    assert names(lambda x: (x @ x)[:10] * 2, random((20, 20))) == ["_product", "mul_kernel"], "a part"
+
+    def changed(x: Any, w: Any, z: Any) -> Any:
+        y, z = x @ w, z * 1
+        first = y + z.sum(1, keepdim=True)
+        z.mul_(3)
+        return first, z, y.exp() + z
+
+    names(changed, product((37, 19)))
+
+
+def convolution(*others: tuple[int, ...], channels: int = 5, features: int = 7, size: int = 9, images: int = 3) -> tuple[Any, ...]:
+    """An input, a weight and a bias, and arrays that the convolution meets."""
+    return random((images, channels, size, size), (features, channels, 3, 3), (features,), *others)
+
+
+@pytest.mark.parametrize(("features", "stride"), [(7, 1), (7, 2), (40, 1)])
+def test_convolutions(features: int, stride: int) -> None:
+    side = -(-9 // stride)
+    x, w, bias, z = convolution((3, features, side, side), features=features)
+
+    def function(x: Any, z: Any) -> Any:
+        return (functional.conv2d(x, w, bias, stride, 1) + z).relu(), functional.conv2d(x, w, None, stride, 1).relu()
+
+    assert names(function, (x, z)) == ["_pack", "_correlate"] * 2
+    assert names(lambda x: functional.conv2d(x, w, bias, stride, 1).tanh() * bias[:, None, None], (x,)) == ["_pack", "_correlate"]
+
+
+def test_gradients_of_inputs_are_masked() -> None:
+    g, w, mask = random((3, 7, 5, 5), (7, 5, 3, 3), (3, 5, 9, 9))
+    for stride, padding in ((2, 1), (1, 0)):
+        size = 5 if stride == 2 else 7
+        grad = numgrad.ones(3, 7, size, size) * 0.5 if stride == 1 else g
+
+        def function(grad: Any, mask: Any, stride: int = stride, padding: int = padding) -> Any:
+            return functional.conv_transpose2d(grad, w, None, stride, padding) * (mask > 0)
+
+        assert names(function, (grad, mask)) == ["_pack", "_correlate"]
+
+
+def test_one_dimension_groups_and_single_positions() -> None:
+    x, w, z = random((2, 6, 31), (4, 3, 5), (2, 4, 27))
+    assert names(lambda x, z: functional.conv1d(x, w, groups=2).tanh() + z, (x, z)) == ["_pack", "_correlate"]
+    x, w = random((2, 6, 8, 8), (10, 6, 1, 1))
+    assert names(lambda x: functional.conv2d(x, w).relu(), (x,)) == ["_pack", "_correlate"]
+
+
+def _step(layers: Callable[[], list[Any]], optimizer: Any = numgrad.optim.SGD) -> tuple[Any, Any]:
+    numgrad.manual_seed(0)
+    model = numgrad.nn.Sequential(*layers())
+    parameters = optimizer(model.parameters(), lr=0.05)
+
+    def step(x: Any) -> Any:
+        parameters.zero_grad()
+        loss = model(x).square().mean()
+        loss.backward()
+        parameters.step()
+        return loss
+
+    return step, model
+
+
+def _dense() -> list[Any]:
+    nn = numgrad.nn
+    return [nn.Linear(16, 24), nn.Tanh(), nn.Linear(24, 24), nn.ReLU(), nn.Linear(24, 24), nn.GELU(), nn.Linear(24, 3)]
+
+
+def _images() -> list[Any]:
+    nn = numgrad.nn
+    return [nn.Unflatten(1, (1, 4, 4)), nn.Conv2d(1, 6, 3, padding=1), nn.ReLU(), nn.Conv2d(6, 8, 3, 2, 1), nn.Tanh(), nn.Conv2d(8, 4, 1), nn.Flatten()]
+
+
+@pytest.mark.parametrize("layers", [_dense, _images])
+def test_training(layers: Callable[[], list[Any]]) -> None:
+    (x,) = random((12, 16))
+    eager, _ = _step(layers)
+    wanted = [eager(x).item() for _ in range(6)]
+    step, _ = _step(layers)
+    run = numgrad.compile(step, fullgraph=True)
+    np.testing.assert_allclose([run(x).item() for _ in range(6)], wanted, rtol=1e-5)
+    (program,) = explain(run, x).programs
+    kernels = [name.partition("_grad0")[0].removesuffix("_kernel") for name, _, _ in program.launches]
+    assert not {"relu", "tanh", "gelu_exact"} & set(kernels), kernels
+
+
+def test_bits_are_the_same_at_any_number_of_threads() -> None:
+    x, w, z, *conv = random((300, 64), (64, 64), (300, 64), (4, 8, 20, 20), (8, 8, 3, 3), (4, 8, 20, 20))
+    found = []
+    for threads in (1, numgrad.get_num_threads()):
+        before = numgrad.get_num_threads()
+        numgrad.set_num_threads(threads)
+        run = numgrad.compile(lambda x, c: ((x @ w + z).tanh() * z, functional.conv2d(c, conv[1], None, 1, 1).tanh() + conv[2]), fullgraph=True)
+        with numgrad.no_grad():
+            for _ in range(3):
+                results = run(x, conv[0])
+        numgrad.set_num_threads(before)
+        found.append([r.numpy().tobytes() for r in results])
+    assert found[0] == found[1]
