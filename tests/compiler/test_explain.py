@@ -81,7 +81,7 @@ def test_each_kind_of_fusion() -> None:
     assert len(siblings.launches) == 1 and sum(siblings.before.values()) == 2
     dead = program(lambda x: (x.exp().sum(), x * 2)[1], make())
     assert len(dead.launches) == 1 and sum(dead.before.values()) > 1 and dead.fused == []
-    apart = program(lambda x: (x.exp() @ x).sin() + x.sin(), make(1.0, 2.0, 3.0, 4.0).reshape(2, 2))
+    apart = program(lambda x: x.exp().cumsum(0).sin() + x.sin(), make(1.0, 2.0, 3.0, 4.0).reshape(2, 2))
     assert any("between are" in reason for reason in apart.apart)
     weight, bias = numgrad.randn(4, 4), numgrad.randn(4)
     residual = lambda x: x + nn.functional.linear(x.exp(), weight, bias)
