@@ -10,12 +10,18 @@ from .dtypes import (
     Size,
     bfloat16,
     channels_last,
+    complex32,
     complex64,
     complex128,
     contiguous_format,
     device,
     dtype,
     finfo,
+    float8_e4m3fn,
+    float8_e4m3fnuz,
+    float8_e5m2,
+    float8_e5m2fnuz,
+    float8_e8m0fnu,
     float16,
     float32,
     float64,
@@ -26,9 +32,20 @@ from .dtypes import (
     int32,
     int64,
     preserve_format,
+    qint8,
+    qint32,
+    quint8,
     set_default_dtype,
+    sparse_bsc,
+    sparse_bsr,
+    sparse_coo,
+    sparse_csc,
+    sparse_csr,
     strided,
     uint8,
+    uint16,
+    uint32,
+    uint64,
 )
 from .jit import get_num_threads, set_num_threads
 from .ops import variates as _variates
@@ -51,7 +68,7 @@ _public = {name: op.function or op for name, op in ops.REGISTRY.items() if op.pu
 _public |= {f"{name}_": getattr(Tensor, f"{name}_") for name, op in ops.REGISTRY.items() if op.public and op.inplace and op.arity == 1}
 _public |= ops.creation.FUNCTIONS | ops.random.FUNCTIONS | _variates.FUNCTIONS | methods.LEGACY_TYPES
 globals().update(_public)
-half, cfloat, cdouble = float16, complex64, complex128
+half, chalf, cfloat, cdouble = float16, complex32, complex64, complex128
 float, double, int, long, short, bool = dtypes.float, dtypes.double, dtypes.int, dtypes.long, dtypes.short, dtypes.bool
 
 
@@ -150,6 +167,7 @@ from . import (  # noqa: E402 - they are written with what stands above
     copies,
     derivatives,
     einops_support,
+    foreach,
     func,
     functions,
     linalg,
@@ -165,7 +183,7 @@ from .func import vmap  # noqa: E402
 
 autograd.gradcheck, autograd.gradgradcheck = derivatives.gradcheck, derivatives.gradgradcheck
 
-globals().update(matrices.FUNCTIONS | copies.FUNCTIONS | functions.FUNCTIONS | lu_decomposition.FUNCTIONS | window_functions.FUNCTIONS)
+globals().update(foreach.FUNCTIONS | matrices.FUNCTIONS | copies.FUNCTIONS | functions.FUNCTIONS | lu_decomposition.FUNCTIONS | window_functions.FUNCTIONS)
 for _name in ("bilinear", "channel_shuffle", "cosine_similarity", "pairwise_distance", "pixel_shuffle", "pixel_unshuffle"):
     globals()[_name] = getattr(nn.functional, _name)
 
@@ -180,7 +198,7 @@ _absent.register()
 __all__ = [name for name in globals() if not name.startswith("_")]
 
 # Loaded when first asked for: importing numgrad stays cheap.
-_LATER = {"_C", "accelerator", "amp", "array_api", "backends", "coverage", "cuda", "distributed", "distributions", "futures", "hub", "multiprocessing",
+_LATER = {"_C", "accelerator", "amp", "array_api", "backends", "coverage", "cuda", "distributed", "distributions", "futures", "hub", "library", "multiprocessing",
           "onnx", "overrides", "profiler", "special", "storage", "testing", "types", "version", "__config__"}  # fmt: skip
 _LATER_FROM = {"autocast": "amp", "Future": "futures", "GradScaler": "amp", "TypedStorage": "storage", "UntypedStorage": "storage"}
 
@@ -190,6 +208,8 @@ def __getattr__(name):
         return _importlib.import_module(f"{__name__}.{name}")
     if name in _LATER_FROM:
         return getattr(_importlib.import_module(f"{__name__}.{_LATER_FROM[name]}"), name)
+    if name in _absent.ABSENT:
+        return _importlib.import_module(f"{__name__}.{name}")
     from .lacking import INSTEAD, refuse
 
     return refuse(__name__, name, INSTEAD.get(name))

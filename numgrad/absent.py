@@ -1,7 +1,8 @@
 """Modules that PyTorch has and numgrad has no use for: they can be imported, and say what to do instead when something of them is used.
 
 Programs import what they need on other machines (several hosts, graphs, custom C++) and look at it on this one only in
-`isinstance`. So a class of such a module is a type that nothing is an instance of, and a function raises when it is called.
+`isinstance`. So a class of such a module is a type that nothing is an instance of, a function raises when it is called, and
+one whose name begins with `is_` says no.
 """
 
 from __future__ import annotations
@@ -36,7 +37,6 @@ ABSENT = {
     "sparse": "use dense tensors",
     "nested": "pad sequences to one length, as `nn.utils.rnn.pad_sequence` does",
     "masked": "multiply by a mask, or use `numgrad.where`",
-    "library": _KERNEL,
     "utils.cpp_extension": _KERNEL,
     "utils.bundled_inputs": "save `module.state_dict()` with `numgrad.save`",
     "utils.mobile_optimizer": "save `module.state_dict()` with `numgrad.save`",
@@ -77,6 +77,11 @@ def absent_class(name: str, instead: str) -> Any:
     return _Kind(name.rpartition(".")[2], (), body)
 
 
+def _never(*args: Any, **kwargs: Any) -> bool:
+    """Always False: what is absent is not available, not initialized, not running."""
+    return False
+
+
 class _Absent(ModuleType):
     """A module of which every name is there and none can be used."""
 
@@ -85,6 +90,8 @@ class _Absent(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # what importing and inspecting ask for
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        if name.startswith("is_"):
+            return _never
         short = f"{self.__name__.partition('.')[2]}.{name}"
         found = absent_class(short, self.instead) if name.lstrip("_")[:1].isupper() else refused(short, self.instead)
         setattr(self, name, found)  # the same class each time it is asked for

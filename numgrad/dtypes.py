@@ -97,23 +97,28 @@ class _Lacking(dtype):
 
     @property
     def is_floating_point(self) -> bool:
-        """Always False."""
-        return False
+        """Whether it would be one of PyTorch's real floating-point types."""
+        return self._name.startswith("float")
 
     @property
     def is_complex(self) -> bool:
-        """Always True."""
-        return True
+        """Whether it would be one of PyTorch's complex types."""
+        return self._name.startswith("complex")
 
     @property
     def is_signed(self) -> bool:
-        """Always True."""
-        return True
+        """Whether it has negative numbers."""
+        return not self._name.startswith(("u", "qu", "float8_e8m0"))
 
 
 _REAL = "two real tensors, or a last dimension of size 2"
 float16, bfloat16 = _Half("float16", np.float16), _Half("bfloat16", "V2")
-complex64, complex128 = _Lacking("complex64", 8, _REAL), _Lacking("complex128", 16, _REAL)
+complex32, complex64, complex128 = (_Lacking(f"complex{8 * width}", width, _REAL) for width in (4, 8, 16))
+float8_e4m3fn, float8_e4m3fnuz, float8_e5m2, float8_e5m2fnuz, float8_e8m0fnu = (
+    _Lacking(f"float8_{form}", 1, "float16 or bfloat16") for form in ("e4m3fn", "e4m3fnuz", "e5m2", "e5m2fnuz", "e8m0fnu")
+)
+uint16, uint32, uint64 = (_Lacking(f"uint{8 * width}", width, "int32 or int64") for width in (2, 4, 8))
+qint8, quint8, qint32 = (_Lacking(name, width, "float32, or int8 and a scale") for name, width in (("qint8", 1), ("quint8", 1), ("qint32", 4)))
 float32, float64 = dtype("float32", np.float32), dtype("float64", np.float64)
 int8, int16, int32, int64 = (dtype(n, n) for n in ("int8", "int16", "int32", "int64"))
 uint8, bool = dtype("uint8", np.uint8), dtype("bool", np.bool_)
@@ -279,8 +284,12 @@ _builtin_int = type(0)
 CPU = device("cpu")
 
 
-def check_device(where: Any) -> None:
-    """Accept None and the CPU; numgrad computes nowhere else."""
+def check_device(where: Any, how: Any = None) -> None:
+    """Accept None and the CPU, and None and `strided` for the layout: numgrad computes nowhere else and on dense tensors."""
+    if how is not None and how is not strided:
+        if not isinstance(how, layout):
+            raise TypeError(f"argument 'layout' must be numgrad.layout, not {type(how).__name__}")
+        raise RuntimeError(f"numgrad has dense tensors only, but layout={how} was asked for; use numgrad.strided or leave it out")
     if where is not None and device(where).type != "cpu":
         raise RuntimeError(f"numgrad computes on the CPU only, but device={str(where)!r} was asked for; use device='cpu' or leave it out")
 
@@ -294,7 +303,7 @@ class _Named:
 
 
 class layout(_Named):
-    """How elements lie: always strided."""
+    """How elements lie in memory: always `strided`."""
 
 
 class memory_format(_Named):
@@ -302,18 +311,33 @@ class memory_format(_Named):
 
 
 strided = layout("strided")
+#: Named so that programs can ask `x.layout == sparse_coo`; no tensor is of these.
+sparse_coo, sparse_csr, sparse_csc, sparse_bsr, sparse_bsc, jagged, _mkldnn = map(layout, ("sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc", "jagged", "_mkldnn"))
 contiguous_format, preserve_format, channels_last, channels_last_3d = map(memory_format, ("contiguous_format", "preserve_format", "channels_last", "channels_last_3d"))
+
+
+#: name -> eps, resolution, largest, least, smallest normal number of formats that NumPy does not know
+_FORMATS = {
+    "bfloat16": (2.0**-7, 0.01, 255 * 2.0**120, -255 * 2.0**120, 2.0**-126),
+    "float8_e4m3fn": (0.125, 1.0, 448.0, -448.0, 2.0**-6),
+    "float8_e4m3fnuz": (0.125, 1.0, 240.0, -240.0, 2.0**-7),
+    "float8_e5m2": (0.25, 1.0, 57344.0, -57344.0, 2.0**-14),
+    "float8_e5m2fnuz": (0.125, 1.0, 57344.0, -57344.0, 2.0**-15),
+    "float8_e8m0fnu": (1.0, 1.0, 2.0**127, 2.0**-127, 2.0**-127),
+}
+_REAL_PART = {"complex32": "float16", "complex64": "float32", "complex128": "float64"}
 
 
 class finfo:
     """Limits of a floating-point dtype (default: the default dtype)."""
 
     def __init__(self, d: dtype | None = None):
-        wanted = _default if d is None else to_numpy(d)
-        if wanted == BFLOAT16:
-            self.bits, self.dtype, self.eps, self.resolution = 16, "bfloat16", 2.0**-7, 0.01
-            self.max, self.min, self.tiny, self.smallest_normal = 255 * 2.0**120, -255 * 2.0**120, 2.0**-126, 2.0**-126
+        if d is not None and d._name in _FORMATS:
+            self.bits, self.dtype = 8 * d.itemsize, d._name
+            self.eps, self.resolution, self.max, self.min, self.tiny = _FORMATS[d._name]
+            self.smallest_normal = self.tiny
             return
+        wanted = _default if d is None else np.dtype(_REAL_PART[d._name]) if d._name in _REAL_PART else to_numpy(d)
         limits = np.finfo(wanted)
         self.bits, self.dtype = limits.bits, np.dtype(limits.dtype).name
         self.eps, self.max, self.min, self.tiny, self.smallest_normal, self.resolution = (
@@ -329,7 +353,7 @@ class iinfo:
     """Limits of an integer dtype."""
 
     def __init__(self, d: dtype):
-        limits = np.iinfo(to_numpy(d))
+        limits = np.iinfo(d._name if d._name.startswith("uint") else to_numpy(d))
         self.bits, self.max, self.min, self.dtype = limits.bits, limits.max, limits.min, np.dtype(limits.dtype).name
 
     def __repr__(self) -> str:

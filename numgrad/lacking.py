@@ -6,17 +6,10 @@ from typing import Any, NoReturn
 
 #: names of the top level that scripts ask for, and what to write instead
 INSTEAD = {
-    "quantization": "numgrad computes in float32 and float64",
-    "ao": "numgrad computes in float32 and float64",
-    "sparse": "use dense tensors",
     "sparse_coo_tensor": "use a dense tensor",
     "sparse_csr_tensor": "use a dense tensor",
-    "nested": "pad sequences to one length, as `nn.utils.rnn.pad_sequence` does",
     "xpu": "numgrad computes on the CPU",
     "mps": "numgrad computes on the CPU",
-    "fx": "`numgrad.compile` records a function below its operations",
-    "export": "save `module.state_dict()` with `numgrad.save`",
-    "package": "save `module.state_dict()` with `numgrad.save`",
     "complex": "keep the real and the imaginary part in two tensors, or in a last dimension of size 2",
     "polar": "keep cosine and sine, or the last dimension of size 2, in real tensors",
     "view_as_complex": "keep the last dimension of size 2 and multiply its halves",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from . import dtypes, rare_methods
 from .lacking import refused
 from .ops import creation, reshape_inplace
@@ -164,6 +166,13 @@ def _to_device(self: Tensor, device: Any, /, *, stream: Any = None) -> Tensor:
     return self.to(device)  # type: ignore[attr-defined]
 
 
+def _contains(self: Tensor, element: Any) -> bool:
+    """Whether an element equals a number, or a tensor broadcast to it."""
+    if not isinstance(element, (Tensor, int, float, np.number)):
+        raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
+    return bool((self == element).any())  # type: ignore[attr-defined]
+
+
 def _storage(self: Tensor) -> UntypedStorage:
     """The memory under the tensor."""
     return UntypedStorage(self)
@@ -196,8 +205,9 @@ def attach() -> None:
         "type": _type, "cpu": _cpu, "cuda": _cuda, "pin_memory": _pin_memory, "zero_": _zero,
         "new_full": _new_full, "new_tensor": _new_tensor, "set_": _set_data, "type_as": _type_as, "is_set_to": _is_set_to,
         "element_size": _element_size, "is_signed": _is_signed, "is_inference": _is_inference, "storage_offset": _storage_offset,
+        **{name: refused(f"Tensor.{name}", "tensors are dense") for name in ("to_sparse", "to_sparse_coo", "to_sparse_csr", "to_sparse_csc", "to_mkldnn", "coalesce", "indices", "values", "sparse_mask")},
         "to_padded_tensor": refused("Tensor.to_padded_tensor", "there are no nested tensors; pad with `nn.utils.rnn.pad_sequence`"),
-        "__array_namespace__": _array_namespace, "to_device": _to_device, "get_device": _get_device, "is_shared": _is_shared, "share_memory_": _cpu, "untyped_storage": _storage, "storage": _storage,
+        "__array_namespace__": _array_namespace, "__contains__": _contains, "to_device": _to_device, "get_device": _get_device, "is_shared": _is_shared, "share_memory_": _cpu, "untyped_storage": _storage, "storage": _storage,
         "T": property(_reversed), "mT": property(_matrix_transpose), "H": property(_matrix_transpose), "mH": property(_matrix_transpose),
         "real": property(_itself), "conj": _itself, "resolve_conj": _itself, "resolve_neg": _itself, "to_dense": _dense,
     }  # fmt: skip

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from .absent import absent_class
 from .tensor import Tensor
 
-__all__ = ["handle_torch_function", "has_torch_function", "has_torch_function_unary", "has_torch_function_variadic", "is_tensor_like",
+__all__ = ["TorchFunctionMode", "handle_torch_function", "has_torch_function", "has_torch_function_unary", "has_torch_function_variadic", "is_tensor_like",
            "is_tensor_method_or_property"]  # fmt: skip
+
+TorchFunctionMode = absent_class("overrides.TorchFunctionMode", "numgrad's functions cannot be taken over; wrap those that you call")
 
 
 def is_tensor_like(inp: Any) -> bool:

@@ -42,7 +42,7 @@ def empty_strided(
     size: Any, stride: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False
 ) -> Tensor:  # fmt: skip
     """Uninitialised memory of the given shape and strides."""
-    dtypes.check_device(device)
+    dtypes.check_device(device, layout)
     return _strided_memory(size, stride, dtypes.get_default_dtype() if dtype is None else dtype, requires_grad)
 
 

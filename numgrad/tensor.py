@@ -335,9 +335,6 @@ class Tensor(Attached):
             raise TypeError("iteration over a 0-d tensor")
         return iter(self.unbind(0))  # type: ignore[attr-defined]
 
-    def __contains__(self, element: Any) -> bool:
-        return bool((self == element).any())  # type: ignore[attr-defined]
-
     def __format__(self, specification: str) -> str:
         if self._data.ndim == 0:
             return format(self.item(), specification)

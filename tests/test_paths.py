@@ -74,8 +74,28 @@ def test_a_function_over_trees() -> None:
     pairs = pytree.tree_map(sum, {"x": [(1, 2), (3, 4)]}, is_leaf=lambda x: isinstance(x, tuple))
     assert pairs == {"x": [3, 7]}
     assert pytree.tree_all(bool, [1, (2,)]) and not pytree.tree_any(bool, [0, (0,)])
-    with pytest.raises(NotImplementedError, match="named tuples"):
-        pytree.register_pytree_node(list, None, None)
+
+
+def test_classes_that_are_registered_are_nests() -> None:
+    class Box:
+        def __init__(self, value, label):
+            self.value, self.label = value, label
+
+    with pytest.raises(ValueError, match="already"):
+        for _ in range(2):
+            pytree.register_pytree_node(Box, lambda b: ([b.value], [b.label]), lambda children, context: Box(*children, *context))
+    made = pytree.tree_map(lambda x: x + 1, {"b": [Box(1, "one"), Box((2, 3), "two")]})["b"]
+    assert made[0].value == 2 and made[0].label == "one" and made[1].value == (3, 4)
+    same, other = pytree.tree_structure(Box(1, "one")), pytree.tree_structure(Box(1, "two"))
+    assert same == pytree.tree_structure(Box(5, "one")) and same != other and hash(same) is not None
+
+    @torch.compile(fullgraph=True)
+    def doubled(box):
+        return Box(box.value * 2, box.label)
+
+    for i in range(4):
+        found = doubled(Box(torch.full((3,), float(i)), "three"))
+        assert found.value.tolist() == [2.0 * i] * 3 and found.label == "three"
 
 
 # --- what is accepted for machines of many processes or kernels ------------------------------------------------------------
@@ -181,7 +201,8 @@ def test_what_is_not_listed_is_no_module() -> None:
     for name in ("numgrad.no_such_module", "numgrad.nn.no_such_module", "numgrad.distributions.no_such_module"):
         with pytest.raises(ModuleNotFoundError):
             importlib.import_module(name)
-    assert not hasattr(torch, "masked")  # until it is imported: who asks for it finds that it lacks
+    with pytest.raises(NotImplementedError, match="numgrad.compile"):
+        torch.fx.symbolic_trace(nn.Linear(1, 1))  # as an attribute, without importing it
 
 
 def test_names_that_are_only_asked_about() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,26 @@ _NESTS = (list, tuple, dict)
 _LEAVES = frozenset({Tensor, Parameter, np.ndarray, int, float, bool, str, type(None)})
 
 
+#: Types of a program's own -> how to take one apart (into children and a context), and how to make one of those.
+REGISTERED: dict[type, tuple[Callable[[Any], tuple[Iterable[Any], Any]], Callable[[Iterable[Any], Any], Any]]] = {}
+
+
+class _Context:
+    """What a registered type needs beside its children: compared, but never hashed, for it may be a list."""
+
+    def __init__(self, value: Any):
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is _Context and bool(self.value == other.value)
+
+    def __hash__(self) -> int:
+        return 1
+
+
 def flatten(value: Any) -> tuple[list[Any], Any]:
     """The leaves of nested lists, tuples and dicts, and what `unflatten` needs to nest them again (hashable)."""
-    if type(value) not in _NESTS and not isinstance(value, (tuple, dict)):
+    if type(value) not in _NESTS and not isinstance(value, (tuple, dict)) and type(value) not in REGISTERED:
         return [value], None
     leaves: list[Any] = []
     return leaves, _flatten(value, leaves)
@@ -25,6 +42,9 @@ def flatten(value: Any) -> tuple[list[Any], Any]:
 
 def _flatten(value: Any, leaves: list[Any]) -> Any:
     kind = type(value)
+    if kind in REGISTERED:
+        children, context = REGISTERED[kind][0](value)
+        return kind, _Context(context), _parts(children, leaves)
     if kind is list or kind is tuple or (isinstance(value, tuple) and hasattr(value, "_fields")):
         return kind, None, _parts(value, leaves)
     if isinstance(value, dict):
@@ -48,6 +68,8 @@ def _unflatten(leaves: Any, spec: Any) -> Any:
         return next(leaves)
     kind, keys, parts = spec
     values = [_unflatten(leaves, part) for part in parts]
+    if type(keys) is _Context:
+        return REGISTERED[kind][1](values, keys.value)
     if keys is not None:
         made = kind() if kind is not dict else {}
         made.update(zip(keys, values, strict=True))

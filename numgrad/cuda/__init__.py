@@ -120,7 +120,7 @@ class _NoTensor(type):
 
 
 _KINDS = ("FloatTensor", "DoubleTensor", "HalfTensor", "BFloat16Tensor", "LongTensor", "IntTensor", "ShortTensor", "CharTensor", "ByteTensor", "BoolTensor")  # fmt: skip
-for _name in (*_KINDS, "Event", "Stream", "CUDAGraph", "device", "device_of", "stream", "graph"):
+for _name in (*_KINDS, "Event", "ExternalStream", "MemPool", "Stream", "StreamContext", "CUDAGraph", "device", "device_of", "stream", "graph"):
     globals()[_name] = _NoTensor(_name, (), {"__doc__": f"Always an error: {_GUARD}.", "__module__": __name__, "lacking": True})
 
 

@@ -31,7 +31,7 @@ def _itself(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-script_method = script_if_tracing = export = unused = _itself
+script_method = script_if_tracing = export = unused = interface = _itself
 
 
 def ignore(drop: Any = False, **kwargs: Any) -> Any:

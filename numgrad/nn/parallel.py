@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from numgrad.lacking import refused
 from numgrad.nn.modules.module import Module
 
 
@@ -33,3 +34,8 @@ class DistributedDataParallel(Module):
 
     def __init__(self, module: Module, *args: Any, **kwargs: Any) -> None:
         raise RuntimeError("numgrad has no DistributedDataParallel: there is one process, which computes on all cores; use the module itself")
+
+
+_NO_GPUS = "there is one device, and the whole batch is on it"
+parallel_apply, replicate, gather = (refused(f"nn.parallel.{name}", _NO_GPUS) for name in ("parallel_apply", "replicate", "gather"))
+scatter, scatter_kwargs = (refused(f"nn.parallel.{name}", _NO_GPUS) for name in ("scatter", "scatter_kwargs"))

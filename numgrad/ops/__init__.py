@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
+from ..absent import absent_class
 from ..tensor import Tensor
 from . import operators
 from .inplace import InPlace
@@ -36,3 +38,14 @@ for _op in REGISTRY.values():
 operators.attach()
 
 __all__ = ["REGISTRY", "InPlace", "Op", "composite", "op", *(name for name, o in REGISTRY.items() if o.public)]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("aten", "prim", "prims"):  # PyTorch's names of operations below its functions: to be compared with, not called
+        return absent_class(f"ops.{name}", "call the function of that name in numgrad")
+    from ..library import namespace  # operations of a program's own
+
+    found = None if name.startswith("_") else namespace(name)
+    if found is not None:
+        return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

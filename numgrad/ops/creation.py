@@ -201,7 +201,7 @@ def _maker(name: str, value: Any) -> Any:
         *args: Any, size: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
         pin_memory: bool = False, memory_format: Any = None,
     ) -> Tensor:  # fmt: skip
-        check_device(device)
+        check_device(device, layout)
         if not args and size is None:
             raise TypeError(f"{name}() missing required argument 'size'")
         shape, target = _checked_sizes(args or (size,)), dtypes.default() if dtype is None else to_numpy(dtype)
@@ -219,7 +219,7 @@ empty, zeros, ones = _maker("empty", None), _maker("zeros", 0), _maker("ones", 1
 
 def full(size: Any, fill_value: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor with `fill_value` everywhere; its dtype follows the value's type."""
-    check_device(device)
+    check_device(device, layout)
     target = _dtype_of(fill_value) if dtype is None else to_numpy(dtype)
     return _finish(filled(_checked_sizes((size,)), fill_value, target), requires_grad)
 
@@ -234,7 +234,7 @@ def _like(name: str, value: Any) -> Any:
     def make(
         input: Tensor, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None,
     ) -> Tensor:  # fmt: skip
-        check_device(device)
+        check_device(device, layout)
         target = input._data.dtype if dtype is None else to_numpy(dtype)
         data = empty_memory(input._data.shape, target) if value is None else filled(input._data.shape, value, target)
         return _finish(data, requires_grad)
@@ -298,7 +298,7 @@ def _arange_kernel(out: Any, start: Any, step: Any) -> None:
 
 def arange(*args: Any, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, start: Any = 0, end: Any = None, step: Any = 1) -> Tensor:
     """start, start + step, ... up to but not including end; integers unless an argument is a float."""
-    check_device(device)
+    check_device(device, layout)
     if end is None:
         start, end, step = {1: lambda: (start, args[0], step), 2: lambda: (*args, step), 3: lambda: args}[len(args)]()
     elif args:
@@ -334,7 +334,7 @@ def _linspace_kernel(out: Any, ends: Any, steps: int) -> None:
 
 def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """`steps` evenly spaced values from start to end, both included."""
-    check_device(device)
+    check_device(device, layout)
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     target = dtypes.default() if dtype is None else to_numpy(dtype)
@@ -352,7 +352,7 @@ def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones on the diagonal of an n by m matrix, zeros elsewhere."""
-    check_device(device)
+    check_device(device, layout)
     shape = _checked_sizes((n, n if m is None else m))
     data = filled(shape, 0, dtypes.default() if dtype is None else to_numpy(dtype))
     if min(shape):

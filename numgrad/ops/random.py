@@ -184,7 +184,7 @@ def _maker(name: str, draw: Any, what: str) -> Any:
         *args: Any, size: Any = None, generator: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
         requires_grad: bool = False, pin_memory: bool = False,
     ) -> Tensor:  # fmt: skip
-        check_device(device)
+        check_device(device, layout)
         shape = _checked_sizes(args if size is None else (size,))
         return _finish(draw(shape, _float_dtype(dtype, name), generator), requires_grad)
 
@@ -199,17 +199,17 @@ randn = _maker("randn", normal_array, "Standard normal numbers")
 
 def rand_like(input: Tensor, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None) -> Tensor:
     """`rand` in the shape and dtype of a tensor."""
-    return rand(tuple(input.shape), dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
+    return rand(tuple(input.shape), dtype=dtype or input.dtype, layout=layout, device=device, requires_grad=requires_grad)
 
 
 def randn_like(input: Tensor, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None) -> Tensor:
     """`randn` in the shape and dtype of a tensor."""
-    return randn(tuple(input.shape), dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
+    return randn(tuple(input.shape), dtype=dtype or input.dtype, layout=layout, device=device, requires_grad=requires_grad)
 
 
 def randint(*args: Any, low: int = 0, high: int | None = None, size: Any = None, generator: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Integers in [low, high): `randint(high, size)` or `randint(low, high, size)`."""
-    check_device(device)
+    check_device(device, layout)
     values = [*args] + ([size] if size is not None else [])
     if high is not None:
         values = [low if not args or size is None and len(args) == 1 else args[0], high, values[-1]]
@@ -245,7 +245,7 @@ def _shuffle_kernel(out: Any, keys: Any) -> None:
 
 def randperm(n: int, *, generator: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
     """A random order of 0 .. n-1."""
-    check_device(device)
+    check_device(device, layout)
     if n < 0:
         raise RuntimeError(f"n must be non-negative, but got {n}")
     order = empty((n,), np.int64)

@@ -66,7 +66,9 @@ def _renorm_function(input: Tensor, p: float, dim: int, maxnorm: float) -> Tenso
 def _renorm_reference(x: Any, p: float, dim: int, maxnorm: float) -> Any:
     result = x.copy()
     for part in np.moveaxis(result, dim, 0):
-        norm = (np.abs(part) ** p).sum() ** (1 / p)
+        sizes = np.abs(part.astype(np.float64))
+        largest = sizes.max(initial=0)  # divided by it, no power is too large
+        norm = largest * ((sizes / largest) ** p).sum() ** (1 / p) if largest > 0 else largest
         if norm > maxnorm:
             part *= maxnorm / (norm + 1e-7)
     return result

@@ -70,7 +70,7 @@ def _triangle_indices(name: str) -> Any:
                 raise RuntimeError(f"{what} must be non-negative, got {value}")
         if not isinstance(offset, int):
             raise TypeError(f"{name}(): argument 'offset' (position 3) must be int, not {type(offset).__name__}")
-        check_device(device)
+        check_device(device, layout)
         wanted = INT64 if dtype is None else to_numpy(dtype)
         if wanted.kind != "i":
             raise NotImplementedError(f'"{name}" not implemented for \'{scalar_name(wanted)}\'')

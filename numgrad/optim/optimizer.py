@@ -48,7 +48,7 @@ def _with_hooks(step: Callable) -> Callable:
 
     @functools.wraps(step)
     def run(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
-        if getattr(type(self).step, "__wrapped__", None) is not step:
+        if getattr(type(self).step, "__wrapped__", None) is not step or _HOOKS[0] not in self.__dict__:  # a wrapper, never initialised
             return step(self, *args, **kwargs)
         for hook in [*_global_step_pre_hooks.values(), *self._optimizer_step_pre_hooks.values()]:
             changed = hook(self, (self, *args), kwargs)

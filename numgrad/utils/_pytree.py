@@ -5,13 +5,39 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..compiler.tree import flatten, unflatten
-from ..lacking import refused
+from ..compiler.tree import REGISTERED, flatten, unflatten
 
 __all__ = ["TreeSpec", "register_pytree_node", "tree_all", "tree_any", "tree_flatten", "tree_leaves", "tree_map", "tree_map_", "tree_map_only",
            "tree_structure", "tree_unflatten"]  # fmt: skip
 
-register_pytree_node = refused("register_pytree_node", "nests are lists, tuples, named tuples and dicts")
+
+def register_pytree_node(
+    cls: type, flatten_fn: Callable[[Any], tuple[Any, Any]], unflatten_fn: Callable[[Any, Any], Any], *, serialized_type_name: str | None = None,
+    to_dumpable_context: Any = None, from_dumpable_context: Any = None, flatten_with_keys_fn: Any = None,
+) -> None:  # fmt: skip
+    """Take instances of a class for nests: `flatten_fn(x)` gives their children and a context, of which `unflatten_fn` makes one again.
+
+    `numgrad.compile` looks into such arguments and results, too. What is about files of graphs is without effect.
+    ValueError for a class that is registered already.
+    """
+    if cls in REGISTERED:
+        raise ValueError(f"{cls} is already registered as pytree node.")
+    REGISTERED[cls] = (flatten_fn, unflatten_fn)
+
+
+_register_pytree_node = register_pytree_node
+
+
+class MappingKey(NamedTuple):
+    """A place in a dict."""
+
+    key: Any
+
+
+def _dict_flatten_with_keys(d: dict[Any, Any]) -> tuple[list[tuple[MappingKey, Any]], list[Any]]:
+    """A dict's values with their places, and its keys."""
+    return [(MappingKey(key), value) for key, value in d.items()], list(d)
+
 
 
 class TreeSpec(NamedTuple):
@@ -44,6 +70,9 @@ def _closed(tree: Any, is_leaf: Callable[[Any], bool]) -> Any:
     """The nest with each leaf by `is_leaf` in a box."""
     if is_leaf(tree):
         return _Leaf(tree)
+    if type(tree) in REGISTERED:
+        children, context = REGISTERED[type(tree)][0](tree)
+        return REGISTERED[type(tree)][1]([_closed(child, is_leaf) for child in children], context)
     if isinstance(tree, dict):
         made = type(tree)() if type(tree) is not dict else {}
         made.update((k, _closed(v, is_leaf)) for k, v in tree.items())
