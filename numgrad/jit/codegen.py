@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import linecache
+import weakref
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -180,8 +181,19 @@ def _filled(template: str, **parts: list[str]) -> str:
     return template
 
 
+_loaded: weakref.WeakValueDictionary[Any, Kernel] = weakref.WeakValueDictionary()  # what lives, so that it is compiled once
+
+
 def load(name: str, text: str, constants: dict[str, Any]) -> Kernel:
     """Execute generated source and return the kernel `name`; the source lies in the cache folder, to be read and stepped."""
+    key = name, text, tuple(sorted((n, id(value)) for n, value in constants.items()))
+    found = _loaded.get(key)
+    if found is None:
+        found = _loaded[key] = _load(name, text, constants)
+    return found
+
+
+def _load(name: str, text: str, constants: dict[str, Any]) -> Kernel:
     file = f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.py"
     folder = directory()
     path = folder / "generated" / file if folder else None

@@ -69,12 +69,15 @@ def _write(module: ir.Module, dtype: np.dtype, name: str) -> list[str]:
 _made: list[Kernel] = []  # without the JIT: after those of TAILS, in the order of their numbers
 
 
-@functools.cache
 def address_of(tail: Kernel) -> int:
-    """Where a tail is that is a kernel of five integers: the address of a block, step, rows, columns, and the address of a table."""
+    """Where a tail is that is a kernel of five integers: the address of a block, step, rows, columns, and the address of a table.
+
+    It is there as long as the kernel lives.
+    """
     if DISABLED:
-        _made.append(tail)
-        return len(TAILS) + len(_made)
+        if tail not in _made:
+            _made.append(tail)
+        return len(TAILS) + 1 + _made.index(tail)
     signature = (types.int64,) * 5
     tail.serial.compile(signature)  # type: ignore[attr-defined]
     compiled = tail.serial.overloads[signature]  # type: ignore[attr-defined]
