@@ -38,7 +38,7 @@ class Producers:
         x = step.args[list(inspect.signature(step.kernel.function).parameters).index(step.kernel.units.argument)]
         maker = next((n for n in range(at - 1, -1, -1) if x.memory in self._effects[n][1]), None)
         part = None if maker is None else self.parts[maker]
-        if part is None or maker is None:
+        if part is None or maker is None or part.states:
             return 0
         why = self._obstacle(maker, at, x, part)
         if why is not None:

@@ -20,6 +20,7 @@ from . import changes
 from .ahead import Producers
 from .arguments import Arguments
 from .changes import logger
+from .draws import take_draws
 from .epilogue import fold_sums
 from .explain import kernels_of
 from .fuse import Fusion
@@ -189,6 +190,7 @@ class Compiled:
         drop_copies(recording)
         sums, recording.apart = fold_sums(recording)
         fusion = Fusion(recording)
+        take_draws(fusion)
         tails = Tails(fusion)
         producers = Producers(fusion)
         recording.notes = sums + fusion.notes + tails.notes + producers.notes

@@ -128,14 +128,21 @@ class Group:
 
 
 class Part(NamedTuple):
-    """What a pointwise launch computes, for those who do it elsewhere: `operands` are outputs (of the values `stores`), then inputs."""
+    """What a pointwise launch computes, for those who do it elsewhere: `operands` are outputs (of the values `stores`, or
+    a `Draw`), then inputs."""
 
     names: str
     statements: list[Statement]
-    stores: list[int]
+    stores: list[Any]
     operands: list[Operand]
     elements: int
     cost: int
+    states: tuple[Operand, ...] = ()  # of what is drawn for it
+
+    @property
+    def dense(self) -> bool:
+        """Whether operands follow the elements, or are one for all."""
+        return all(o.dense or not any(o.strides) for o in self.operands)
 
     @property
     def same(self) -> dict[int, int]:
@@ -236,7 +243,7 @@ class Fusion:
             if group is None and at in gone:
                 continue
             part = self._part(group or Group(self._members[at])) if group or at in self._members else None
-            steps.append(step if group is None or part is None else self._call(part))
+            steps.append(step if group is None or part is None else self.call(part))
             lines.append(self.lines[at])
             self.parts.append(part)
         self.steps, self.lines = steps, lines
@@ -250,29 +257,31 @@ class Fusion:
         names = ", ".join(m.call.kernel.name.removesuffix("_kernel") for m in group.members)
         return Part(names, statements, [value for value, _ in stored], operands, elements, cost)
 
-    def _call(self, part: Part) -> Call:
+    def call(self, part: Part) -> Call:
         """The launch of a group's kernel."""
-        kernel, args = self._kernel(part.statements, part.stores, part.operands, part.elements)
+        kernel, args = self._kernel(part)
         self.notes.append(f"{kernel.name}: {part.names}")
         return Call(kernel, part.cost, signature_of(kernel, examples(args)), args)
 
     def _is_needed(self, memory: int) -> bool:
         return self.memories[memory].kind != "temporary" or len(self._needed[memory]) > 1
 
-    def _kernel(self, statements: list[Statement], stores: list[int], operands: list[Operand], count: int) -> tuple[Any, tuple[Any, ...]]:
+    def _kernel(self, part: Part) -> tuple[Any, tuple[Any, ...]]:
+        statements, stores, operands, count = part.statements, part.stores, part.operands, part.elements
         inputs = len(operands) - len(stores)
-        if all(o.dense or not any(o.strides) for o in operands):
+        if part.dense:
             layouts = "".join("f" if o.dense or n < len(stores) else "s" for n, o in enumerate(operands))
             args = tuple(
                 Place(o.memory, o.offset, o.dtype, (count if c == "f" else 1,), (o.dtype.itemsize,)) for o, c in zip(operands, layouts, strict=True)
             )
-            return fused(statements, stores, inputs, layouts), args
+            states = tuple(Place(o.memory, o.offset, o.dtype, o.dims, (o.dtype.itemsize,)) for o in part.states)
+            return fused(statements, stores, inputs, layouts, part.same), (*args, *states)
         dims, strides, cut, units = walk(operands[0].dims, [o.strides for o in operands])
         scalars = [n for n, o in enumerate(operands) if n >= len(stores) and not any(o.strides)]
         layouts = "".join("s" if n in scalars else LETTERS.get(s[-2], "n") for n, s in enumerate(strides))
         arrays = tuple(Place(o.memory, o.offset, o.dtype, (span_of(o),), (o.dtype.itemsize,)) for o in operands)
         geometry = tuple(self.constant(np.array(a, np.int64)) for a in (dims, strides, cut))
-        return fused(statements, stores, inputs, layouts), (*arrays, *geometry, units)
+        return fused(statements, stores, inputs, layouts, {}), (*arrays, *geometry, units)
 
     def constant(self, array: np.ndarray) -> Place:
         """An array of the program's own."""

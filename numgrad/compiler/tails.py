@@ -81,6 +81,8 @@ class Tails:
         y, count = part.operands[len(part.stores) + number], len(part.stores)
         read, written = self._effects[maker]
         others = [o for n, o in enumerate(part.operands) if n != count + number]
+        if part.states and not part.dense:
+            return "it draws random numbers for arrays that are not dense"
         if any(o.memory in written and not (n < count and o == y) for n, o in enumerate(others)):
             return "it reads or writes other results of the same launch"
         if any(o.memory in read for o in others[:count] if o != y):
@@ -135,11 +137,11 @@ class Tails:
             return self._ending(step, end, y, tail.address(y.dtype, part.names), 0)._replace(work=work)
         count, operands = len(part.stores), part.operands
         layouts = "".join(layout_of(o, n < count) for n, o in enumerate(operands))
-        kernel = fusion.behind(part.statements, part.stores, [o.dtype for o in operands], layouts, y.dtype, same)
-        spans = [word for o in operands for word in (0, span_of(o))]
+        kernel = fusion.behind(part.statements, part.stores, [o.dtype for o in (*operands, *part.states)], layouts, y.dtype, same)
+        spans = [word for o in (*operands, *part.states) for word in (0, span_of(o))]
         strides = [step for o in operands for step in o.strides]
         table = np.array([0, len(operands[0].dims), *spans, *operands[0].dims, *strides], np.int64)
-        where = [_place(o) for o in operands]
+        where = [_place(o) for o in (*operands, *part.states)]
         for n, k in same.items():
             where[count + n] = where[k]  # also where the result is made instead
         made = self._ending(step, end, y, tail.address_of(kernel), address(table))

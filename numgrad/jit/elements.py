@@ -17,7 +17,7 @@ from numba.extending import intrinsic
 from .kernel import DISABLED
 
 #: Arrays that can be told apart.
-COUNT = 16
+COUNT = 24
 
 
 def _tag(builder: Any, before: int, number: int) -> None:

@@ -8,7 +8,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
 import numpy as np
@@ -35,29 +35,14 @@ class Statement(NamedTuple):
     result: np.dtype
 
 
-_FLAT = '''"""{title}"""
-
-
-@device
-def tile({operands}, start, stop):
-    {heads}
-    for j in range(stop - start):
-        {loads}
-        {body}
-        {stores}
-
-
-@kernel
+_FLAT = '''@kernel
 def {name}({operands}):
     for t in prange(0, ({first}.size + {tile} - 1) // {tile}):
-        tile({operands}, t * {tile}, min({first}.size, (t + 1) * {tile}))
+        produce({operands}, t * {tile}, min({first}.size, (t + 1) * {tile}))
 '''
 
 _STRIDED = (
-    '''"""{title}"""
-
-
-@device
+    '''@device
 def tile({operands}, shape, strides, cut, unit):
 '''
     + ROWS
@@ -77,25 +62,44 @@ def {name}({operands}, shape, strides, cut, units):
 )
 
 
-def fused(statements: Sequence[Statement], stores: Sequence[int], inputs: int, layouts: str) -> Kernel:
+class Draw(NamedTuple):
+    """In place of a value: the output is drawn, by fills(output, start, stop, state, *numbers) (see `Kernel`), before it is read."""
+
+    fills: Any
+    numbers: tuple[Any, ...]
+
+    def __repr__(self) -> str:
+        return f"{self.fills.__name__}{self.numbers}"
+
+
+def fused(statements: Sequence[Statement], stores: Sequence[Any], inputs: int, layouts: str, same: dict[int, int]) -> Kernel:
     """A kernel of outputs o0, o1, ... (which hold the values `stores`) and inputs in0, in1, ... in these layouts.
 
-    `layouts` has a letter for each output and input, as in `codegen.pointwise`; the arguments are the same, too.
+    `layouts` has a letter for each output and input, as in `codegen.pointwise`; the arguments are the same, too. Where all are
+    "f" or "s", outputs may be a `Draw`, whose states are the last arguments, and no output has anything in common with another
+    operand but what is the `same` (see `ahead`).
     """
-    outputs = [f"o{n}" for n in range(len(stores))]
-    operands = outputs + [f"in{n}" for n in range(inputs)]
+    operands = _names(len(stores), inputs, "")
     body, constants = _body(statements)
-    if set(layouts) <= {"f", "s"}:
-        text = _flat(operands, len(outputs), stores, layouts)
-    else:
-        text = _strided(operands, len(outputs), stores, layouts)
-    title = "; ".join(line.split(" = ", 1)[1] for line in body if line[0] == "v")
-    key = hashlib.sha256(repr((body, stores, inputs, layouts, sorted(map(str, constants.items())))).encode()).hexdigest()[:8]
+    key = hashlib.sha256(repr((body, stores, inputs, layouts, same, sorted(map(str, constants.items())))).encode()).hexdigest()[:8]
     name = f"fused_{len(statements)}_{key}"
-    text = _filled(text, body=body).format(
-        name=name, title=f"{title[:2000]}, layouts {layouts}", tile=TILE, operands=", ".join(operands), first=operands[0]
-    )
-    return load(name, text, constants)
+    title = "; ".join(line.split(" = ", 1)[1] for line in body if line[0] == "v")
+    head = f'"""{title[:2000]}, layouts {layouts}"""\n\n\n'
+    if set(layouts) <= {"f", "s"}:
+        given = [*operands, *_states(stores)]
+        text = head + _run(operands, stores, layouts, body, same, "") + _FLAT.format(name=name, tile=TILE, operands=", ".join(given), first=operands[0])
+        return load(name, text, constants | elements.FUNCTIONS | _drawing(stores))
+    text = _filled(_strided(operands, len(stores), stores, layouts), body=body)
+    return load(name, head + text.format(name=name, tile=TILE, operands=", ".join(operands)), constants)
+
+
+def _states(stores: Sequence[Any]) -> list[str]:
+    """Names for the states of what is drawn."""
+    return [f"state{n}" for n, store in enumerate(stores) if isinstance(store, Draw)]
+
+
+def _drawing(stores: Sequence[Any]) -> dict[str, Any]:
+    return {f"draw{n}": store.fills for n, store in enumerate(stores) if isinstance(store, Draw)}
 
 
 def _body(statements: Sequence[Statement]) -> tuple[list[str], dict[str, type]]:
@@ -111,18 +115,6 @@ def _body(statements: Sequence[Statement]) -> tuple[list[str], dict[str, type]]:
         source = _TYPE.sub(f"{number}(", source)
         lines.append(f"v{statement.target} = {rounded}({source})")
     return lines, constants
-
-
-def _flat(operands: list[str], outputs: int, stores: Sequence[int], layouts: str) -> str:
-    heads, loads = [], []
-    for n, (operand, layout) in enumerate(zip(operands, layouts, strict=True)):
-        if layout == "s":
-            heads.append(f"x_{operand} = {operand}[0]")
-        else:
-            heads.append(f"row_{operand} = {operand}[start:stop]")
-            if n >= outputs:
-                loads.append(f"x_{operand} = row_{operand}[j]")
-    return _filled(_FLAT, heads=heads, loads=loads, stores=[f"row_o{n}[j] = v{value}" for n, value in enumerate(stores)])
 
 
 def _strided(operands: list[str], outputs: int, stores: Sequence[int], layouts: str) -> str:
@@ -176,23 +168,24 @@ def ahead(consumer: Kernel, statements: Sequence[Statement], stores: Sequence[in
     element for all), and of the inner stride "0", "1" or "n"; then their shape, and strides with a row for each operand.
     `same` says which inputs are what outputs hold before; else no output has anything in common with an operand.
     """
-    operands = _names(len(stores), inputs)
+    operands = _names(len(stores), inputs, "p_")
     body, constants = _body(statements)
     key = hashlib.sha256(repr((body, stores, inputs, layouts, same, sorted(map(str, constants.items())))).encode()).hexdigest()[:8]
     name = f"{consumer.name}_of_{len(statements)}_{key}"
-    text = _run(operands, stores, layouts, body, same) + _preceded(consumer, name, operands)
+    text = _run(operands, stores, layouts, body, same, "p_shape, p_strides, ") + _preceded(consumer, name, operands)
     names = consumer.function.__globals__
     reached = {n: names[n] for n in consumer.function.__code__.co_names if n in names}
     return load(name, text, reached | constants | _RUN_NAMES)
 
 
-def _names(outputs: int, inputs: int) -> list[str]:
-    return [f"p_o{n}" for n in range(outputs)] + [f"p_in{n}" for n in range(inputs)]
+def _names(outputs: int, inputs: int, before: str) -> list[str]:
+    return [f"{before}o{n}" for n in range(outputs)] + [f"{before}in{n}" for n in range(inputs)]
 
 
 #: Where all operands are dense, or one element for all.
 _DENSE_RUN = '''@device
-def produce({operands}, p_shape, p_strides, at, stop):
+def produce({operands}, {geometry}at, stop):
+    {draws}
     {scalars}
     for j in range(stop - at):
         {loads}
@@ -203,10 +196,10 @@ def produce({operands}, p_shape, p_strides, at, stop):
 '''
 
 
-def _run(operands: Sequence[str], stores: Sequence[int], layouts: str, body: Sequence[str], same: dict[int, int]) -> str:
+def _run(operands: Sequence[str], stores: Sequence[Any], layouts: str, body: Sequence[str], same: dict[int, int], geometry: str) -> str:
     """The source of `produce`. `same`: inputs that are what outputs held before, by their numbers, and these outputs'."""
-    body = [re.sub(r"\bx_in(\d)", r"x_p_in\1", line) for line in body]
-    parts: dict[str, list[str]] = {"scalars": [], "heads": [], "loads": [], "stores": []}
+    body = [re.sub(r"\bx_in(\d)", r"x_p_in\1", line) for line in body] if geometry else list(body)
+    parts: dict[str, list[str]] = {"draws": [], "scalars": [], "heads": [], "loads": [], "stores": []}
     for n, (operand, layout) in enumerate(zip(operands, layouts, strict=True)):
         if layout == "s":
             parts["scalars"].append(f"x_{operand} = {operand}[0]")
@@ -214,7 +207,9 @@ def _run(operands: Sequence[str], stores: Sequence[int], layouts: str, body: Seq
         at = "at" if layout == "f" else f"at_{operand}"
         if layout != "f":
             parts["heads"].append(f"{at} = row_start(row, p_shape, p_strides, {n}) + first * p_strides[{n}, last]")
-        if n < len(stores):
+        if n < len(stores) and isinstance(stores[n], Draw):
+            parts["draws"].append(f"draw{n}({operand}, at, stop, state{n}, {', '.join(map(repr, stores[n].numbers))})")
+        elif n < len(stores):
             parts["stores"].append(f"put{n}({operand}, at + j, v{stores[n]})")
         elif layout == "0":
             parts["heads"].append(f"x_{operand} = {operand}[unsigned({at})]")
@@ -223,9 +218,8 @@ def _run(operands: Sequence[str], stores: Sequence[int], layouts: str, body: Seq
             k = same.get(n - len(stores), n)
             parts["loads"].append(f"x_{operand} = get{k}({operands[k]}, {at} + {along})")
     template = _DENSE_RUN if set(layouts) <= {"f", "s"} else _RUN
-    if template is _DENSE_RUN:
-        del parts["heads"]
-    return _filled(template, body=body, **parts).format(operands=", ".join(operands))
+    del parts["heads" if template is _DENSE_RUN else "draws"]
+    return _filled(template, body=body, **parts).format(operands=", ".join([*operands, *_states(stores)]), geometry=geometry)
 
 
 def _preceded(consumer: Kernel, name: str, operands: Sequence[str]) -> str:
@@ -261,14 +255,15 @@ def {name}(y, step, rows, columns, table):
 
 
 def behind(
-    statements: Sequence[Statement], stores: Sequence[int], dtypes: Sequence[np.dtype], layouts: str, result: np.dtype, same: dict[int, int]
+    statements: Sequence[Statement], stores: Sequence[Any], dtypes: Sequence[np.dtype], layouts: str, result: np.dtype, same: dict[int, int]
 ) -> Kernel:  # fmt: skip
-    """A tail (`numgrad.jit.tail`) of results of a dtype, whose operands are outputs and inputs as those of `ahead`.
+    """A tail (`numgrad.jit.tail`) of results of a dtype, whose operands are outputs and inputs as those of `ahead`, and states of draws.
 
     Its table holds the address of the result, the number of dimensions, the address and the length of each operand; then the
     shape, and strides with a row for each operand.
     """
-    operands = _names(len(stores), len(dtypes) - len(stores))
+    names = _names(len(stores), len(layouts) - len(stores), "p_")
+    operands = [*names, *_states(stores)]
     body, constants = _body(statements)
     kinds = {f"K_{d.name}": d.type for d in dtypes}
     views = [f"{o} = array_at(head[{2 * n + 2}], 1, head[{2 * n + 3}], K_{d.name})[0]" for n, (o, d) in enumerate(zip(operands, dtypes, strict=True))]
@@ -276,6 +271,6 @@ def behind(
     name = f"tail_{len(statements)}_{key}"
     head = 2 + 2 * len(operands)
     text = _filled(_TAIL, views=views).format(
-        name=name, head=head, after=8 * head, count=len(operands), itemsize=result.itemsize, operands=", ".join(operands)
+        name=name, head=head, after=8 * head, count=len(names), itemsize=result.itemsize, operands=", ".join(operands)
     )
-    return load(name, _run(operands, stores, layouts, body, same) + text, constants | kinds | _RUN_NAMES | {"array_at": array_at})
+    return load(name, _run(names, stores, layouts, body, same, "p_shape, p_strides, ") + text, constants | kinds | _RUN_NAMES | {"array_at": array_at} | _drawing(stores))

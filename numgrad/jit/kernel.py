@@ -86,6 +86,7 @@ class Kernel:
 
     form: Any = None  # of a pointwise kernel: the formula that it computes
     writes: tuple[str, ...] = ()  # arguments by name, if it says so
+    fills: Any = None  # of a kernel of an output and what it is drawn from: fills(out, start, stop, ...) does so for a part
     units: Units | None = None  # of a kernel whose units may compute what they read: which part of what it is
 
     def __init__(self, function: Callable[..., None], fastmath: frozenset[str]):

@@ -97,6 +97,21 @@ def mask(out: Any, state: Any, limit: Any, scale: Any) -> None:
         _mask_tile(part, state[0], start, np.uint64(limit), out.dtype.type(scale))
 
 
+@device
+def _mask_run(out: Any, start: Any, stop: Any, state: Any, limit: Any, scale: Any) -> None:
+    """`mask` for elements from `start` on: parts of a block of four before, and in the end, too."""
+    first = min(stop, (start + 3) // 4 * 4)
+    if start < first:
+        words = _words(state[0], state[1] + np.uint64(start // 4))
+        for i in range(start, first):
+            out[i] = out.dtype.type(0 if words[i % 4] < np.uint64(limit) else scale)
+    if first < stop:
+        _mask_tile(out[first:stop], state[0], state[1] + np.uint64(first // 4), np.uint64(limit), out.dtype.type(scale))
+
+
+mask.fills = _mask_run
+
+
 @kernel
 def advance(state: Any, blocks: Any) -> None:
     """The generator's position moved on."""

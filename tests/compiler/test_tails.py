@@ -174,3 +174,51 @@ def test_bits_are_the_same_at_any_number_of_threads() -> None:
         numgrad.set_num_threads(before)
         found.append([r.numpy().tobytes() for r in results])
     assert found[0] == found[1]
+
+
+def _drawn(function: Callable[..., Any], *arguments: Any) -> list[str]:
+    """The kernels of a function that draws, after its results have been compared with eager ones, bit by bit."""
+    run = numgrad.compile(function, fullgraph=True)
+    found = []
+    for called in (function, run):
+        numgrad.manual_seed(3)
+        with numgrad.no_grad():
+            found.append([called(*arguments).numpy().tobytes() for _ in range(5)])
+    assert found[0] == found[1] and len(set(found[0])) == 5
+    with numgrad.no_grad():
+        (program,) = explain(run, *arguments).programs
+    return [name.split("_")[0] for name, _, _ in program.launches]
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (37, 19), (3, 5, 7), (9001,)])
+def test_dropout_is_drawn_where_it_is_read(shape: tuple[int, ...]) -> None:
+    x, z = random(shape, shape)
+    assert _drawn(lambda x: functional.dropout(x.relu(), 0.3), x) == ["fused", "advance"]
+    assert _drawn(lambda x, z: functional.dropout(x * 2, 0.5) * z * functional.dropout(z.abs(), 0.1), x, z) == ["mask", "advance", "fused", "advance"]
+
+
+@pytest.mark.parametrize("columns", [5, 19, 64, 130])
+def test_dropout_in_the_tail_of_a_product(columns: int) -> None:
+    x, w, rest = product((37, columns), columns=columns)
+    x, w = x.round(), w.round()  # sums without rounding
+    assert _drawn(lambda x, w: functional.dropout((x @ w).relu(), 0.3), x, w) == ["", "advance"]
+    assert _drawn(lambda x, w, rest: rest + functional.dropout(x @ w, 0.5), x, w, rest.round()) == ["", "advance"]
+    image, weight = (t.round() for t in random((2, 3, 8, 8), (5, 3, 3, 3)))
+    assert _drawn(lambda x: functional.dropout(functional.conv2d(x, weight).relu(), 0.3), image) == ["", "", "advance"]
+
+
+def test_masks_that_are_not_drawn_elsewhere() -> None:
+    (x,) = random((6, 8))
+    assert "mask" in _drawn(lambda x: functional.dropout2d(x[:, :, None, None].expand(6, 8, 2, 2) * 1, 0.5), x), "one number for several"
+
+
+def test_training_with_dropout() -> None:
+    nn = numgrad.nn
+    layers = lambda: [nn.Linear(16, 24), nn.Dropout(0.2), nn.ReLU(), nn.Linear(24, 24), nn.ReLU(), nn.Dropout(0.5), nn.LayerNorm(24), nn.Linear(24, 3)]
+    (x,) = random((12, 16))
+    eager, _ = _step(layers)
+    wanted = [eager(x).item() for _ in range(6)]
+    step, _ = _step(layers)
+    run = numgrad.compile(step, fullgraph=True)
+    np.testing.assert_allclose([run(x).item() for _ in range(6)], wanted, rtol=1e-5)
+    assert "mask" not in [name for name, _, _ in explain(run, x).programs[0].launches]
