@@ -25,6 +25,7 @@ ABSENT = {
     "distributed": _ALONE,
     "numa": _ALONE,
     "fx": _COMPILE,
+    "fft": "complex tensors are needed for it; use `numpy.fft` on `tensor.numpy()`",
     "export": "save `module.state_dict()` with `numgrad.save`",
     "package": "save `module.state_dict()` with `numgrad.save`",
     "onnx": "save `module.state_dict()` with `numgrad.save`, and export from PyTorch",
@@ -88,7 +89,7 @@ class _Absent(ModuleType):
     instead: str
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # what importing and inspecting ask for
+        if name.startswith("__") or name == "api":  # what importing and inspecting ask for; and by which libraries know whether rpc is there
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         if name.startswith("is_"):
             return _never

@@ -16,7 +16,6 @@ INSTEAD = {
     "view_as_real": "numbers are real already",
     "stft": "use `numpy.fft` on `tensor.numpy()`",
     "istft": "use `numpy.fft` on `tensor.numpy()`",
-    "fft": "complex tensors are needed for it; use `numpy.fft` on `tensor.numpy()`",
     "from_file": "use `numpy.memmap` and `from_numpy`",
 }
 

@@ -21,8 +21,6 @@ __all__ = ["CustomOpDef", "Library", "custom_op", "define", "impl", "opcheck", "
 _KNOWN: dict[str, CustomOpDef] = {}
 #: Where PyTorch would run a kernel: these are run here.
 _OWN = {"", "cpu", "compositeimplicitautograd", "compositeexplicitautograd"}
-_TRITON = "there is no GPU; write a kernel with `numgrad.elementwise`"
-triton_op, wrap_triton = refused("library.triton_op", _TRITON), refused("library.wrap_triton", _TRITON)
 opcheck = refused("library.opcheck", "use `numgrad.testing.gradcheck`")
 
 
@@ -31,6 +29,7 @@ class CustomOpDef:
 
     def __init__(self, name: str, fn: Callable[..., Any] | None):
         self._qualname, self._function = name, fn
+        self._whole: Callable[..., Any] | None = None
         self._backward: Callable[..., Any] | None = None
         self._setup: Callable[..., Any] | None = None
         self._recorded = self._made()
@@ -69,6 +68,8 @@ class CustomOpDef:
         return self._function(*args)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._whole is not None:
+            return self._whole(*args, **kwargs)
         if self._function is not None and (kwargs or self._backward is not None):
             bound = inspect.signature(self._function).bind(*args, **kwargs)
             bound.apply_defaults()
@@ -118,6 +119,16 @@ def custom_op(
         return made
 
     return make if fn is None else make(fn)
+
+
+def triton_op(name: str, fn: Callable[..., Any] | None = None, /, *, mutates_args: Any = (), schema: str | None = None) -> Any:
+    """An operation whose function is for GPUs: to be named, and called once it has one for the CPU (`register_kernel`)."""
+    return custom_op(name, fn, mutates_args=mutates_args, device_types="cuda", schema=schema)
+
+
+def wrap_triton(triton_kernel: Any, /) -> Any:
+    """The kernel itself."""
+    return triton_kernel
 
 
 def _checked(name: str) -> str:
@@ -179,10 +190,12 @@ class Library:
         return name
 
     def impl(self, op_name: Any, fn: Callable[..., Any], dispatch_key: str = "", **more: Any) -> None:
-        """The function of an operation. NotImplementedError for keys of autograd: use `register_autograd`."""
-        if dispatch_key.startswith("Autograd"):
-            raise NotImplementedError(f"numgrad has no dispatch key {dispatch_key}: give the gradient with `library.register_autograd`")
-        _known(op_name if isinstance(op_name, CustomOpDef) else f"{self.ns}::{op_name.rpartition('::')[2]}").register_kernel(dispatch_key, fn)
+        """The function of an operation; for "Autograd" or "AutogradCPU" one that cares for the gradient itself."""
+        op = _known(op_name if isinstance(op_name, CustomOpDef) else f"{self.ns}::{op_name.rpartition('::')[2]}")
+        if dispatch_key in ("Autograd", "AutogradCPU"):
+            op._whole = fn
+        else:
+            op.register_kernel(dispatch_key, fn)
 
 
 class Namespace:

@@ -10,6 +10,7 @@ from typing import Any
 #: PyTorch's path -> the module with those names ("" is numgrad itself).
 PLACES = {
     "_dynamo": "compiler",
+    "_tensor_str": "printing",
     "amp.autocast_mode": "amp",
     "amp.grad_scaler": "amp",
     "autograd.anomaly_mode": "grad_mode",

@@ -22,7 +22,7 @@ class _Options:
     sci_mode: bool | None = None
 
 
-options = _Options()
+options = PRINT_OPTS = _Options()
 
 
 def set_printoptions(
@@ -112,19 +112,20 @@ def _shown(data: np.ndarray) -> np.ndarray:
     return data
 
 
+def _tensor_str(self: Tensor, indent: int) -> str:
+    """The elements alone, in lines that begin under the first one, `indent` places from the left."""
+    data = read(self._data)
+    if data.dtype == dtypes.BFLOAT16:
+        data = self.detach().float()._data  # type: ignore[attr-defined]
+    summarise = data.size > options.threshold
+    return _nested(data, indent, summarise, _Formatter(_shown(data) if summarise else data)) if data.size else "[]"
+
+
 def tensor_text(tensor: Tensor) -> str:
     """A tensor as PyTorch prints it."""
-    data, indent = read(tensor._data), len("tensor(")
-    if data.dtype == dtypes.BFLOAT16:
-        data = tensor.detach().float()._data  # type: ignore[attr-defined]
-    summarise = data.size > options.threshold
-    suffixes = []
-    if data.size == 0:
-        body = "[]"
-        if data.ndim != 1:
-            suffixes.append(f"size={tuple(data.shape)}")
-    else:
-        body = _nested(data, indent, summarise, _Formatter(_shown(data) if summarise else data))
+    data, indent = tensor._data, len("tensor(")
+    body = _tensor_str(tensor, indent)
+    suffixes = [] if data.size or data.ndim == 1 else [f"size={tuple(data.shape)}"]
     of = tensor._data.dtype
     usual = of in (dtypes.default(), dtypes.INT64, dtypes.BOOL) and (data.size or of == dtypes.default())
     if not usual:

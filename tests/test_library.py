@@ -47,8 +47,12 @@ def test_a_library_defines_and_implements() -> None:
     lib.impl("double", lambda x: x * 3, "CUDA")
     lib.impl("double", lambda x: x * 2, "CompositeExplicitAutograd")
     assert torch.ops.tests_lib.double(torch.ones(2)).tolist() == [2, 2]
-    with pytest.raises(NotImplementedError, match="register_autograd"):
-        lib.impl("double", lambda x: x, "AutogradCPU")
+    x = torch.ones(1, requires_grad=True)
+    with pytest.raises(RuntimeError, match="no autograd formula"):
+        torch.ops.tests_lib.double(x).backward()
+    lib.impl("double", lambda x: x * 2, "AutogradCPU")
+    torch.ops.tests_lib.double(x).backward()
+    assert x.grad == 2
     with pytest.raises(AttributeError, match="no_such"):
         _ = torch.ops.tests_lib.no_such
     with pytest.raises(AttributeError):

@@ -86,6 +86,13 @@ def test_classes_that_are_registered_are_nests() -> None:
             pytree.register_pytree_node(Box, lambda b: ([b.value], [b.label]), lambda children, context: Box(*children, *context))
     made = pytree.tree_map(lambda x: x + 1, {"b": [Box(1, "one"), Box((2, 3), "two")]})["b"]
     assert made[0].value == 2 and made[0].label == "one" and made[1].value == (3, 4)
+    form = pytree.tree_structure({"x": [1, Pair(2, 3)]})
+    assert form == pytree.TreeSpec(dict, ["x"], [pytree.TreeSpec(list, None, [pytree.LeafSpec(), pytree.TreeSpec(namedtuple, Pair, [pytree.LeafSpec()] * 2)])])
+    assert form.type is dict and form.context == ["x"] and form.children_specs[0].num_leaves == 3 and form.children_specs[0].children_specs[1].context is Pair
+    for nest in ([1], (1, 2), Pair(1, 2), {"a": 1}, OrderedDict(b=2), Box(3, "box")):
+        known = pytree.SUPPORTED_NODES[pytree._get_node_type(nest)]
+        again = known.unflatten_fn(*known.flatten_fn(nest))
+        assert type(again) is type(nest) and (again == nest or vars(again) == vars(nest))
     same, other = pytree.tree_structure(Box(1, "one")), pytree.tree_structure(Box(1, "two"))
     assert same == pytree.tree_structure(Box(5, "one")) and same != other and hash(same) is not None
 

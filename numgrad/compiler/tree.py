@@ -19,14 +19,14 @@ _LEAVES = frozenset({Tensor, Parameter, np.ndarray, int, float, bool, str, type(
 REGISTERED: dict[type, tuple[Callable[[Any], tuple[Iterable[Any], Any]], Callable[[Iterable[Any], Any], Any]]] = {}
 
 
-class _Context:
+class Context:
     """What a registered type needs beside its children: compared, but never hashed, for it may be a list."""
 
     def __init__(self, value: Any):
         self.value = value
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is _Context and bool(self.value == other.value)
+        return type(other) is Context and bool(self.value == other.value)
 
     def __hash__(self) -> int:
         return 1
@@ -44,7 +44,7 @@ def _flatten(value: Any, leaves: list[Any]) -> Any:
     kind = type(value)
     if kind in REGISTERED:
         children, context = REGISTERED[kind][0](value)
-        return kind, _Context(context), _parts(children, leaves)
+        return kind, Context(context), _parts(children, leaves)
     if kind is list or kind is tuple or (isinstance(value, tuple) and hasattr(value, "_fields")):
         return kind, None, _parts(value, leaves)
     if isinstance(value, dict):
@@ -68,7 +68,7 @@ def _unflatten(leaves: Any, spec: Any) -> Any:
         return next(leaves)
     kind, keys, parts = spec
     values = [_unflatten(leaves, part) for part in parts]
-    if type(keys) is _Context:
+    if type(keys) is Context:
         return REGISTERED[kind][1](values, keys.value)
     if keys is not None:
         made = kind() if kind is not dict else {}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections import OrderedDict, namedtuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
-from ..compiler.tree import REGISTERED, flatten, unflatten
+from ..compiler.tree import REGISTERED, Context, flatten, unflatten
 
-__all__ = ["TreeSpec", "register_pytree_node", "tree_all", "tree_any", "tree_flatten", "tree_leaves", "tree_map", "tree_map_", "tree_map_only",
+__all__ = ["SUPPORTED_NODES", "LeafSpec", "NodeDef", "PyTree", "TreeSpec", "register_pytree_node", "tree_all", "tree_any", "tree_flatten", "tree_leaves", "tree_map", "tree_map_", "tree_map_only",
            "tree_structure", "tree_unflatten"]  # fmt: skip
+
+PyTree: TypeAlias = Any
 
 
 def register_pytree_node(
@@ -23,6 +26,7 @@ def register_pytree_node(
     if cls in REGISTERED:
         raise ValueError(f"{cls} is already registered as pytree node.")
     REGISTERED[cls] = (flatten_fn, unflatten_fn)
+    SUPPORTED_NODES[cls] = NodeDef(cls, flatten_fn, unflatten_fn)
 
 
 _register_pytree_node = register_pytree_node
@@ -40,25 +44,99 @@ def _dict_flatten_with_keys(d: dict[Any, Any]) -> tuple[list[tuple[MappingKey, A
 
 
 
-class TreeSpec(NamedTuple):
-    """The form of a nest; equal for nests of one form."""
+class TreeSpec:
+    """The form of a nest; equal for nests of one form. Made of a type, what `SUPPORTED_NODES` calls its context, and the forms of its children."""
 
-    form: Any
+    def __init__(self, type: Any = None, context: Any = None, children_specs: Sequence[TreeSpec] = ()):
+        children = tuple(child.form for child in children_specs)
+        self.form: Any = None
+        if type is namedtuple:
+            self.form = (context, None, children)
+        elif type in REGISTERED:
+            self.form = (type, Context(context), children)
+        elif type is not None:
+            self.form = (type, tuple(context) if issubclass(type, dict) else None, children)
+
+    @classmethod
+    def of(cls, form: Any) -> TreeSpec:
+        """The same about what `flatten` of the compiler says of a nest."""
+        made = cls()
+        made.form = form
+        return made
+
+    @property
+    def type(self) -> Any:
+        """The nest's type: `namedtuple` for all of these, None for a leaf."""
+        return None if self.form is None else namedtuple if hasattr(self.form[0], "_fields") else self.form[0]
+
+    @property
+    def context(self) -> Any:
+        """Keys of a dict, type of a named tuple, or what a registered type's function gave."""
+        if self.form is None or self.type in (list, tuple):
+            return None
+        kind, keys, _ = self.form
+        return kind if self.type is namedtuple else keys.value if isinstance(keys, Context) else list(keys or ())
+
+    @property
+    def children_specs(self) -> list[TreeSpec]:
+        """The forms of what is in it."""
+        return [] if self.form is None else [TreeSpec.of(part) for part in self.form[2]]
 
     @property
     def num_leaves(self) -> int:
         """How many leaves the nest has."""
         return _count(self.form)
 
+    def is_leaf(self) -> bool:
+        """Whether it is the form of what is no nest."""
+        return self.form is None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TreeSpec) and bool(self.form == other.form)
+
+    def __hash__(self) -> int:
+        return hash(self.form)
+
+    def __repr__(self) -> str:
+        return "*" if self.form is None else f"TreeSpec({self.type.__name__}, {self.context}, {self.children_specs})"
+
+
+def LeafSpec() -> TreeSpec:
+    """The form of a leaf."""
+    return TreeSpec()
+
 
 def _count(form: Any) -> int:
     return 1 if form is None else sum(map(_count, form[2]))
 
 
+class NodeDef(NamedTuple):
+    """How nests of a type are taken apart, into children and context, and made again."""
+
+    type: Any
+    flatten_fn: Callable[[Any], tuple[Any, Any]]
+    unflatten_fn: Callable[[Any, Any], Any]
+
+
+#: Type -> how its nests are taken apart; `namedtuple` stands for all of these.
+SUPPORTED_NODES: dict[Any, NodeDef] = {
+    list: NodeDef(list, lambda x: (x, None), lambda children, _: list(children)),
+    tuple: NodeDef(tuple, lambda x: (list(x), None), lambda children, _: tuple(children)),
+    namedtuple: NodeDef(namedtuple, lambda x: (list(x), type(x)), lambda children, kind: kind(*children)),
+    dict: NodeDef(dict, lambda x: (list(x.values()), list(x)), lambda children, keys: dict(zip(keys, children, strict=True))),
+    OrderedDict: NodeDef(OrderedDict, lambda x: (list(x.values()), list(x)), lambda children, keys: OrderedDict(zip(keys, children, strict=True))),
+}
+
+
+def _get_node_type(tree: Any) -> Any:
+    """The key of `SUPPORTED_NODES` for a nest."""
+    return namedtuple if isinstance(tree, tuple) and hasattr(tree, "_fields") else type(tree)
+
+
 def tree_flatten(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> tuple[list[Any], TreeSpec]:
     """The leaves, and what `tree_unflatten` needs to nest them again. What `is_leaf` says yes to is not looked into."""
     leaves, form = flatten(tree if is_leaf is None else _closed(tree, is_leaf))
-    return [leaf.value if type(leaf) is _Leaf else leaf for leaf in leaves], TreeSpec(form)
+    return [leaf.value if type(leaf) is _Leaf else leaf for leaf in leaves], TreeSpec.of(form)
 
 
 class _Leaf:

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 from . import position
 from .collate import default_collate, default_convert
 from .dataset import IterableDataset
-from .iterators import MultiProcessIterator, SingleProcessIterator
+from .iterators import BatchIterator, MultiProcessIterator, SingleProcessIterator
 from .sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
 from .worker import Recipe
 
@@ -227,4 +227,5 @@ def _as_context(context: str | BaseContext, num_workers: int) -> BaseContext:
     return context
 
 
-_SingleProcessDataLoaderIter, _MultiProcessingDataLoaderIter = SingleProcessIterator, MultiProcessIterator  # as PyTorch calls them
+# as PyTorch calls them
+_BaseDataLoaderIter, _SingleProcessDataLoaderIter, _MultiProcessingDataLoaderIter = BatchIterator, SingleProcessIterator, MultiProcessIterator

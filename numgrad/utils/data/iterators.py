@@ -21,7 +21,11 @@ from .worker import BATCH, END, ERROR, RESTART, describe, raise_again, work
 _PATIENCE_SECONDS = 5  # for a worker that was asked to stop
 
 
-class SingleProcessIterator:
+class BatchIterator:
+    """What a `for` loop over a DataLoader goes through."""
+
+
+class SingleProcessIterator(BatchIterator):
     """Makes each batch when it is asked for."""
 
     def __init__(self, loader: Any, position: Position) -> None:
@@ -131,7 +135,7 @@ class Worker:
             slot.close()
 
 
-class MultiProcessIterator:
+class MultiProcessIterator(BatchIterator):
     """Takes batches from the workers by turns: batch i comes from worker i % num_workers, whoever is faster.
 
     Each worker has `prefetch_factor` tasks before it at any time.
