@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from . import profiler
+from .absent import absent_class
 from .profiler import EventAverage, EventList, record_function
 
-__all__ = ["EventAverage", "EventList", "profile", "record_function"]
+__all__ = ["EventAverage", "EventList", "emit_itt", "emit_nvtx", "profile", "record_function"]
 
 
 class profile(profiler.profile):
@@ -43,3 +44,5 @@ class profile(profiler.profile):
     def table(self, sort_by: str | None = None, row_limit: int = 100, max_name_column_width: int = 60, **options: Any) -> str:
         """The averages as a table."""
         return self.key_averages().table(sort_by, row_limit, max_name_column_width, **options)
+
+emit_nvtx, emit_itt = (absent_class(f"autograd.profiler.{name}", "use `numgrad.profiler.profile`") for name in ("emit_nvtx", "emit_itt"))

@@ -304,3 +304,11 @@ def test_batch_norm_folds_into_the_layer_before(layer, norm, shape) -> None:
         fused = fusion.fuse_conv_bn_eval(first, norm, transpose=isinstance(first, nn.ConvTranspose2d))
     np.testing.assert_allclose(fused(x).detach(), norm(first(x)).detach(), rtol=1e-12, atol=1e-12)
     assert fused.weight is not first.weight and isinstance(fused.bias, nn.Parameter)
+
+
+def test_to_is_parsed_as_its_arguments_come() -> None:
+    x = torch.ones(2)
+    assert x.to(torch.float32, False) is x and x.to(torch.float32, False, True) is not x and x.to("cpu", torch.float32, True, True) is not x
+    parsed = torch._C._nn._parse_to("cpu", torch.float64, True)
+    assert parsed == (torch.device("cpu"), torch.float64, True, None) and torch._C._nn._parse_to(x)[:2] == (x.device, x.dtype)
+    assert torch._C._disabled_torch_function_impl(max, (), (1, 2)) == 2

@@ -47,6 +47,8 @@ def _to_function(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     other = kwargs.pop("other", None)
     if kwargs:
         raise TypeError(f"to() got an unexpected keyword argument '{next(iter(kwargs))}'")
+    switches = [a for a in args if isinstance(a, bool)]  # non_blocking, copy
+    copy = copy or (len(switches) > 1 and switches[1])
     for a in (*args, *(() if other is None else (other,))):
         if isinstance(a, Tensor):
             wanted = a.dtype
