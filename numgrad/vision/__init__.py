@@ -2,6 +2,7 @@
 
 from . import datasets as datasets
 from . import io as io
+from . import models as models
 from . import transforms as transforms
 from . import utils as utils
 
