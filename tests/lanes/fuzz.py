@@ -4,38 +4,42 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from numgrad.jit.threads import available_cpus
 from tests.faults.children import ROOT, environment
 from tests.faults.loaders import KINDS
 from tests.long import Tally
 
 SECONDS = 3600  # of processor time, shared out evenly among the kinds: a process that is paused or starved loses nothing of it
 FOUND = ROOT / ".pytest_cache" / "fuzz"  # where files that made a reader fail are kept
+MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None  # files by the thousand a second: not on a disk where there is memory
 PATIENCE = 600  # seconds over which nothing may happen while the process could go on; `fuzzing` itself limits processor time
 POLL = 5
 
 
 def run(budget: float) -> Tally:
     """Fuzz everything that reads files, following coverage, for an hour: only documented errors, 2 s and 64 MB for an input."""
-    parts, failures = {}, []
-    for kind in KINDS:
-        share = SECONDS * budget / len(KINDS)
-        parts[kind.name], problems = explore(kind.name, random.randrange(2**32), share)
-        failures += problems
+    share = SECONDS * budget / len(KINDS)
+    with ThreadPoolExecutor(available_cpus()) as side_by_side:
+        found = list(side_by_side.map(lambda kind: explore(kind.name, random.randrange(2**32), share), KINDS))
+    parts = {kind.name: part for kind, (part, _) in zip(KINDS, found, strict=True)}
+    failures = [problem for _, problems in found for problem in problems]
     count, seconds = (sum(part[what] for part in parts.values()) for what in ("files", "seconds"))
     return Tally(f"files that were changed, and read, of {len(parts)} kinds in {seconds:,.0f} s of processor time", count, failures, parts)
 
 
 def explore(name: str, seed: int, seconds: float, *start: str) -> tuple[dict[str, Any], list[str]]:
     """Explore one kind in a process of its own: how many files there were in how many seconds, and what was wrong."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         command = [sys.executable, *(start or ("-m", "tests.faults.fuzzing")), name, str(seed), f"{seconds}s", folder]
         settings = environment() | {"NUMBA_DISABLE_JIT": "1"}
         process = subprocess.Popen(command, cwd=ROOT, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
