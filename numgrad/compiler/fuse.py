@@ -70,7 +70,10 @@ def member(at: int, step: Any, memories: list[Memory]) -> Member | None:
         if found is None:
             return None
         count, operands = found
-    return Member(at, step, count, operands[0], tuple(operands[1:]))
+    output, *inputs = operands
+    if any(o.memory == output.memory and not _same(o, output, count) for o in inputs):  # loops are told that there is no such thing
+        return None
+    return Member(at, step, count, output, tuple(inputs))
 
 
 def _strided(step: Call, arrays: tuple[Any, ...], layouts: str, memories: list[Memory]) -> Any:

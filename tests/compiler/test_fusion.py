@@ -86,6 +86,17 @@ def test_overwritten_operands() -> None:
     assert len(compiled(function, random((12,), (12,)))) == 1
 
 
+def test_parts_of_one_array() -> None:
+    def function(x: Any) -> Any:
+        z = x * 2
+        z[4:].mul_(z[:8])  # disjoint or not, as NumPy has it
+        z[:4].add_(z[8:]).mul_(3)
+        z.mul_(z[0])
+        return z, z.exp() * z
+
+    compiled(function, random((12,)))
+
+
 def test_a_shifted_read_of_what_was_written_is_not_fused() -> None:
     def function(x: Any) -> Any:
         z = x * 2
