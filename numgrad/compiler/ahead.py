@@ -77,7 +77,7 @@ class Producers:
             return "it reads or writes other results of the same launch"
         if not (self._may_sink(maker, at) or self._may_rise(maker, at)):
             return "others between them use what they make, or overwrite what they read"
-        alone = _is_single(step) and part.cost >= ALONE
+        alone = is_single(step) and part.cost >= ALONE
         return "one has a single unit of work, the other enough for all threads" if alone else None
 
     def _merged(self, step: Call, part: Part) -> Call:
@@ -89,11 +89,11 @@ class Producers:
         geometry = (np.array(operands[0].dims, np.int64), np.array([o.strides for o in operands], np.int64))
         more = (*arrays, *(self.fused.constant(a) for a in geometry))
         signature = None if step.signature is None else (*step.signature, *signature_of(kernel, examples(more)))
-        work = 0 if _is_single(step) else step.work + part.cost  # threads would wait for the one that has it
+        work = 0 if is_single(step) else step.work + part.cost  # threads would wait for the one that has it
         return Call(kernel, work, signature, (*step.args, *more))
 
 
-def _is_single(step: Call) -> bool:
+def is_single(step: Call) -> bool:
     """Whether a launch has a single unit of work: it writes one number, or (of three dimensions) one row."""
     return step.work == 0 or math.prod(step.args[0].shape[:2]) == 1
 
@@ -105,4 +105,4 @@ def layout_of(o: Any, output: bool) -> str:
     return "s" if not any(o.strides) else {0: "0", 1: "1"}.get(o.strides[-1], "n")
 
 
-__all__ = ["ALONE", "Producers", "layout_of"]
+__all__ = ["ALONE", "Producers", "is_single", "layout_of"]

@@ -1,6 +1,5 @@
-"""Products and convolutions take the formulas of what they make: a block of results goes through them while it is in the cache.
-
-Bias, residual connections, activations and their gradients' masks then need no launch of their own, whatever else they read.
+"""Products, convolutions and norms take the formulas of what they make: a block of results goes through them while it is in the
+cache. Bias, residual connections, activations and their gradients' masks then need no launch of their own, whatever else they read.
 """
 
 from __future__ import annotations
@@ -11,11 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..jit import fusion, sweep, tail
-from ..jit.program import Call, Place, Tail
+from ..jit.program import Call, Place, Tail, signature_of
 from ..ops import conv_plan
 from ..ops.gemm import NOTHING
-from .ahead import ALONE, layout_of
-from .fuse import Fusion, Operand, Part, span_of
+from ..ops.walk import contiguous_strides
+from .ahead import ALONE, is_single, layout_of
+from .fuse import Fusion, Operand, Part, examples, span_of
 from .recorder import Memory, address
 from .recording import places
 from .simplify import effects, results_of
@@ -23,6 +23,7 @@ from .simplify import effects, results_of
 #: Blocks that a product of one block is cut into, where its tail is worth several threads; bytes of a block (of elements of 8)
 #: that stay in the cache; elements of a row that is short.
 _BLOCKS, _BLOCK, _SHORT = 4, 1 << 19, 128
+_NO_PLAN = np.empty(0, np.int64)
 
 
 class _End(NamedTuple):
@@ -133,10 +134,12 @@ class Tails:
     def _with(self, step: Call, end: _End, y: Place, part: Part, same: dict[int, int]) -> Call:
         """A launch that ends in the formulas of a part."""
         work = step.work + part.cost
-        if part.names in tail.TAILS and same == {0: 0} and len(part.operands) == 2:
+        if step.kernel.results is None and part.names in tail.TAILS and same == {0: 0} and len(part.operands) == 2:
             return self._ending(step, end, y, tail.address(y.dtype, part.names), 0)._replace(work=work)
         count, operands = len(part.stores), part.operands
         layouts = "".join(layout_of(o, n < count) for n, o in enumerate(operands))
+        if step.kernel.results is not None:
+            return self._going_on(step, y, part, layouts, same)._replace(work=work)
         kernel = fusion.behind(part.statements, part.stores, [o.dtype for o in (*operands, *part.states)], layouts, y.dtype, same)
         spans = [word for o in (*operands, *part.states) for word in (0, span_of(o))]
         strides = [step for o in operands for step in o.strides]
@@ -146,6 +149,15 @@ class Tails:
             where[count + n] = where[k]  # also where the result is made instead
         made = self._ending(step, end, y, tail.address_of(kernel), address(table))
         return made._replace(work=work, tail=Tail(kernel, self.fused.constant(table), tuple(where), count))
+
+    def _going_on(self, step: Call, y: Place, part: Part, layouts: str, same: dict[int, int]) -> Call:
+        """The launch of a kernel that goes on with the formulas of a part."""
+        count, operands = len(part.stores), part.operands
+        kernel = fusion.after(step.kernel, part.statements, part.stores, len(operands) - count, layouts, same)
+        geometry = (np.array(operands[0].dims, np.int64), np.array([o.strides for o in operands], np.int64))
+        more = (*map(_place, operands), *(self.fused.constant(a) for a in geometry), *map(_place, part.states))
+        signature = None if step.signature is None else (*step.signature, *signature_of(kernel, examples(more)))
+        return Call(kernel, step.work, signature, (y, *step.args[1:], *more))
 
     def _ending(self, step: Call, end: _End, y: Place, tail_at: int, table_at: int) -> Call:
         if step.kernel.name == "_sum_parts":
@@ -176,6 +188,10 @@ def _end_of(step: Any, recording: Any) -> _End | None:
     if type(step) is not Call or step.tail is not None or step.args[0].dtype not in NOTHING:
         return None
     size = math.prod(step.args[0].shape)
+    if step.kernel.results is not None and step.kernel.fastmath == {"contract"}:
+        y = step.args[0]
+        dense = all(n == 1 or a == b * y.dtype.itemsize for n, a, b in zip(y.shape, y.strides, contiguous_strides(y.shape), strict=True))
+        return _End(_NO_PLAN, 0, 0, 1 if is_single(step) else 2) if dense else None
     if step.kernel.name == "_product":
         plan = _plan_of(step, -1, recording.memories)
         if plan is None or plan[sweep.TAIL] or plan[sweep.PARTS] > 1 or not plan[sweep.K]:
@@ -185,7 +201,7 @@ def _end_of(step: Any, recording: Any) -> _End | None:
         return _End(plan, sweep.TAIL, sweep.TABLE, units, not plan[sweep.ADDS]) if batch * plan[sweep.M] * plan[sweep.N] == size else None
     if step.kernel.name == "_sum_parts" and step.kernel.function.__module__ == "numgrad.ops.gemm":
         *_, rest, _, given, _ = step.args
-        return None if given or rest != size else _End(np.empty(0, np.int64), 0, 0, size // step.args[4])
+        return None if given or rest != size else _End(_NO_PLAN, 0, 0, size // step.args[4])
     if step.kernel.name == "_correlate" and step.args[0].dtype.kind == "f":
         plan = _plan_of(step, -2, recording.memories)
         free = plan is not None and plan[conv_plan.STRIP] and not plan[conv_plan.TAIL]

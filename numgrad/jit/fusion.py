@@ -81,8 +81,7 @@ def fused(statements: Sequence[Statement], stores: Sequence[Any], inputs: int, l
     """
     operands = _names(len(stores), inputs, "")
     body, constants = _body(statements)
-    key = hashlib.sha256(repr((body, stores, inputs, layouts, same, sorted(map(str, constants.items())))).encode()).hexdigest()[:8]
-    name = f"fused_{len(statements)}_{key}"
+    name = f"fused_{len(statements)}_{_key(body, stores, inputs, layouts, same, constants)}"
     title = "; ".join(line.split(" = ", 1)[1] for line in body if line[0] == "v")
     head = f'"""{title[:2000]}, layouts {layouts}"""\n\n\n'
     if set(layouts) <= {"f", "s"}:
@@ -141,9 +140,9 @@ def _strided(operands: list[str], outputs: int, stores: Sequence[int], layouts: 
 #: Any run of elements of the outputs, which are dense: row by row of what the operands have in common.
 _RUN_NAMES = {"row_start": row_start} | elements.FUNCTIONS
 _RUN = '''@device
-def produce({operands}, p_shape, p_strides, start, stop):
-    last = p_shape.size - 1
-    inner = p_shape[last]
+def {function}({operands}, {before}shape, {before}strides, start, stop):
+    last = {before}shape.size - 1
+    inner = {before}shape[last]
     {scalars}
     at = start
     while at < stop:
@@ -168,14 +167,48 @@ def ahead(consumer: Kernel, statements: Sequence[Statement], stores: Sequence[in
     element for all), and of the inner stride "0", "1" or "n"; then their shape, and strides with a row for each operand.
     `same` says which inputs are what outputs hold before; else no output has anything in common with an operand.
     """
+    assert consumer.units is not None
     operands = _names(len(stores), inputs, "p_")
     body, constants = _body(statements)
-    key = hashlib.sha256(repr((body, stores, inputs, layouts, same, sorted(map(str, constants.items())))).encode()).hexdigest()[:8]
-    name = f"{consumer.name}_of_{len(statements)}_{key}"
-    text = _run(operands, stores, layouts, body, same, "p_shape, p_strides, ") + _preceded(consumer, name, operands)
-    names = consumer.function.__globals__
-    reached = {n: names[n] for n in consumer.function.__code__.co_names if n in names}
-    return load(name, text, reached | constants | _RUN_NAMES)
+    name = f"{consumer.name}_of_{len(statements)}_{_key(body, stores, inputs, layouts, same, constants)}"
+    call = f"produce({', '.join(operands)}, p_shape, p_strides, {consumer.units.start}, {consumer.units.stop})"
+    text = _run(operands, stores, layouts, body, same, "p_") + _around(consumer, name, [*operands, "p_shape", "p_strides"], before=call)
+    return load(name, text, _reached(consumer) | constants | _RUN_NAMES)
+
+
+def after(producer: Kernel, statements: Sequence[Statement], stores: Sequence[Any], inputs: int, layouts: str, same: dict[int, int]) -> Kernel:
+    """A kernel each of whose units does what `producer` does, and then formulas for the elements that it has finished.
+
+    Its arguments are those of `ahead`, with the states of draws at the end.
+    """
+    assert producer.results is not None
+    operands = _names(len(stores), inputs, "q_")
+    given = [*operands, *_states(stores)]
+    body, constants = _body(statements)
+    name = f"{producer.name}_then_{len(statements)}_{_key(body, stores, inputs, layouts, same, constants)}"
+    start, columns, rows, step = producer.results
+    first = f"q_start + q_row * ({step})"
+    call = f"""
+q_start, q_columns = {start}, {columns}
+for q_row in range({rows}):
+    follow({', '.join(given)}, q_shape, q_strides, {first}, {first} + q_columns)
+"""
+    added = [*operands, "q_shape", "q_strides", *_states(stores)]
+    text = _run(operands, stores, layouts, body, same, "q_") + _around(producer, name, added, after=call)
+    made = load(name, text, _reached(producer) | constants | _RUN_NAMES | _drawing(stores))
+    made.units = producer.units
+    return made
+
+
+def _key(*content: Any) -> str:
+    *rest, constants = content
+    return hashlib.sha256(repr((*rest, sorted(map(str, constants.items())))).encode()).hexdigest()[:8]
+
+
+def _reached(kernel: Kernel) -> dict[str, Any]:
+    """What a kernel's source names."""
+    names = kernel.function.__globals__
+    return {n: names[n] for n in kernel.function.__code__.co_names if n in names}
 
 
 def _names(outputs: int, inputs: int, before: str) -> list[str]:
@@ -184,7 +217,7 @@ def _names(outputs: int, inputs: int, before: str) -> list[str]:
 
 #: Where all operands are dense, or one element for all.
 _DENSE_RUN = '''@device
-def produce({operands}, {geometry}at, stop):
+def {function}({operands}, {geometry}at, stop):
     {draws}
     {scalars}
     for j in range(stop - at):
@@ -196,9 +229,11 @@ def produce({operands}, {geometry}at, stop):
 '''
 
 
-def _run(operands: Sequence[str], stores: Sequence[Any], layouts: str, body: Sequence[str], same: dict[int, int], geometry: str) -> str:
-    """The source of `produce`. `same`: inputs that are what outputs held before, by their numbers, and these outputs'."""
-    body = [re.sub(r"\bx_in(\d)", r"x_p_in\1", line) for line in body] if geometry else list(body)
+def _run(operands: Sequence[str], stores: Sequence[Any], layouts: str, body: Sequence[str], same: dict[int, int], before: str) -> str:
+    """The source of `produce` (with names that begin so: "p_" or none) or of `follow` ("q_"). `same`: inputs that are what outputs
+    held before, by their numbers, and these outputs'."""
+    body = [re.sub(r"\bx_in(\d)", rf"x_{before}in\1", line) for line in body]
+    geometry = f"{before}shape, {before}strides, " if before else ""
     parts: dict[str, list[str]] = {"draws": [], "scalars": [], "heads": [], "loads": [], "stores": []}
     for n, (operand, layout) in enumerate(zip(operands, layouts, strict=True)):
         if layout == "s":
@@ -206,7 +241,7 @@ def _run(operands: Sequence[str], stores: Sequence[Any], layouts: str, body: Seq
             continue
         at = "at" if layout == "f" else f"at_{operand}"
         if layout != "f":
-            parts["heads"].append(f"{at} = row_start(row, p_shape, p_strides, {n}) + first * p_strides[{n}, last]")
+            parts["heads"].append(f"{at} = row_start(row, {geometry}{n}) + first * {before}strides[{n}, last]")
         if n < len(stores) and isinstance(stores[n], Draw):
             parts["draws"].append(f"draw{n}({operand}, at, stop, state{n}, {', '.join(map(repr, stores[n].numbers))})")
         elif n < len(stores):
@@ -214,26 +249,26 @@ def _run(operands: Sequence[str], stores: Sequence[Any], layouts: str, body: Seq
         elif layout == "0":
             parts["heads"].append(f"x_{operand} = {operand}[unsigned({at})]")
         else:
-            along = f"j * p_strides[{n}, last]" if layout == "n" else "j"
+            along = f"j * {before}strides[{n}, last]" if layout == "n" else "j"
             k = same.get(n - len(stores), n)
             parts["loads"].append(f"x_{operand} = get{k}({operands[k]}, {at} + {along})")
     template = _DENSE_RUN if set(layouts) <= {"f", "s"} else _RUN
     del parts["heads" if template is _DENSE_RUN else "draws"]
-    return _filled(template, body=body, **parts).format(operands=", ".join([*operands, *_states(stores)]), geometry=geometry)
+    return _filled(template, body=body, **parts).format(
+        operands=", ".join([*operands, *_states(stores)]), geometry=geometry, before=before, function="follow" if before == "q_" else "produce"
+    )
 
 
-def _preceded(consumer: Kernel, name: str, operands: Sequence[str]) -> str:
-    """The source of a kernel whose loop first calls `produce`."""
-    definition = ast.parse(textwrap.dedent(inspect.getsource(consumer.function))).body[0]
-    assert isinstance(definition, ast.FunctionDef) and consumer.units is not None
+def _around(kernel: Kernel, name: str, added: Sequence[str], before: str = "", after: str = "") -> str:
+    """The source of a kernel with more arguments, and statements at the beginning and at the end of what its loop does."""
+    definition = ast.parse(textwrap.dedent(inspect.getsource(kernel.function))).body[0]
+    assert isinstance(definition, ast.FunctionDef)
     (loop,) = [s for s in definition.body if isinstance(s, ast.For)]
     definition.name, definition.decorator_list, definition.returns = name, [ast.Name("kernel")], None
-    given = [ast.arg(n) for n in (*[a.arg for a in definition.args.args], *operands, "p_shape", "p_strides")]
-    definition.args.args = given
+    definition.args.args = [ast.arg(n) for n in (*[a.arg for a in definition.args.args], *added)]
     if ast.get_docstring(definition) is not None:
         del definition.body[0]
-    call = f"produce({', '.join(operands)}, p_shape, p_strides, {consumer.units.start}, {consumer.units.stop})"
-    loop.body[:0] = ast.parse(call).body
+    loop.body = [*ast.parse(before).body, *loop.body, *ast.parse(after).body]
     return ast.unparse(ast.fix_missing_locations(definition)) + "\n"
 
 
@@ -267,10 +302,9 @@ def behind(
     body, constants = _body(statements)
     kinds = {f"K_{d.name}": d.type for d in dtypes}
     views = [f"{o} = array_at(head[{2 * n + 2}], 1, head[{2 * n + 3}], K_{d.name})[0]" for n, (o, d) in enumerate(zip(operands, dtypes, strict=True))]
-    key = hashlib.sha256(repr((body, stores, dtypes, layouts, result, same, sorted(map(str, constants.items())))).encode()).hexdigest()[:8]
-    name = f"tail_{len(statements)}_{key}"
+    name = f"tail_{len(statements)}_{_key(body, stores, dtypes, layouts, result, same, constants)}"
     head = 2 + 2 * len(operands)
     text = _filled(_TAIL, views=views).format(
         name=name, head=head, after=8 * head, count=len(names), itemsize=result.itemsize, operands=", ".join(operands)
     )
-    return load(name, _run(names, stores, layouts, body, same, "p_shape, p_strides, ") + text, constants | kinds | _RUN_NAMES | {"array_at": array_at} | _drawing(stores))
+    return load(name, _run(names, stores, layouts, body, same, "p_") + text, constants | kinds | _RUN_NAMES | {"array_at": array_at} | _drawing(stores))

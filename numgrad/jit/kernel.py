@@ -34,6 +34,7 @@ __all__ = [
     "DISABLED",
     "Kernel",
     "Observer",
+    "Results",
     "Units",
     "Untyped",
     "device",
@@ -81,12 +82,23 @@ class Units(NamedTuple):
     widest: int = 1 << 62  # the most that the argument's last dimension may have
 
 
+class Results(NamedTuple):
+    """Which elements of a kernel's first argument, an array seen as one dimension, a unit of its loop finishes, as source like that of
+    `Units`: `rows` of so many columns. Nobody reads or writes them afterwards."""
+
+    start: str
+    columns: str
+    rows: str = "1"
+    step: str = "0"  # from row to row
+
+
 class Kernel:
     """A function in its two native forms; each is compiled when first used, or found in the disk cache."""
 
     form: Any = None  # of a pointwise kernel: the formula that it computes
     writes: tuple[str, ...] = ()  # arguments by name, if it says so
     fills: Any = None  # of a kernel of an output and what it is drawn from: fills(out, start, stop, ...) does so for a part
+    results: Results | None = None  # of a kernel whose units may go on with what they have finished: which part of the result it is
     units: Units | None = None  # of a kernel whose units may compute what they read: which part of what it is
 
     def __init__(self, function: Callable[..., None], fastmath: frozenset[str]):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..jit import device, kernel, prange
+from ..jit import Results, device, kernel, prange
 from ..jit.vmath import sqrt
 from .norm_kernels import RUN, _correct_shifted, _sum, _sum_and_products
 from .norm_kernels import _deviations as _deviations_of_run
@@ -77,6 +77,9 @@ def norm_channels(y, means, variances, x, weight, bias, eps):  # type: ignore[no
         _norm_channel(y, means, variances, x, weight, bias, eps, np.int64(c))
 
 
+norm_channels.results = Results("np.int64(c) * y.shape[2]", "y.shape[2]", "y.shape[0]", "y.shape[1] * y.shape[2]")
+
+
 @device
 def _norm_channel_backward(out, to_weight, to_bias, grad, x, means, variances, weight, eps, c):  # type: ignore[no-untyped-def]
     total, product, mean = 0.0, 0.0, means[c]
@@ -100,6 +103,9 @@ def norm_channels_backward(out, to_weight, to_bias, grad, x, means, variances, w
     """The gradients of input, weight and bias."""
     for c in prange(out.shape[1]):
         _norm_channel_backward(out, to_weight, to_bias, grad, x, means, variances, weight, eps, np.int64(c))
+
+
+norm_channels_backward.results = Results("np.int64(c) * x.shape[2]", "x.shape[2]", "x.shape[0]", "x.shape[1] * x.shape[2]")
 
 
 # --- small planes, or none: columns ---------------------------------------------------------------------------------
@@ -325,6 +331,11 @@ def correct_columns(out, grad, x, terms, inner, channels, units):  # type: ignor
         for i in range(tile * ROWS, min(x.shape[0], (tile + 1) * ROWS)):
             _correct_columns(out[i, first:last], grad[i, first:last], x[i, first:last],
                              terms[0, first:last], terms[1, first:last], terms[2, first:last], terms[3, first:last])  # fmt: skip
+
+
+apply_columns.results = correct_columns.results = Results(
+    "tile * ROWS * x.shape[1] + first", "last - first", "min(x.shape[0], (tile + 1) * ROWS) - tile * ROWS", "x.shape[1]"
+)
 
 
 # --- running statistics ---------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..jit import Units, device, kernel, prange
+from ..jit import Results, Units, device, kernel, prange
 from ..jit.vmath import sqrt
 
 #: Elements whose statistics are gathered together; columns that are done at a time; elements of rows that are.
@@ -163,6 +163,7 @@ def norm_rows(y, stats, x, weight, bias, eps, centred):  # type: ignore[no-untyp
         _norm_some(y[first:last], stats[0, first:last], stats[1, first:last], x[first:last], weight, bias, eps, centred, share)
 
 
+norm_rows.results = Results("np.int64(unit) * some * y.shape[1]", "(min(y.shape[0], (np.int64(unit) + 1) * some) - np.int64(unit) * some) * y.shape[1]")
 norm_rows.units = Units("x", "np.int64(unit) * some * x.shape[1]", "min(y.shape[0], (np.int64(unit) + 1) * some) * x.shape[1]")
 
 
@@ -200,6 +201,7 @@ def norm_rows_backward(out, grad, x, stats, weight, centred):  # type: ignore[no
         _norm_row_backward(out[i], grad[i], x[i], stats[0, i], stats[1, i], weight, centred, 1.0 / out.shape[1])
 
 
+norm_rows_backward.results = Results("np.int64(i) * x.shape[1]", "x.shape[1]")
 norm_rows_backward.units = Units("grad", "np.int64(i) * x.shape[1]", "(np.int64(i) + 1) * x.shape[1]")
 
 
@@ -229,6 +231,7 @@ def norm_rows_gradients(out, to_weight, to_bias, terms, grad, x, stats, weight, 
         _rows_tile(out, to_weight[t], to_bias[t], terms, grad, x, stats, weight, centred, share, t * rows, min(out.shape[0], (t + 1) * rows), some)
 
 
+norm_rows_gradients.results = Results("np.int64(t) * rows * x.shape[1]", "(min(x.shape[0], (np.int64(t) + 1) * rows) - np.int64(t) * rows) * x.shape[1]")
 norm_rows_gradients.units = Units("grad", "np.int64(t) * rows * x.shape[1]", "min(x.shape[0], (np.int64(t) + 1) * rows) * x.shape[1]")
 
 

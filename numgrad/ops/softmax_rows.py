@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..jit import Units, device, kernel, prange
+from ..jit import Results, Units, device, kernel, prange
 from ..jit.search import largest
 from ..jit.vmath import log
 from ..jit.vmath.exponential import exp_lowered, exp_raised
@@ -217,6 +217,7 @@ def log_softmax_rows(y, x):  # type: ignore[no-untyped-def]
             _log_softmax_row(y[first], x[first])
 
 
+softmax_rows.results = Results("np.int64(unit) * some * y.shape[1]", "(min(y.shape[0], (np.int64(unit) + 1) * some) - np.int64(unit) * some) * y.shape[1]")
 softmax_rows.units = log_softmax_rows.units = Units("x", "np.int64(unit) * some * x.shape[1]", "min(y.shape[0], (np.int64(unit) + 1) * some) * x.shape[1]")
 
 
@@ -226,6 +227,7 @@ def softmax_backward_rows(out, grad, y):  # type: ignore[no-untyped-def]
         _softmax_backward_row(out[i], grad[i], y[i])
 
 
+softmax_backward_rows.results = Results("np.int64(i) * y.shape[1]", "y.shape[1]")
 softmax_backward_rows.units = Units("grad", "np.int64(i) * y.shape[1]", "(np.int64(i) + 1) * y.shape[1]")
 
 

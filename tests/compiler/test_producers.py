@@ -61,12 +61,12 @@ def test_what_is_taken(function: Any, arguments: Any, kernel: str) -> None:
 def test_gradients() -> None:
     def losses(compile: bool) -> tuple[list[float], Any]:
         numgrad.manual_seed(0)
-        model = numgrad.nn.Sequential(numgrad.nn.Linear(20, 16), numgrad.nn.ReLU(), numgrad.nn.LayerNorm(16), numgrad.nn.Linear(16, 20), numgrad.nn.LayerNorm(20))
+        model = numgrad.nn.Sequential(numgrad.nn.Linear(20, 16), numgrad.nn.Linear(16, 20))
         optimizer = numgrad.optim.SGD(model.parameters(), lr=0.1)
 
         def step(x: Any, y: Any) -> Any:
             optimizer.zero_grad()
-            loss = functional.mse_loss(x + model(x), y)
+            loss = functional.mse_loss(x + model[1](model[0](x).relu().cumsum(1)).cumsum(1), y)
             loss.backward()
             optimizer.step()
             return loss

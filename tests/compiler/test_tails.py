@@ -222,3 +222,35 @@ def test_training_with_dropout() -> None:
     run = numgrad.compile(step, fullgraph=True)
     np.testing.assert_allclose([run(x).item() for _ in range(6)], wanted, rtol=1e-5)
     assert "mask" not in [name for name, _, _ in explain(run, x).programs[0].launches]
+
+
+def test_norms_go_on_with_what_they_made() -> None:
+    x, weight, bias, rest = random((12, 20), (20,), (20,), (12, 20))
+    assert names(lambda x, z: functional.layer_norm(x, (20,), weight, bias).relu() * z, (x, rest))[0].startswith("norm_rows_then_2")
+    assert names(lambda x, z: functional.layer_norm(x + z, (20,)).tanh(), (x, rest))[0].startswith("norm_rows_then_1"), "and takes the sum"
+    assert len(names(lambda x, z: functional.softmax(x * 2, -1) * z + bias, (x, rest))) == 1
+    images, scale = random((4, 5, 6, 6), (4, 5, 6, 6))
+    norm = lambda x, z: functional.batch_norm(x, None, None, weight[:5], bias[:5], True)
+    assert [n for n in names(lambda x, z: (norm(x, z) + z).relu(), (images, scale)) if "then_2" in n]
+    x, z = random((700, 40), (700, 40))
+    assert [n for n in names(lambda x, z: (functional.batch_norm(x, None, None, None, None, True) * z).exp(), (x, z)) if "then_2" in n]
+
+
+def test_dropout_after_a_norm() -> None:
+    x, weight = random((37, 20), (20,))
+    assert _drawn(lambda x: functional.dropout(functional.softmax(x, -1), 0.4), x) == ["softmax", "advance"]
+    assert _drawn(lambda x: functional.dropout(functional.layer_norm(x, (20,), weight).relu(), 0.4), x) == ["norm", "advance"]
+
+
+def test_training_through_norms() -> None:
+    nn = numgrad.nn
+    layers = lambda: [
+        nn.Unflatten(1, (4, 2, 2)), nn.Conv2d(4, 6, 1), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten(), nn.Linear(24, 24), nn.BatchNorm1d(24), nn.ReLU(),
+        nn.Dropout(0.3), nn.Linear(24, 24), nn.LayerNorm(24), nn.GELU(), nn.Linear(24, 3),
+    ]  # fmt: skip
+    (x,) = random((12, 16))
+    eager, _ = _step(layers)
+    wanted = [eager(x).item() for _ in range(6)]
+    step, _ = _step(layers)
+    run = numgrad.compile(step, fullgraph=True)
+    np.testing.assert_allclose([run(x).item() for _ in range(6)], wanted, rtol=1e-5)
