@@ -58,7 +58,7 @@ def test_blocks_that_begin_as_the_identity() -> None:
 
 
 def test_nothing_comes_trained() -> None:
-    for call in (lambda: models.resnet18(weights="DEFAULT"), lambda: models.vgg11(pretrained=True), lambda: models.alexnet(True)):
+    for call in (lambda: models.resnet50(weights=models.ResNet50_Weights.DEFAULT), lambda: models.resnet18(weights="DEFAULT"), lambda: models.vgg11(pretrained=True), lambda: models.alexnet(True)):
         with pytest.raises(NotImplementedError, match="load_state_dict"):
             call()
     assert count(models.resnet18(pretrained=False, num_classes=2)) == 11_689_512 - 998 * 513

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ...absent import absent_class
 from ...lacking import refuse
 from . import mobilenet, plain, resnet
 from .mobilenet import *  # noqa: F403
@@ -12,4 +13,6 @@ __all__ = [*resnet.__all__, *plain.__all__, *mobilenet.__all__]
 
 
 def __getattr__(name: str) -> Any:
+    if name.endswith("_Weights"):
+        return absent_class(f"vision.models.{name}", "fetch the file yourself and read it with `model.load_state_dict(numgrad.load(path))`")
     refuse(__name__, name, f"there are {', '.join(n for n in __all__ if n.islower())}; write others with `numgrad.nn`")
