@@ -24,7 +24,7 @@ _I64 = ir.IntType(64)
 # Places in a plan's numbers. The batch has an outer and an inner dimension; all steps are in elements.
 UNITS, TASKS, PARTS, DOWN, ACROSS, INNER = range(6)  # how many of each; a task is one or more units, one after another
 M, N, K, TALL, WIDE, DEPTH, DOTS = range(6, 13)  # the product's and a tile's size; DEPTH: at most, of one pass
-SWEEP, HAS_BIAS, ADDS, TAIL, TABLE = range(13, 18)  # SWEEP and TAIL: addresses of the loops, and of a function of finished elements, or 0
+SWEEP, HAS_BIAS, ADDS, TAIL, TABLE = range(13, 18)  # SWEEP, TAIL, TABLE: addresses of the loops, of a tail (or 0), and of its table
 # What is packed, and where: the memory of a task has ROOM elements, b begins at AT_B; tiles that are packed at once.
 PACKS_A, PACKS_B, ROOM, AT_B, BLOCK_ROWS, BLOCK_COLUMNS = range(18, 24)
 # Operands as they are given, and as tiles read them: steps from one batch, row and column to the next, and from tile to tile.

@@ -7,9 +7,9 @@ and what would be read through the cache many times, is packed by whoever multip
 nobody waits for anybody. Where y is small and the depth is long, parts of the depth are products of their own, summed in order.
 
 What comes before and after costs no launch of its own. A bias (numbers HAS_BIAS, ... of the plan) is where the sums begin; with
-ADDS they begin at what y holds; TAIL is the address of a function of finished elements, called for each tile while it is in
-the cache (`numgrad.jit.tail`). `product` takes all three. Whoever has a plan's numbers, a recorder for instance, may
-copy them and set ADDS or TAIL there: nothing else of a plan depends on these, unless PARTS > 1, where they go to `_sum_parts`.
+ADDS they begin at what y holds; TAIL is the address of a function of finished elements, called for each block while it is
+in the cache with what TABLE holds (`numgrad.jit.tail`). `product` takes all three. Whoever has a plan's numbers, a recorder for instance, may
+copy them and set ADDS, TAIL and TABLE there: nothing else of a plan depends on these, unless PARTS > 1, where they go to `_sum_parts`.
 """
 
 from __future__ import annotations
