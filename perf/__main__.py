@@ -9,7 +9,8 @@ parity: the same calls in PyTorch and numgrad (ops, errors, modules, optimizers,
 table: tables out of JSON files; --update-readme puts the summary between two marker comments.
 
 Each contender runs in a process of its own, in turn, several rounds, and the least of its medians counts. Ratios are the
-peer's time over numgrad's: above 1, numgrad is faster. Peers may live in another environment: --peer-python PATH.
+peer's time over numgrad's: above 1, numgrad is faster. With several numbers of threads each has processes of its own, which take
+turns too, and the summary says how the speeds compare. Peers may live in another environment: --peer-python PATH.
 """
 
 from __future__ import annotations
@@ -78,25 +79,28 @@ def run_contest(options: argparse.Namespace) -> None:
     command = options.command
     document = report.Document(command, [], {}, machine=report.machine())
     contenders = COMMANDS[command][1] if command in COMMANDS else PROCEDURES[command]
-    for settings in settings_of(options, contenders):
+    several = settings_of(options, contenders)
+    for settings in several:
         if command == "kernels":
             document.limits[settings.threads] = find_limits(settings, options.quick)
         document.versions |= versions_of(settings)
-        for result in measured(command, settings, options.quick):
-            document.results.append(result)
-            print(report.line(result, document.limits.get(settings.threads, {})), flush=True)
-            if options.json:  # at once: what was measured stays when the rest is cut short
-                document.save(options.json)
+    for result in measured(command, several, options.quick):
+        document.results.append(result)
+        print(f"{result.threads}: " * (len(several) > 1) + report.line(result, document.limits.get(result.threads, {})), flush=True)
+        if options.json:  # at once: what was measured stays when the rest is cut short
+            document.save(options.json)
     print("\n".join(report.summary(document)))
     if options.plot:
         report.plot(document, options.plot)
 
 
-def measured(command: str, settings: Settings, quick: bool) -> Iterator[Result]:
-    """The results of a command at one number of threads."""
+def measured(command: str, several: list[Settings], quick: bool) -> Iterator[Result]:
+    """The results of a command, at each number of threads."""
     if command in PROCEDURES:
-        return getattr(importlib.import_module("perf.start"), command)(settings)
-    return run(cases_of(command, quick), settings)
+        for settings in several:
+            yield from getattr(importlib.import_module("perf.start"), command)(settings)
+        return
+    yield from run(cases_of(command, quick), *several)
 
 
 def cases_of(command: str, quick: bool) -> list[Case]:

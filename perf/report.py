@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -125,6 +126,22 @@ def table(document: Document) -> list[str]:
     return lines
 
 
+def scaling(document: Document) -> list[str]:
+    """Where several numbers of threads were measured: how much faster each contender is with more of them, and the limits are higher."""
+    counts = sorted({r.threads for r in document.results})
+    lines: list[str] = []
+    for few, many in itertools.pairwise(counts):
+        lines += ["", f"speed with {many} threads over that with {few}"]
+        at = {n: {r.case: r.values for r in document.results if r.threads == n} for n in (few, many)}
+        for case, values in at[few].items():
+            found = {c: v / at[many][case][c] for c, v in values.items() if c in at[many].get(case, {})}
+            lines.append(f"  {case:50s} " + "  ".join(f"{c} {v:.2f}" for c, v in found.items()))
+        limits = [document.limits.get(n, {}) for n in (few, many)]
+        found = {name: limits[1][name] / v for name, v in limits[0].items() if name in limits[1] and not name.endswith(" 1") and not name.startswith("launch")}
+        lines += [f"  {f'limit: {name}':50s} {v:.2f}" for name, v in found.items()]
+    return lines
+
+
 def summary(document: Document) -> list[str]:
     """Geometric means by group and of all, against each peer and the best of them; then the losses, and what failed."""
     lines = ["", "geometric means of peer / numgrad (above 1: numgrad is faster)"]
@@ -139,6 +156,7 @@ def summary(document: Document) -> list[str]:
     lost = sorted(((v, r.case, r.threads) for r in document.results if (v := least(r)) is not None and v < 1), key=lambda t: t[0])
     if lost:
         lines += ["", f"{len(lost)} losses, the worst first"] + [f"  {v:5.2f}  {case} (threads {n})" for v, case, n in lost]
+    lines += scaling(document)
     failed = [f"  {r.case}: {c}: {m.splitlines()[0]}" for r in document.results for c, m in r.missing.items() if "Unavailable" not in m]
     disturbed = sum(bool(r.disturbed) for r in document.results)
     if disturbed:

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -161,20 +161,26 @@ class Contest:
             process.close()
             self.report(f"without {contender}: {process.greeting['error']}")
 
-    def run(self, case: Case) -> Result:
-        """Measure a case with every contender."""
+    def begin(self, case: Case) -> tuple[str, Result]:
+        """The request for a case and its result, which has no values yet."""
         result = Result(case.name, self.settings.threads, flops=case.flops, bytes=case.bytes, dtype=case.dtype, unit=case.unit)
         try:
             request = case.request()
         except Exception as error:  # a sample that cannot be drawn at this size
             result.missing["all"] = f"{type(error).__name__}: {error}"[:300]
-            return result
+            return "", result
         result.disturbed = [c for c in self.processes if case.contenders is None or c in case.contenders]
-        for turn in range(2 * self.settings.rounds):  # the second half for those whom other programs disturbed each time
-            for contender in [c for c in self.processes if c not in result.missing]:
-                if contender in result.disturbed or (turn < self.settings.rounds and contender in result.values):
-                    self._turn(contender, request, result)
-        return result
+        return request, result
+
+    def round(self, turn: int, request: str, result: Result) -> None:
+        """A turn of each contender that is to have one; from turn `rounds` on, those whom other programs disturbed each time."""
+        for contender in [c for c in self.processes if c not in result.missing]:
+            if contender in result.disturbed or (turn < self.settings.rounds and contender in result.values):
+                self._turn(contender, request, result)
+
+    def run(self, case: Case) -> Result:
+        """Measure a case with every contender."""
+        return in_turn([self], case)[0]
 
     def _turn(self, contender: str, request: str, result: Result) -> None:
         time.sleep(PAUSE)
@@ -191,15 +197,27 @@ class Contest:
             self._start(contender)
 
 
+def in_turn(contests: Sequence[Contest], case: Case) -> list[Result]:
+    """Measure a case in all contests, a round of one after a round of the other: what the machine does by the hour meets all alike."""
+    begun = [contest.begin(case) for contest in contests]
+    for turn in range(2 * max(c.settings.rounds for c in contests)):
+        for contest, (request, result) in zip(contests, begun):
+            if request and turn < 2 * contest.settings.rounds:
+                contest.round(turn, request, result)
+    return [result for _, result in begun]
+
+
 def selected(cases: Iterable[Case], only: str) -> list[Case]:
     """The cases whose name the pattern is found in."""
     return [case for case in cases if re.search(only, case.name)]
 
 
-def run(cases: Iterable[Case], settings: Settings) -> Iterator[Result]:
-    """The results, one by one."""
-    with Contest(settings) as contest:
-        yield from map(contest.run, selected(cases, settings.only))
+def run(cases: Iterable[Case], *settings: Settings) -> Iterator[Result]:
+    """The results, one by one; with several settings, as numbers of threads, those of a case follow each other."""
+    with contextlib.ExitStack() as stack:
+        contests = [stack.enter_context(Contest(s)) for s in settings]
+        for case in selected(cases, settings[0].only):
+            yield from in_turn(contests, case)
 
 
 def versions_of(settings: Settings) -> dict[str, str]:

@@ -125,6 +125,22 @@ def test_contenders_run_apart_and_survive_each_other() -> None:
         assert contest.run(good).values["numpy"] > 0
 
 
+def test_numbers_of_threads_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    turn = Contest._turn
+
+    def noted(contest: Contest, contender: str, request: str, result: Result) -> None:
+        asked.append(contest.settings.threads)
+        turn(contest, contender, request, result)
+        result.disturbed.clear()  # whatever else the machine does
+
+    monkeypatch.setattr(Contest, "_turn", noted)
+    case = Case("product", kernels.product, (0, 4, 4, 4, "float32", "nn"))
+    found = list(run([case], *[Settings(("numpy",), threads=n, rounds=2, seconds=0.001) for n in (1, 2)]))
+    assert [r.threads for r in found] == [1, 2] and all(r.values["numpy"] > 0 for r in found)
+    assert asked == [1, 2, 1, 2]
+
+
 def _here(function: object) -> object:
     """The function under a name that another process can import."""
     path = Path(__file__).relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
@@ -176,6 +192,13 @@ def test_compiled_stands_for_numgrad_where_it_was_measured() -> None:
     result = Result("step", 1, {"numgrad": 4.0, "numgrad-compiled": 1.0, "torch": 2.0})
     assert report.ratios(result) == {"numgrad": 4.0, "torch": 2.0}
     assert report.least(result) == 2.0
+
+
+def test_summary_tells_how_more_threads_scale() -> None:
+    one = Result("matmul a", 1, {"numgrad": 3e-3, "torch": 1.5e-3})
+    text = "\n".join(report.summary(report.Document("kernels", [one, *RESULTS], limits={1: {"fma float32": 2e9, "launch serial": 1.0}, 2: {"fma float32": 4e9}})))
+    assert "speed with 2 threads over that with 1" in text and "limit: fma float32" in text and "launch" not in text
+    assert next(line for line in text.splitlines() if line.startswith("  matmul a  ")).split()[2:] == ["numgrad", "1.50", "torch", "1.50"]
 
 
 def test_summary_tells_losses_and_failures() -> None:
