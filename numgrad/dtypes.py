@@ -170,7 +170,7 @@ def to_numpy(d: Any) -> np.dtype:
     """The NumPy dtype of a numgrad dtype, Python type or NumPy dtype; TypeError for what numgrad does not have."""
     if isinstance(d, dtype):
         return d.numpy
-    if d in _PYTHON:
+    if isinstance(d, type) and d in _PYTHON:
         return {"float": _default, "int": INT64, "bool": BOOL}[_PYTHON[d]]
     try:
         found = np.dtype(d)

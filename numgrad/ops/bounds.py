@@ -28,6 +28,7 @@ BOUNDS = {
     "gather": Bounds(False, RuntimeError, _DIMENSION),
     "index_add": Bounds(False, RuntimeError, _DIMENSION),
     "index_copy": Bounds(False, IndexError, "index_copy_(): " + _DIMENSION),
+    "index_reduce": Bounds(False, IndexError, "index_reduce(): " + _DIMENSION),
     "index_select": Bounds(False, IndexError, "index out of range in self: " + _DIMENSION),
     "embedding": Bounds(False, IndexError, "index out of range in self: {index}, where the table has {size} rows"),
     "take": Bounds(True, IndexError, "out of range: tried to access index {index} on a tensor of {size} elements."),

@@ -130,14 +130,14 @@ def _apart(draw: Any) -> Any:
     return (x, np.where(abs(x - z) < 0.05, z + 0.2, z).astype(draw.dtype)), {}
 
 
-maximum = pointwise("maximum", "maximum(x, z)", kind="arithmetic", reference=np.maximum, sample=_apart)
-minimum = pointwise("minimum", "minimum(x, z)", kind="arithmetic", reference=np.minimum, sample=_apart)
+maximum = pointwise("maximum", "maximum(x, z)", kind="arithmetic", numbers=None, reference=np.maximum, sample=_apart)
+minimum = pointwise("minimum", "minimum(x, z)", kind="arithmetic", numbers=None, reference=np.minimum, sample=_apart)
 fmax = pointwise("fmax", "where(z != z, x, where(x >= z, x, z))", grad=("where((x >= z) | (z != z), g, 0)", "where((x >= z) | (z != z), 0, g)"),
-                 kind="arithmetic", reference=np.fmax, sample=_apart)  # fmt: skip
+                 kind="arithmetic", numbers=None, reference=np.fmax, sample=_apart)  # fmt: skip
 fmin = pointwise("fmin", "where(z != z, x, where(x <= z, x, z))", grad=("where((x <= z) | (z != z), g, 0)", "where((x <= z) | (z != z), 0, g)"),
-                 kind="arithmetic", reference=np.fmin, sample=_apart)  # fmt: skip
+                 kind="arithmetic", numbers=None, reference=np.fmin, sample=_apart)  # fmt: skip
 copysign = pointwise("copysign", "copysign(x, z)", kind="float", inplace=True, avoid=(0,), reference=np.copysign)
-nextafter = pointwise("nextafter", "nextafter(x, z)", kind="floating", inplace=True, doc="The float next to `input` on the way to `other`.",
+nextafter = pointwise("nextafter", "nextafter(x, z)", kind="floating", numbers=None, inplace=True, doc="The float next to `input` on the way to `other`.",
                       reference=lambda x, z: np.nextafter(x, x.dtype.type(z)))  # fmt: skip
 heaviside = pointwise("heaviside", "where(x == 0, values, where(x > 0, 1, 0))", variables=("x", "values"), vjp=None,
                       kind="arithmetic", alike=True, inplace=True, avoid=(0,), reference=np.heaviside)  # fmt: skip

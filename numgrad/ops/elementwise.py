@@ -48,14 +48,14 @@ class _Plan:
 class Pointwise(Op):
     """An op whose every output element is a formula of the input elements at its place.
 
-    `kind` is one of `operands.KINDS`. `numbers`: it takes numbers alone, too. `alike`: its tensors are of one dtype. `told`: the op
+    `kind` is one of `operands.KINDS`. `numbers`: it takes numbers alone, too; None: no numbers at all. `alike`: its tensors are of one dtype. `told`: the op
     that it is a part of, which errors name.
     """
 
     def __init__(
         self, name: str, text: str, *, grad: Any = None, kind: str = "float", defaults: Sequence[Any] = (),
         constants: Sequence[str] = (), low: float = -3.0, high: float = 3.0, avoid: Sequence[float] = (),
-        variables: Sequence[str] | None = None, casts: bool = False, numbers: bool = False, alike: bool = False,
+        variables: Sequence[str] | None = None, casts: bool = False, numbers: bool | None = False, alike: bool = False,
         told: str = "", doc: str = "", **record: Any,
     ):  # fmt: skip
         self.tree = formula.parse(text)
@@ -93,7 +93,7 @@ class Pointwise(Op):
             draw.number(self.low, self.high) if v in self.constants else draw.array(draw.broadcastable(shape), *bounds)
             for v in self.variables[1:]
         ]
-        if len(rest) == 1 and not self.avoid and draw.integer(0, 4) == 0:
+        if len(rest) == 1 and not self.avoid and self.numbers is not None and draw.integer(0, 4) == 0:
             rest = [draw.number(self.low, self.high)]
         return (draw.array(shape, *bounds), *rest), {}
 
@@ -195,7 +195,7 @@ class Pointwise(Op):
     def _plan(self, key: tuple[Any, ...], operands: Sequence[Any], out: np.ndarray | None = None) -> _Plan:
         """The plan of a call; `key` has what matters of each operand: dtype, shape and strides, or the type of a number."""
         operands = [o.item() if isinstance(o, np.generic) else o for o in operands]
-        check_operands(self.told, operands, self.parameters, self.numbers or out is not None)
+        check_operands(self.told, operands, self.parameters, self.numbers if out is None or self.numbers is None else True)
         if dtypes.HALVES and any(isinstance(o, np.ndarray) and is_half(o.dtype) for o in (out, *operands)):
             raise TypeError(f"{self.name}: two-byte floats must be widened before they get here")
         compute, result = types(self.told, self.kind, operands)

@@ -28,8 +28,8 @@ def _whole_pair(draw: Any) -> Any:
     return (draw.integers(shape, -30, 30), draw.integers(draw.broadcastable(shape), 0, 30)), {}
 
 
-gcd = pointwise("gcd", "gcd(x, z)", kind="whole", inplace=True, reference=np.gcd, sample=_whole_pair, doc="The greatest common divisor.")
-lcm = pointwise("lcm", "where((x == 0) | (z == 0), 0, abs(x // where((x == 0) & (z == 0), 1, gcd(x, z)) * z))", kind="whole", inplace=True,
+gcd = pointwise("gcd", "gcd(x, z)", kind="whole", numbers=None, inplace=True, reference=np.gcd, sample=_whole_pair, doc="The greatest common divisor.")
+lcm = pointwise("lcm", "where((x == 0) | (z == 0), 0, abs(x // where((x == 0) & (z == 0), 1, gcd(x, z)) * z))", kind="whole", numbers=None, inplace=True,
                 reference=lambda x, z: np.abs(np.lcm(x, z)), sample=_whole_pair, doc="The least common multiple.")  # fmt: skip
 
 # --- floats in two parts ----------------------------------------------------------------------------------------------
@@ -63,7 +63,7 @@ ldexp = composite("ldexp", _ldexp_function, inplace=True, sample=_ldexp_sample, 
                   errors=[((np.ones(3), np.ones(2)), RuntimeError, "must match"), ((np.ones(3), "text"), TypeError, "must be Tensor")])  # fmt: skip
 logaddexp2 = pointwise("logaddexp2", "where(x == z, x + 1, maximum(x, z) + log1p(exp2(-abs(x - z))) * 1.4426950408889634)",
                        grad=("g * sigmoid((x - z) * 0.6931471805599453)", "g * sigmoid((z - x) * 0.6931471805599453)"),
-                       kind="floating", reference=np.logaddexp2, doc="log2(2 ** input + 2 ** other).")  # fmt: skip
+                       kind="floating", numbers=None, reference=np.logaddexp2, doc="log2(2 ** input + 2 ** other).")  # fmt: skip
 
 # --- of complex numbers -----------------------------------------------------------------------------------------------
 

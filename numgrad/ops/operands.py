@@ -65,11 +65,12 @@ def check_alike(name: str, operands: Sequence[Any], variables: Sequence[str]) ->
             raise RuntimeError(f"{name}(): tensors with different dtypes: expected {first} for `{variables[i]}`, as the first is, but got {scalar_name(o.dtype)}")
 
 
-def check_operands(name: str, operands: Sequence[Any], parameters: Sequence[str], numbers: bool) -> None:
-    """TypeError unless operands are tensors, at least one, and numbers; with `numbers`, they may be numbers all."""
+def check_operands(name: str, operands: Sequence[Any], parameters: Sequence[str], numbers: bool | None) -> None:
+    """TypeError unless operands are tensors, at least one, and numbers; with `numbers`, they may be numbers all, with None tensors only."""
+    taken, wanted = ((np.ndarray,), "Tensor") if numbers is None else ((np.ndarray, int, float), "Tensor or number")
     for i, o in enumerate(operands):
-        if not isinstance(o, (np.ndarray, int, float)):
-            raise TypeError(f"{name}(): argument '{parameters[i]}' (position {i + 1}) must be Tensor or number, not {type(o).__name__}")
+        if not isinstance(o, taken):
+            raise TypeError(f"{name}(): argument '{parameters[i]}' (position {i + 1}) must be {wanted}, not {type(o).__name__}")
     if not numbers and not any(isinstance(o, np.ndarray) for o in operands):
         raise TypeError(f"{name}(): argument '{parameters[0]}' (position 1) must be Tensor, not {type(operands[0]).__name__}")
 
@@ -91,7 +92,7 @@ NOT_A_TENSOR: tuple[Any, ...] = ((("text",), TypeError, "must be Tensor"), ((2,)
 
 
 @functools.cache
-def wrong_operands(kind: str, count: int, rest: int, numbers: bool = False) -> tuple[Any, ...]:
+def wrong_operands(kind: str, count: int, rest: int, numbers: bool | None = False) -> tuple[Any, ...]:
     """Wrong calls of a formula with so many operands, and so many constants without a default after them, as a record declares them."""
     constants = (1.0,) * rest
     found: list[Any] = [((*[_ONES] * i, bad, *[_ONES] * (count - 1 - i), *constants), TypeError, "must be Tensor") for i in range(count) for bad in ("text", None)]
@@ -101,6 +102,8 @@ def wrong_operands(kind: str, count: int, rest: int, numbers: bool = False) -> t
     if count > 1:
         array = _WHOLE if kind in ("integer", "whole") else _ONES
         found.append(((*(array,) * (count - 1), array[:2], *constants), RuntimeError, "must match"))
+        if numbers is None:
+            found += [((array, 2, *constants), TypeError, "must be Tensor, not int"), ((1.5, array, *constants), TypeError, "must be Tensor, not float")]
     if kind in _REFUSED:
         array, error, words = _REFUSED[kind]
         found.append(((*(array,) * count, *constants), error, words))

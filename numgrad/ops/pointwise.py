@@ -280,7 +280,7 @@ sqrt = pointwise("sqrt", "sqrt(x)", grad="g / (2 * y)", **_float, low=0.2, high=
 rsqrt = pointwise("rsqrt", "rsqrt(x)", grad="-0.5 * g * y * y * y", **_float, low=0.2, high=4, reference=lambda x: 1 / np.sqrt(x))
 hypot = pointwise("hypot", "where(isinf(x), abs(x), where(isinf(z), abs(z), where(maximum(abs(x), abs(z)) == 0, 0, "
                   "maximum(abs(x), abs(z)) * sqrt(1 + (minimum(abs(x), abs(z)) / maximum(abs(x), abs(z))) ** 2))))",
-                  grad=("g * x / y", "g * z / y"), **_floating, low=0.3, reference=np.hypot)  # fmt: skip
+                  grad=("g * x / y", "g * z / y"), **_floating, numbers=None, low=0.3, reference=np.hypot)  # fmt: skip
 
 # --- exponentials, logarithms ---------------------------------------------------------------------------------------
 
@@ -292,7 +292,7 @@ log2 = pointwise("log2", "log2(x)", **_float, low=0.1, high=9, reference=np.log2
 log10 = pointwise("log10", "log10(x)", **_float, low=0.1, high=9, reference=np.log10)
 log1p = pointwise("log1p", "log1p(x)", **_float, low=-0.8, high=9, reference=np.log1p)
 logaddexp = pointwise("logaddexp", "where(x == z, x + 0.6931471805599453, maximum(x, z) + log1p(exp(-abs(x - z))))",
-                      grad=("g * sigmoid(x - z)", "g * sigmoid(z - x)"), kind="floating", reference=np.logaddexp)  # fmt: skip
+                      grad=("g * sigmoid(x - z)", "g * sigmoid(z - x)"), kind="floating", numbers=None, reference=np.logaddexp)  # fmt: skip
 xlogy = pointwise("xlogy", "where(isnan(z), z, where(x == 0, 0, x * log(z)))", grad=("where((x == 0) & (z <= 0), 0, g * log(z))", "g * x / z"),
                   **_float, low=0.1, high=3, reference=lambda x, z: x * np.log(z))  # fmt: skip
 
@@ -306,7 +306,7 @@ for _name, _inverse in (("sin", "arcsin"), ("cos", "arccos"), ("tan", "arctan"),
 for _spelling in ("atanh", "arctanh"):
     pointwise(_spelling, "atanh(x)", **_float, low=-0.8, high=0.8, reference=np.arctanh)
 for _spelling in ("atan2", "arctan2"):
-    pointwise(_spelling, "atan2(x, z)", **_float, grad=("where(x * x + z * z == 0, 0, g * z / (x * x + z * z))", "where(x * x + z * z == 0, 0, -g * x / (x * x + z * z))"), low=0.2, high=3, reference=np.arctan2)
+    pointwise(_spelling, "atan2(x, z)", **_float, numbers=None, grad=("where(x * x + z * z == 0, 0, g * z / (x * x + z * z))", "where(x * x + z * z == 0, 0, -g * x / (x * x + z * z))"), low=0.2, high=3, reference=np.arctan2)
 sinc = pointwise("sinc", "where(x == 0, 1, sin(3.141592653589793 * x) / (3.141592653589793 * x))", **_float, low=0.1, high=2.9,
                  grad="where(x == 0, 0, g * (cos(3.141592653589793 * x) - sin(3.141592653589793 * x) / (3.141592653589793 * x)) / x)", reference=np.sinc)  # fmt: skip
 deg2rad = pointwise("deg2rad", "x * 0.017453292519943295", **_float, reference=np.deg2rad)
@@ -326,8 +326,8 @@ _polygamma = pointwise("polygamma_formula", "polygamma(order, x)", variables=("o
 
 def _polygamma_function(n: int, input: Tensor) -> Tensor:
     """The n-th derivative of digamma."""
-    if n < 0:
-        raise RuntimeError("polygamma(n, x) does not support negative n.")
+    if not isinstance(n, int) or n < 0:
+        raise RuntimeError("polygamma(n, x) does not support negative n.") if isinstance(n, int) else TypeError(f"polygamma(): argument 'n' (position 1) must be int, not {type(n).__name__}")
     return digamma(input) if n == 0 else _polygamma(n, input)
 
 
@@ -341,7 +341,7 @@ def _zeta_sum(n: int, x: np.ndarray) -> np.ndarray:
 
 polygamma = composite("polygamma", _polygamma_function, method=False, reference=lambda n, x: _zeta_sum(n, np.asarray(x, np.float64)),
                       sample=lambda draw: ((draw.integer(1, 3), draw.array(draw.shape(), 0.5, 6)), {}),
-                      errors=[((-1, np.ones(2)), RuntimeError, "negative")])  # fmt: skip
+                      errors=[((-1, np.ones(2)), RuntimeError, "negative"), ((1.5, np.ones(2)), TypeError, "must be int, not float")])  # fmt: skip
 logit_formula = pointwise("logit_formula", "log(x / (1 - x))", grad="where((x < 0) | (x > 1), (x - x) / (x - x), g / (x * (1 - x)))", kind="float", public=False, method=False, low=0.1, high=0.9,
                           reference=lambda x: np.log(x / (1 - x)))  # fmt: skip
 

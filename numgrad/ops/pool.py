@@ -227,7 +227,7 @@ def _adaptive_windows(name: str, dims: int, input: Tensor, output_size: Any) -> 
     sizes = tuple(input.shape[-dims:])
     given = tuple(output_size) if isinstance(output_size, (tuple, list)) else (output_size,) * dims
     if len(given) != dims:
-        raise RuntimeError(f"{name}: output_size must be a number or {dims} of them, but got {output_size}")
+        raise (ValueError if dims > 1 and len(given) >= input.dim() else RuntimeError)(f"{name}: output_size must be a number or {dims} of them, but got {output_size}")
     wanted = tuple(n if o is None else o for n, o in zip(sizes, given, strict=True))
     if not all(isinstance(o, (int, np.integer)) for o in wanted):
         raise TypeError(f"{name}(): argument 'output_size' (position 2) must be int or tuple of ints, but got {output_size!r}")
@@ -282,7 +282,7 @@ def _make_adaptive(dims: int) -> None:
     average.__doc__ = "The means of `output_size` windows that cover the input, (N, C, *) or (C, *); None keeps a length."
     largest.__doc__ = "The largest of each of `output_size` windows that cover the input, and its place in the plane."
     x = _one((2, *(2,) * dims))
-    errors: Any = [((x, -1), RuntimeError, "greater than or equal to 0"), ((_one(()), 1), RuntimeError, "Expected"), ((x, (2, 2, 2, 2)), RuntimeError, "output_size"),
+    errors: Any = [((x, -1), RuntimeError, "greater than or equal to 0"), ((_one(()), 1), RuntimeError, "Expected"), ((x, (2, 2, 2, 2)), RuntimeError if dims == 1 else ValueError, "output_size"),
                    ((x[:, :0], 1), RuntimeError, "non-zero size"), ((x, "text"), TypeError, "output_size")]  # fmt: skip
     record: Any = {"method": False, "public": dims == 1, "sample": _adaptive_sample(dims), "errors": errors}
     composite(f"adaptive_avg_pool{dims}d", average, reference=functools.partial(_adaptive_reference, dims, np.mean), **record)

@@ -144,7 +144,7 @@ def _upper_rule(g: Tensor, input: Any, other: Any) -> Tensor:
 
 
 for _name, _of, _at, _sign in (("igamma", "gammainc", _lower_at, 1), ("igammac", "gammaincc", _upper_at, -1)):
-    pointwise(_name, f"{_of}(x, z)", kind="float", inplace=True, reference=_pair(_at), sample=_gamma_sample,
+    pointwise(_name, f"{_of}(x, z)", kind="floating", numbers=None, inplace=True, reference=_pair(_at), sample=_gamma_sample,
               vjp=(_lower_shape_rule, _lower_rule) if _sign > 0 else (_upper_shape_rule, _upper_rule),
               doc=f"The {'lower' if _sign > 0 else 'upper'} incomplete gamma function of a > 0 and x >= 0 over gamma(a).")  # fmt: skip
 

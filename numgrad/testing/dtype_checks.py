@@ -87,10 +87,9 @@ def _rank(operand: Any) -> tuple[int, int, np.dtype]:
 
 
 def _operand(op: Pointwise, draw: Draw, shape: tuple[int, ...]) -> Any:
-    """A tensor of any dtype, or a number, inside the formula's domain."""
-    kind = draw.choice(
-        [np.float32, np.float64, np.int64, np.int32, np.int16, np.int8, np.uint8, np.bool_, int, float, bool]
-    )
+    """A tensor of any dtype, or a number where the op takes one, inside the formula's domain."""
+    numbers = [] if op.numbers is None else [int, float, bool]
+    kind = draw.choice([np.float32, np.float64, np.int64, np.int32, np.int16, np.int8, np.uint8, np.bool_, *numbers])
     if kind in (float, np.float32, np.float64):
         return (
             draw.number(op.low, op.high) if kind is float else draw.array(shape, op.low, op.high, op.avoid, dtype=kind)

@@ -109,6 +109,12 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
     """x limited to [min_val, max_val]."""
     if min_val > max_val:
         raise ValueError(f"min_val cannot be greater than max_val, got {min_val} and {max_val}")
+    if isinstance(input, Tensor) and not input.is_floating_point():
+        if input.dtype is numgrad.bool:
+            raise RuntimeError("hardtanh(): a bool tensor has no limits: convert it first")
+        if input.dtype is numgrad.uint8 and min_val < 0:
+            raise RuntimeError(f"hardtanh(): min_val is {min_val}, but uint8 has no negative numbers")
+        return apply(ops.clamp, inplace, input, int(min_val), int(max_val))
     return apply(ops.hardtanh, inplace, input, min_val, max_val)
 
 

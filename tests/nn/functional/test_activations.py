@@ -109,6 +109,15 @@ def test_softmax_of_images_and_implicit_dimensions():
     assert F.softmax(numgrad.zeros(2), 0, dtype=numgrad.float64).dtype == numgrad.float64
 
 
+def test_hardtanh_of_integers() -> None:
+    x = numgrad.tensor([-3, 0, 1, 5])
+    assert F.hardtanh(x).tolist() == [-1, 0, 1, 1] and F.hardtanh(x).dtype is numgrad.int64
+    assert F.hardtanh(x, -2.5, 3.5).tolist() == [-2, 0, 1, 3]  # limits as integers
+    assert nn.ReLU6()(numgrad.tensor([7, 3], dtype=numgrad.uint8)).tolist() == [6, 3]
+    F.hardtanh_(x, 0, 3)
+    assert x.tolist() == [0, 0, 1, 3]
+
+
 def test_gumbel_softmax():
     numgrad.manual_seed(0)
     logits = numgrad.tensor([0.0, 1.0, -1.0]).expand(20000, 3).clone().requires_grad_()
@@ -129,6 +138,7 @@ def test_gumbel_softmax():
     (lambda: F.hardtanh(numgrad.zeros(1), 1, -1), ValueError), (lambda: F.glu(numgrad.zeros(3)), RuntimeError),
     (lambda: F.rrelu(numgrad.zeros(1), 2, 1), RuntimeError), (lambda: nn.Hardtanh(1, 1), AssertionError),
     (lambda: nn.Softmax2d()(numgrad.zeros(2, 2)), ValueError), (lambda: nn.PReLU(3)(numgrad.zeros(2, 2)), RuntimeError),
+    (lambda: F.hardtanh(numgrad.zeros(1, dtype=numgrad.uint8)), RuntimeError), (lambda: F.hardtanh(numgrad.ones(1, dtype=numgrad.bool)), RuntimeError),
     (lambda: F.softmax(numgrad.zeros(2), dim=3), IndexError), (lambda: F.gelu(numgrad.zeros(1), "fast"), RuntimeError),
 ])  # fmt: skip
 def test_bad_arguments_are_refused(call, error):

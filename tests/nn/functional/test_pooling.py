@@ -121,7 +121,7 @@ def test_layers_are_the_functions():
     lambda: F.max_pool2d(numgrad.zeros(1, 3, 3), (2, 2, 2)), lambda: F.max_pool2d(numgrad.zeros(1, 3, 3), 0),
     lambda: F.avg_pool2d(numgrad.zeros(1, 3, 3), 2, divisor_override=0), lambda: F.avg_pool1d(numgrad.zeros(3), 2),
     lambda: F.adaptive_avg_pool2d(numgrad.zeros(3), 2),
-    lambda: F.adaptive_max_pool2d(numgrad.zeros(1, 3, 3), (1, 2, 3)),
+    lambda: F.adaptive_max_pool2d(numgrad.zeros(1, 1, 3, 3), (1, 2, 3)), lambda: F.adaptive_avg_pool1d(numgrad.zeros(1, 3), (1, 2)),
 ])  # fmt: skip
 def test_bad_arguments_are_refused(call):
     with pytest.raises(RuntimeError):
