@@ -315,6 +315,8 @@ def _without_halves(out: np.ndarray, source: Any) -> tuple[np.ndarray, Any]:
 
 def filled(shape: tuple[int, ...], dtype: np.dtype, value: Any, like: Kind | None = None) -> Tensor:
     """A new tensor with one value everywhere; `like`: its kind, if that is contiguous."""
+    if not (shape or observers or is_half(dtype)):  # what a scalar's way back begins with
+        return wrap(np.array(value, dtype))
     result = wrap(empty(shape, dtype))
     if is_half(dtype):
         copy_into(result._data, value)

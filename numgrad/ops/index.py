@@ -16,13 +16,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..dtypes import INT64
-from ..jit import device, empty, kernel, launch, prange, zeros
+from ..autograd import mode
+from ..dtypes import INT64, is_half
+from ..jit import device, empty, kernel, launch, observers, prange, zeros
 from ..jit.codegen import TILE
 from ..tensor import Tensor, wrap
 from .bounds import add_offsets, as_index, unsigned
 from .creation import arange
-from .elementwise import broadcast_shape, copied, copy_into, span
+from .elementwise import broadcast_shape, copied, copy_into, copy_plan, copy_to_new, span
+from .planned import planned
 from .record import REGISTRY, op
 from .views import view_op
 from .walk import collapse
@@ -34,6 +36,28 @@ def _basic_forward(input: np.ndarray, plan: tuple[Any, ...]) -> np.ndarray:
     return input[plan]
 
 
+class _Placed:
+    """Zeros with an array at a place in them, with all known but the memory."""
+
+    __slots__ = ("copy", "dtype", "place", "shape")
+
+    def __init__(self, g: np.ndarray, shape: tuple[int, ...], place: tuple[Any, ...]):
+        self.shape, self.dtype, self.place = shape, g.dtype, place
+        self.copy = copy_plan(np.empty(shape, g.dtype)[place], g)
+
+    def __call__(self, g: np.ndarray) -> np.ndarray:
+        result = zeros(self.shape, self.dtype)
+        if observers or self.copy.entry is None:
+            copy_to_new(result[self.place], g)
+        else:
+            self.copy.entry(result[self.place], g, *self.copy.geometry)
+        return result
+
+
+def _prepare_basic_backward(g: np.ndarray, shape: tuple[int, ...], plan: tuple[Any, ...]) -> Any:
+    return None if is_half(g.dtype) else _Placed(g, shape, plan)
+
+
 def _basic_backward_forward(g: np.ndarray, shape: tuple[int, ...], plan: tuple[Any, ...]) -> np.ndarray:
     result = zeros(shape, g.dtype)
     copy_into(result[plan], g)
@@ -43,8 +67,14 @@ def _basic_backward_forward(g: np.ndarray, shape: tuple[int, ...], plan: tuple[A
 #: A view by a tuple of ints, slices, None and an Ellipsis, as NumPy takes them; the ints are in range, the steps positive.
 basic_view: Any = view_op("basic_view", _basic_forward,
                 vjp=(lambda g, input_shape, plan: basic_backward(g, input_shape, plan),), plain=False, prepare=lambda input, plan: itemgetter(plan))  # fmt: skip
-basic_backward: Any = op("basic_backward", _basic_backward_forward, public=False, method=False,
-                    vjp=(lambda g, plan: basic_view(g, plan),))  # fmt: skip
+basic_backward: Any = planned("basic_backward", _basic_backward_forward, prepare=_prepare_basic_backward, plain=False,
+                              vjp=(lambda g, plan: basic_view(g, plan),))  # fmt: skip
+
+
+def basic_part(g: Tensor, plan: tuple[Any, ...]) -> Tensor:
+    """`basic_view` for the way back: what nobody will follow needs no recipe."""
+    return basic_view(g, plan) if mode.enabled else wrap(g._data[plan])
+
 
 # --- geometry -------------------------------------------------------------------------------------------------------
 

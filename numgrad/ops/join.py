@@ -15,7 +15,7 @@ from ..jit import empty, maker, observers
 from ..jit.memory import LARGE
 from ..tensor import Tensor
 from .elementwise import copy_plan, copy_to_new
-from .index import basic_view
+from .index import basic_part, basic_view
 from .operands import NOT_A_TENSOR
 from .planned import front, planned
 from .record import Op, composite, register
@@ -88,7 +88,7 @@ def _cat_plan(shapes: tuple[Any, ...], dim: int, lengths: tuple[int | None, ...]
 
 def _cat_backward(g: Tensor, dim: int, lengths: tuple[int | None, ...]) -> tuple[Any, ...]:
     starts = itertools.accumulate([n or 0 for n in lengths], initial=0)
-    return tuple([None if n is None else basic_view(g, _part(dim, s, n)) for s, n in zip(starts, lengths, strict=False)])
+    return tuple([None if n is None else basic_part(g, _part(dim, s, n)) for s, n in zip(starts, lengths, strict=False)])
 
 
 def _prepare_cat(tensors: Sequence[np.ndarray], dim: int, lengths: tuple[int | None, ...]) -> Any:
