@@ -163,6 +163,7 @@ def is_autocast_enabled(device_type=None):
 
 from . import (  # noqa: E402 - they are written with what stands above
     averaged,
+    checked_linalg,
     compiler,
     copies,
     derivatives,

@@ -166,6 +166,11 @@ def _to_device(self: Tensor, device: Any, /, *, stream: Any = None) -> Tensor:
     return self.to(device)  # type: ignore[attr-defined]
 
 
+def _complex(self: Tensor) -> complex:
+    """The one element as a complex number."""
+    return complex(float(self))
+
+
 def _contains(self: Tensor, element: Any) -> bool:
     """Whether an element equals a number, or a tensor broadcast to it."""
     if not isinstance(element, (Tensor, int, float, np.number)):
@@ -207,7 +212,7 @@ def attach() -> None:
         "element_size": _element_size, "is_signed": _is_signed, "is_inference": _is_inference, "storage_offset": _storage_offset,
         **{name: refused(f"Tensor.{name}", "tensors are dense") for name in ("to_sparse", "to_sparse_coo", "to_sparse_csr", "to_sparse_csc", "to_mkldnn", "coalesce", "indices", "values", "sparse_mask")},
         "to_padded_tensor": refused("Tensor.to_padded_tensor", "there are no nested tensors; pad with `nn.utils.rnn.pad_sequence`"),
-        "__array_namespace__": _array_namespace, "__contains__": _contains, "to_device": _to_device, "get_device": _get_device, "is_shared": _is_shared, "share_memory_": _cpu, "untyped_storage": _storage, "storage": _storage,
+        "__array_namespace__": _array_namespace, "__complex__": _complex, "__contains__": _contains, "to_device": _to_device, "get_device": _get_device, "is_shared": _is_shared, "share_memory_": _cpu, "untyped_storage": _storage, "storage": _storage,
         "T": property(_reversed), "mT": property(_matrix_transpose), "H": property(_matrix_transpose), "mH": property(_matrix_transpose),
         "real": property(_itself), "conj": _itself, "resolve_conj": _itself, "resolve_neg": _itself, "to_dense": _dense,
     }  # fmt: skip

@@ -147,3 +147,49 @@ def test_determinants() -> None:
 def test_errors(call: Callable[[], Any], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         call()
+
+
+# --- failures told by numbers ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.interpreted
+def test_matrices_that_fail_do_not_stop_the_others() -> None:
+    good, singular = np.array([[2.0, 1.0], [1.0, 3.0]]), np.array([[1.0, 1.0], [1.0, 1.0]])
+    a = numgrad.from_numpy(np.stack([good, singular])).requires_grad_()
+    inverse, info = numgrad.linalg.inv_ex(a)
+    np.testing.assert_allclose(inverse[0].detach(), np.linalg.inv(good), rtol=1e-14)
+    assert info.tolist() == [0, 2] and info.dtype == numgrad.int32 and bool(inverse[1].isnan().all())
+    inverse[0].sum().backward()
+    np.testing.assert_allclose(a.grad[0], -np.linalg.inv(good).T @ np.ones((2, 2)) @ np.linalg.inv(good).T, rtol=1e-13)
+    assert a.grad[1].tolist() == [[0, 0], [0, 0]]
+    b = np.array([[1.0, 2.0], [3.0, 4.0]])
+    result, info = numgrad.linalg.solve_ex(a.detach(), numgrad.from_numpy(b))
+    np.testing.assert_allclose(result[0], np.linalg.solve(good, b[0]), rtol=1e-14)
+    assert info.tolist() == [0, 2] and bool(result[1].isnan().all())
+    lower, info = numgrad.linalg.cholesky_ex(numgrad.from_numpy(np.stack([good, [[1.0, 2.0], [2.0, 1.0]], -good])))
+    np.testing.assert_allclose(lower[0], np.linalg.cholesky(good), rtol=1e-14)
+    assert info.tolist() == [0, 2, 1] and bool(lower[1:].isnan().all())
+    assert numgrad.linalg.inv_ex(numgrad.eye(3)).info.item() == 0 and numgrad.linalg.inv_ex(numgrad.zeros(0, 2, 2)).info.shape == (0,)
+
+
+@pytest.mark.interpreted
+@pytest.mark.parametrize(("call", "words"), [
+    (lambda x: numgrad.linalg.inv_ex(x, check_errors=True), r"inv_ex: \(Batch element 1\): The diagonal element 2 is zero"),
+    (lambda x: numgrad.linalg.solve_ex(x, numgrad.ones(2, 2), check_errors=True), r"Batch element 1.*singular"),
+    (lambda x: numgrad.linalg.cholesky_ex(-x[0], check_errors=True), r"cholesky_ex: The factorization .* order 1 is not"),
+])  # fmt: skip
+def test_failures_are_errors_where_they_are_wanted(call, words: str) -> None:
+    with pytest.raises(numgrad.linalg.LinAlgError, match=words):
+        call(numgrad.tensor([[[2.0, 1.0], [1.0, 3.0]], [[1.0, 1.0], [1.0, 1.0]]]))
+
+
+@pytest.mark.interpreted
+def test_tensorsolve() -> None:
+    r = np.random.default_rng(0)
+    a, b = r.normal(size=(2, 3, 6)), r.normal(size=(2, 3))
+    np.testing.assert_allclose(numgrad.linalg.tensorsolve(numgrad.from_numpy(a), numgrad.from_numpy(b)), np.linalg.tensorsolve(a, b), rtol=1e-9)
+    moved = np.moveaxis(a, -1, 0)
+    np.testing.assert_allclose(numgrad.linalg.tensorsolve(numgrad.from_numpy(moved), numgrad.from_numpy(b), (0,)), np.linalg.tensorsolve(a, b), rtol=1e-9)
+    with pytest.raises(RuntimeError, match="requirement"):
+        numgrad.linalg.tensorsolve(numgrad.ones(2, 3, 5), numgrad.ones(2, 3))
+    assert complex(numgrad.tensor(2.5)) == 2.5
