@@ -201,7 +201,7 @@ __all__ = [name for name in globals() if not name.startswith("_")]
 # Loaded when first asked for: importing numgrad stays cheap.
 _LATER = {"_C", "accelerator", "amp", "array_api", "backends", "coverage", "cuda", "distributed", "distributions", "futures", "hub", "library", "multiprocessing",
           "onnx", "overrides", "profiler", "special", "storage", "testing", "types", "version", "__config__"}  # fmt: skip
-_LATER_FROM = {"autocast": "amp", "ScriptFunction": "jit", "ScriptModule": "jit", "Future": "futures", "GradScaler": "amp", "PyTorchFileReader": "_C", "PyTorchFileWriter": "_C", "TypedStorage": "storage", "UntypedStorage": "storage"}
+_LATER_FROM = {"autocast": "amp", "ScriptFunction": "jit", "SymBool": "types", "SymFloat": "types", "SymInt": "types", "ScriptModule": "jit", "Future": "futures", "GradScaler": "amp", "PyTorchFileReader": "_C", "PyTorchFileWriter": "_C", "TypedStorage": "storage", "UntypedStorage": "storage"}
 
 
 def __getattr__(name):

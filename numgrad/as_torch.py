@@ -72,6 +72,7 @@ class _Finder(importlib.metadata.DistributionFinder, importlib.abc.Loader):
             return module
         made = _Top(spec.name, module.__doc__)
         made.__dict__.update({name: value for name, value in vars(module).items() if not name.startswith("__")}, __version__=VERSION, __path__=[])
+        setattr(made, spec.name, made)  # torch.torch is torch
         return made
 
     def exec_module(self, module: ModuleType) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import namedtuple
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 import numgrad
 from numgrad import linalg
 from numgrad.lu_decomposition import lu_factor_ex
+from numgrad.ops.outputs import written
 from numgrad.tensor import Tensor
 
 InvEx = namedtuple("InvEx", ["inverse", "info"])
@@ -99,5 +101,20 @@ def tensorsolve(A: Tensor, B: Tensor, dims: Sequence[int] | None = None) -> Tens
     return linalg.solve(matrix.reshape(B.numel(), -1), B.reshape(-1)).reshape(shape)  # type: ignore[attr-defined]
 
 
+def _with_out(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with `out`: a tensor, or a tuple of them, that takes the result."""
+
+    @functools.wraps(function)
+    def call(*args: Any, out: Any = None, **kwargs: Any) -> Any:
+        found = function(*args, **kwargs)
+        return found if out is None else written(f"linalg.{name}", out, found)
+
+    return call
+
+
 for _function in (inv_ex, solve_ex, cholesky_ex, tensorsolve):
     setattr(linalg, _function.__name__, _function)
+for _name in ("cholesky", "cholesky_ex", "cond", "eigh", "eigvalsh", "householder_product", "inv", "inv_ex", "lu", "lu_factor", "lu_factor_ex", "lu_solve",
+              "matrix_norm", "matrix_power", "matrix_rank", "multi_dot", "pinv", "qr", "slogdet", "solve", "solve_ex", "solve_triangular", "svd", "svdvals",
+              "tensorinv", "tensorsolve"):  # fmt: skip
+    setattr(linalg, _name, _with_out(_name, getattr(linalg, _name)))

@@ -103,6 +103,9 @@ class _FunctionNode(Node):
             if grad is not None and not isinstance(grad, Tensor):
                 raise RuntimeError(f"Function {self.name()} returned a {type(grad).__name__} as the gradient at index {i}, but expected a Tensor or None")
             if grad is not None and e is not None and tuple(grad.shape) != e[2].shape:
+                if _expands_to(e[2].shape, tuple(grad.shape)):  # one for each time that the input was broadcast
+                    received = (*received[:i], grad.sum_to_size(e[2].shape), *received[i + 1 :])
+                    continue
                 raise RuntimeError(f"Function {self.name()} returned an invalid gradient at index {i} - got {list(grad.shape)} but expected shape compatible with {list(e[2].shape)}")
         return list(received)
 
@@ -171,6 +174,11 @@ class Function:
             else:
                 tensor._node, tensor._index, tensor._requires_grad = node, index, True
         return type(result)(outputs) if isinstance(result, (tuple, list)) else outputs[0]
+
+
+def _expands_to(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    ends = wanted[len(wanted) - len(shape) :]
+    return len(wanted) >= len(shape) and all(n in (1, w) for n, w in zip(shape, ends, strict=True))
 
 
 def once_differentiable(function: Callable[..., Any]) -> Callable[..., Any]:

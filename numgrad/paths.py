@@ -14,6 +14,7 @@ PLACES = {
     "amp.autocast_mode": "amp",
     "amp.grad_scaler": "amp",
     "autograd.anomaly_mode": "grad_mode",
+    "autograd.forward_ad": "forward_ad",
     "autograd.function": "function",
     "autograd.functional": "derivatives",
     "autograd.grad_mode": "grad_mode",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from . import dtypes
+from .absent import absent_class
 from .storage import UntypedStorage as Storage
 from .tensor import Tensor
 
@@ -22,3 +23,4 @@ _TensorOrTensors: TypeAlias = "Tensor | Sequence[Tensor]"
 Number: TypeAlias = "int | float | bool"
 Device: TypeAlias = "dtypes.device | str | int | None"
 TensorLike: TypeAlias = Tensor
+SymInt, SymFloat, SymBool = (absent_class(name, "shapes are Python's ints, each recorded once") for name in ("SymInt", "SymFloat", "SymBool"))

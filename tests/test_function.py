@@ -212,3 +212,22 @@ def test_function_with_setup_context() -> None:
             return 2.0 * g * ctx.saved_tensors[0]
 
     check_second_gradients(Square.apply, [np.array([0.5, 2.0])])
+
+
+@pytest.mark.interpreted
+def test_a_gradient_for_each_time_that_an_input_was_broadcast_is_summed() -> None:
+    class Added(numgrad.autograd.Function):
+        @staticmethod
+        def forward(ctx, a, b):
+            return a + b
+
+        @staticmethod
+        def backward(ctx, g):
+            return g, g
+
+    a, b = numgrad.zeros(3, 2, requires_grad=True), numgrad.zeros(1, 1, requires_grad=True)
+    Added.apply(a, b).sum().backward()
+    assert b.grad.tolist() == [[6.0]] and a.grad.shape == (3, 2)
+    scalar = numgrad.tensor(0.0, requires_grad=True)
+    Added.apply(a, scalar).sum().backward()
+    assert scalar.grad == 6

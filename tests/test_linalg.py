@@ -193,3 +193,15 @@ def test_tensorsolve() -> None:
     with pytest.raises(RuntimeError, match="requirement"):
         numgrad.linalg.tensorsolve(numgrad.ones(2, 3, 5), numgrad.ones(2, 3))
     assert complex(numgrad.tensor(2.5)) == 2.5
+
+
+@pytest.mark.interpreted
+def test_results_written_over_what_is_given() -> None:
+    a = numgrad.tensor([[2.0, 1.0], [1.0, 3.0]])
+    out, info = numgrad.empty(2, 2), numgrad.empty((), dtype=numgrad.int32)
+    assert numgrad.linalg.cholesky(a, out=out) is out and numgrad.equal(out, numgrad.linalg.cholesky(a))
+    found = numgrad.linalg.inv_ex(a, out=(out, info))
+    assert found.inverse is out and numgrad.equal(out, numgrad.linalg.inv(a)) and info.item() == 0
+    assert numgrad.linalg.solve(a, a, out=out) is out and numgrad.allclose(out, numgrad.eye(2))
+    with pytest.raises(TypeError, match="tuple of 2"):
+        numgrad.linalg.qr(a, out=out)

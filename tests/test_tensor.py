@@ -164,3 +164,15 @@ def test_arrays_of_numpy_are_operands_of_any_shape():
     x, row, column = np.arange(20.0).reshape(5, 4), np.arange(4.0), np.arange(5.0)[:, None]
     for other in (row, column, x, row):
         np.testing.assert_array_equal((ng.tensor(x) + other).numpy(), x + other)
+
+
+@pytest.mark.interpreted
+def test_numpy_s_functions_take_numbers_where_ours_do_not() -> None:
+    x = ng.tensor([3.0, 4.0], dtype=ng.float64, requires_grad=True)
+    y = np.hypot(x, 0.1)
+    np.testing.assert_allclose(y.detach(), np.hypot([3.0, 4.0], 0.1), rtol=4e-16)
+    y.sum().backward()
+    assert y.dtype == ng.float64 and x.grad is not None
+    assert np.maximum(ng.ones(2), 2).dtype == ng.float32 and np.arctan2(1.0, ng.ones(2)).dtype == ng.float32
+    with pytest.raises(TypeError, match="must be Tensor"):
+        ng.hypot(x, 0.1)

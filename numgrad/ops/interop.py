@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import noted
+from ..dtypes import default, noted
 from ..jit import read
 from ..tensor import Tensor, wrap
 from .record import REGISTRY
@@ -26,7 +26,11 @@ def ufunc(function: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str,
     made = REGISTRY.get(_NAMES.get(function.__name__, function.__name__))
     if made is None:
         raise TypeError(f"np.{function.__name__} has no counterpart in numgrad; use tensor.detach().numpy() to compute with NumPy")
-    result = made(*[wrap(noted(np.asarray(i))) if isinstance(i, np.ndarray) else i for i in inputs])
+    arrays = [wrap(noted(np.asarray(i))) if isinstance(i, np.ndarray) else i for i in inputs]
+    if getattr(made, "numbers", True) is None:  # the op takes tensors only, NumPy's function numbers as well
+        kind = next((t._data.dtype for t in arrays if isinstance(t, Tensor) and t._data.dtype.kind == "f"), default())
+        arrays = [a if isinstance(a, Tensor) else wrap(np.asarray(a, kind if isinstance(a, float) else None)) for a in arrays]
+    result = made(*arrays)
     if out is None:
         return result
     return _into(out[0], result)
