@@ -8,11 +8,10 @@ from collections import namedtuple
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 import numgrad
 from numgrad import linalg
 from numgrad.lu_decomposition import lu_factor_ex
+from numgrad.ops.lapack import leading_minor
 from numgrad.ops.outputs import written
 from numgrad.tensor import Tensor
 
@@ -66,30 +65,11 @@ def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -
     """
     if A.dim() < 2 or A.shape[-1] != A.shape[-2]:
         raise RuntimeError(f"linalg.cholesky: A must be batches of square matrices, but they are of shape {list(A.shape)}")
-    data = A.detach().numpy()  # type: ignore[attr-defined]
-    orders = [_order(matrix) for matrix in data.reshape(-1, *data.shape[-2:])]
-    info: Any = numgrad.from_numpy(np.array(orders, np.int32).reshape(data.shape[:-2]))
+    info = leading_minor(A.detach())  # type: ignore[attr-defined]
     reason = "The factorization could not be completed because the input is not positive-definite (the leading minor of order {order} is not positive-definite)."
     _check(info, check_errors, "linalg.cholesky_ex: {batch}" + reason)
     failed, definite = _filled(A, info)
     return CholeskyEx(numgrad.where(failed, math.nan, linalg.cholesky(definite, upper=upper)), info)
-
-
-def _order(matrix: np.ndarray) -> int:
-    """The order of the first leading minor that is not positive-definite; 0 if all are. Of the lower triangle."""
-    lower = np.tril(matrix)
-    whole = lower + np.tril(matrix, -1).T
-    if _definite(whole):
-        return 0
-    return next((order for order in range(1, len(whole)) if not _definite(whole[:order, :order])), len(whole))
-
-
-def _definite(matrix: np.ndarray) -> bool:
-    try:
-        np.linalg.cholesky(matrix)
-    except np.linalg.LinAlgError:
-        return False
-    return True
 
 
 def tensorsolve(A: Tensor, B: Tensor, dims: Sequence[int] | None = None) -> Tensor:

@@ -13,7 +13,7 @@ from ..jit import fusion
 from ..jit.program import Call, Place, signature_of
 from ..ops.walk import contiguous_strides
 from .fuse import Fusion, Part, examples, span_of
-from .simplify import effects
+from .simplify import effects, may_move
 
 #: Element operations from which formulas are worth two threads, so that a launch of a single unit should not take them.
 ALONE = 32_768
@@ -46,22 +46,12 @@ class Producers:
             return 0
         made = self._merged(step, part)
         self.notes.append(f"{made.kernel.name}: {step.kernel.name} of {part.names}")
-        stays, goes = (at, maker) if self._may_sink(maker, at) else (maker, at)
+        stays, goes = (at, maker) if may_move(self._effects, maker, at) else (maker, at)
         self.steps[stays], self._effects[stays], self.parts[stays] = made, effects(made), None
         self.lines[stays] = self.lines[at]
         for rows in (self.steps, self.lines, self.parts, self._effects):
             del rows[goes]
         return 1
-
-    def _may_sink(self, maker: int, at: int) -> bool:
-        """Whether the first of two launches may run where the second does."""
-        reads, written = self._effects[maker]
-        return not any(written & (r | w) or reads & w for r, w in self._effects[maker + 1 : at])
-
-    def _may_rise(self, maker: int, at: int) -> bool:
-        """Whether the second may run where the first does."""
-        reads, written = self._effects[at]
-        return not any(written & (r | w) or reads & w for r, w in self._effects[maker + 1 : at])
 
     def _obstacle(self, maker: int, at: int, x: Place, part: Part) -> str | None:
         """Why a launch cannot compute what it reads, if it cannot."""
@@ -75,7 +65,7 @@ class Producers:
         others = {p.memory for p in step.args if type(p) is Place and p is not x}
         if others & first[1] or self._effects[at][1] & (first[0] | first[1]):
             return "it reads or writes other results of the same launch"
-        if not (self._may_sink(maker, at) or self._may_rise(maker, at)):
+        if not (may_move(self._effects, maker, at) or may_move(self._effects, at, maker)):
             return "others between them use what they make, or overwrite what they read"
         alone = is_single(step) and part.cost >= ALONE
         return "one has a single unit of work, the other enough for all threads" if alone else None

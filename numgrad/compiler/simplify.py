@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from ..jit.effects import writes
@@ -21,6 +22,13 @@ def effects(step: Any) -> tuple[set[int], set[int]]:
     written = writes(step.kernel)
     outputs = () if step.tail is None else step.tail.operands[: step.tail.outputs]
     return used, {p.memory for n, a in enumerate((*step.args, outputs)) if n in written or n == len(step.args) for p in _inner(a)}
+
+
+def may_move(effects: Sequence[tuple[set[int], set[int]]], this: int, other: int) -> bool:
+    """Whether launch `this` may run where `other` does: none between them writes what it reads, or touches what it writes."""
+    reads, written = effects[this]
+    between = effects[min(this, other) + 1 : max(this, other)]
+    return not any(written & (r | w) or reads & w for r, w in between)
 
 
 def _inner(value: Any) -> list[Place]:

@@ -18,7 +18,7 @@ from .ahead import ALONE, is_single, layout_of
 from .fuse import Fusion, Operand, Part, examples, span_of
 from .recorder import Memory, address
 from .recording import places
-from .simplify import effects, results_of
+from .simplify import effects, may_move, results_of
 
 #: Blocks that a product of one block is cut into, where its tail is worth several threads; bytes of a block (of elements of 8)
 #: that stay in the cache; elements of a row that is short.
@@ -88,19 +88,9 @@ class Tails:
             return "it reads or writes other results of the same launch"
         if any(o.memory in read for o in others[:count] if o != y):
             return "it overwrites what the launch reads"
-        if not (self._may_sink(maker, at) or self._may_rise(maker, at)):
+        if not (may_move(self._effects, maker, at) or may_move(self._effects, at, maker)):
             return "others between them use what they make, or overwrite what they read"
         return "it is a single unit of work, the formulas enough for all threads" if end.units == 1 and part.cost >= ALONE else None
-
-    def _may_sink(self, maker: int, at: int) -> bool:
-        """Whether the first of two launches may run where the second does."""
-        reads, written = self._effects[maker]
-        return not any(written & (r | w) or reads & w for r, w in self._effects[maker + 1 : at])
-
-    def _may_rise(self, maker: int, at: int) -> bool:
-        """Whether the second may run where the first does."""
-        reads, written = self._effects[at]
-        return not any(written & (r | w) or reads & w for r, w in self._effects[maker + 1 : at])
 
     # --- writing ---
 
@@ -114,7 +104,7 @@ class Tails:
             y = y._replace(memory=part.operands[home].memory, offset=part.operands[home].offset)
         made = self._with(step, end, y, part, same)
         self.notes.append(f"{step.kernel.name}: ends in {part.names}")
-        stays, goes = (at, maker) if self._may_sink(maker, at) else (maker, at)
+        stays, goes = (at, maker) if may_move(self._effects, maker, at) else (maker, at)
         self.steps[stays], self._effects[stays], self.parts[stays] = made, effects(made), None
         self.lines[stays] = self.lines[maker]
         for rows in (self.steps, self.lines, self.parts, self._effects):

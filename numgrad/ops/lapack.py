@@ -249,6 +249,28 @@ def _cholesky_vjp(g: Tensor, y: Tensor) -> Tensor:
 cholesky = _factor("cholesky", np.linalg.cholesky, "The factorization could not be completed because the input is not positive-definite.", (_cholesky_vjp,))
 
 
+def leading_minor(A: Tensor) -> Tensor:
+    """For each symmetric matrix (int32), of its lower triangle, the order of the first leading minor that is not positive-definite; 0 if all are."""
+    orders = [_order(matrix) for matrix in read(A._data).reshape(-1, *A._data.shape[-2:])]
+    return wrap(np.array(orders, np.int32).reshape(A._data.shape[:-2]))
+
+
+def _order(matrix: np.ndarray) -> int:
+    lower = np.tril(matrix)
+    whole = lower + np.tril(matrix, -1).T
+    if _definite(whole):
+        return 0
+    return next((order for order in range(1, len(whole)) if not _definite(whole[:order, :order])), len(whole))
+
+
+def _definite(matrix: np.ndarray) -> bool:
+    try:
+        np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        return False
+    return True
+
+
 def _apart(values: Tensor) -> Tensor:
     """values[j] - values[i], and infinity on the diagonal."""
     n = values._data.shape[-1]

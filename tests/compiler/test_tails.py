@@ -138,6 +138,17 @@ def _step(layers: Callable[[], list[Any]], optimizer: Any = numgrad.optim.SGD) -
     return step, model
 
 
+def _trained(layers: Callable[[], list[Any]]) -> list[Any]:
+    """The programs of a step that has trained as the eager one does."""
+    (x,) = random((12, 16))
+    eager, _ = _step(layers)
+    wanted = [eager(x).item() for _ in range(6)]
+    step, _ = _step(layers)
+    run = numgrad.compile(step, fullgraph=True)
+    np.testing.assert_allclose([run(x).item() for _ in range(6)], wanted, rtol=1e-5)
+    return explain(run, x).programs
+
+
 def _dense() -> list[Any]:
     nn = numgrad.nn
     return [nn.Linear(16, 24), nn.Tanh(), nn.Linear(24, 24), nn.ReLU(), nn.Linear(24, 24), nn.GELU(), nn.Linear(24, 3)]
@@ -150,13 +161,7 @@ def _images() -> list[Any]:
 
 @pytest.mark.parametrize("layers", [_dense, _images])
 def test_training(layers: Callable[[], list[Any]]) -> None:
-    (x,) = random((12, 16))
-    eager, _ = _step(layers)
-    wanted = [eager(x).item() for _ in range(6)]
-    step, _ = _step(layers)
-    run = numgrad.compile(step, fullgraph=True)
-    np.testing.assert_allclose([run(x).item() for _ in range(6)], wanted, rtol=1e-5)
-    (program,) = explain(run, x).programs
+    (program,) = _trained(layers)
     kernels = [name.partition("_grad0")[0].removesuffix("_kernel") for name, _, _ in program.launches]
     assert not {"relu", "tanh", "gelu_exact"} & set(kernels), kernels
 
@@ -221,13 +226,7 @@ def test_masks_that_are_not_drawn_elsewhere() -> None:
 def test_training_with_dropout() -> None:
     nn = numgrad.nn
     layers = lambda: [nn.Linear(16, 24), nn.Dropout(0.2), nn.ReLU(), nn.Linear(24, 24), nn.ReLU(), nn.Dropout(0.5), nn.LayerNorm(24), nn.Linear(24, 3)]
-    (x,) = random((12, 16))
-    eager, _ = _step(layers)
-    wanted = [eager(x).item() for _ in range(6)]
-    step, _ = _step(layers)
-    run = numgrad.compile(step, fullgraph=True)
-    np.testing.assert_allclose([run(x).item() for _ in range(6)], wanted, rtol=1e-5)
-    assert "mask" not in [name for name, _, _ in explain(run, x).programs[0].launches]
+    assert "mask" not in [name for name, _, _ in _trained(layers)[0].launches]
 
 
 def test_norms_go_on_with_what_they_made() -> None:
@@ -254,9 +253,4 @@ def test_training_through_norms() -> None:
         nn.Unflatten(1, (4, 2, 2)), nn.Conv2d(4, 6, 1), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten(), nn.Linear(24, 24), nn.BatchNorm1d(24), nn.ReLU(),
         nn.Dropout(0.3), nn.Linear(24, 24), nn.LayerNorm(24), nn.GELU(), nn.Linear(24, 3),
     ]  # fmt: skip
-    (x,) = random((12, 16))
-    eager, _ = _step(layers)
-    wanted = [eager(x).item() for _ in range(6)]
-    step, _ = _step(layers)
-    run = numgrad.compile(step, fullgraph=True)
-    np.testing.assert_allclose([run(x).item() for _ in range(6)], wanted, rtol=1e-5)
+    _trained(layers)
