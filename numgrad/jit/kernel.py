@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 from numba import njit, prange
+from numba.core.compiler import Compiler
 from numba.core.errors import (
     TypingError as Untyped,  # what a launch raises where an argument is no number that kernels know
 )
@@ -201,19 +202,31 @@ def kernel(function: Callable[..., None] | None = None, *, fastmath: tuple[str, 
     return made
 
 
-def device(function: Callable[..., Any] | None = None, *, fastmath: tuple[str, ...] = ("contract",), inline: bool = False) -> Any:
+def device(function: Callable[..., Any] | None = None, *, fastmath: tuple[str, ...] = ("contract",), inline: bool = False, apart: bool = False) -> Any:
     """Make a function callable from kernels. Its loops are compiled once, so both twins of a kernel share their bits.
 
-    `inline` makes it part of its callers however long it is: a loop that calls anything does not run in vectors.
+    `inline` makes it part of its callers however long it is: a loop that calls anything does not run in vectors. `apart` says that
+    arrays it writes have no element in common with its others: else each loop, before it runs in vectors, compares the bounds of
+    all, which takes longer than a short row.
     """
     if function is None:
-        return lambda f: device(f, fastmath=fastmath, inline=inline)
+        return lambda f: device(f, fastmath=fastmath, inline=inline, apart=apart)
     flags = _flags(fastmath)
     if DISABLED:
         return function
     # Only kernels call it, so the entry points for Python and C, a third of the compile time, are left out.
     options = _OPTIONS | {"fastmath": set(flags), "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": inline}
+    if apart:
+        options["pipeline_class"] = _Apart
     return njit(**options)(_named(function))
+
+
+class _Apart(Compiler):
+    """The compiler, told that arguments do not overlap."""
+
+    def __init__(self, *args: Any):
+        super().__init__(*args)
+        self.state.flags.noalias = True
 
 
 def _flags(fastmath: tuple[str, ...]) -> frozenset[str]:

@@ -64,7 +64,7 @@ def _norm_channel(y, means, variances, x, weight, bias, eps, c):  # type: ignore
         _apply_shifted(y[i, c], x[i, c], y.dtype.type(mean), y.dtype.type(scale), shift)
 
 
-@device(inline=True)
+@device(inline=True, apart=True)
 def _apply_shifted(y, x, mean, scale, shift):  # type: ignore[no-untyped-def]
     for j in range(y.size):
         y[j] = (x[j] - mean) * scale + shift
@@ -129,7 +129,7 @@ def _clear(a, b):  # type: ignore[no-untyped-def]
         b[j] = 0
 
 
-@device(inline=True)
+@device(inline=True, apart=True)
 def _add_deviations(off, own, near, p, q, r, s):  # type: ignore[no-untyped-def]
     for j in range(off.size):
         a, b, c, d = p[j] - near[j], q[j] - near[j], r[j] - near[j], s[j] - near[j]
@@ -235,7 +235,7 @@ def norm_columns_terms(terms, means, variances, wide, parts, weight, bias, eps, 
         _channel_terms(means, variances, terms, mean, squares, weight, bias, eps, rows, inner, begin, end)
 
 
-@device(inline=True)
+@device(inline=True, apart=True)
 def _apply_columns(y, x, mean, scale, shift):  # type: ignore[no-untyped-def]
     for j in range(y.size):
         y[j] = (x[j] - mean[j]) * scale[j] + shift[j]
@@ -251,7 +251,7 @@ def apply_columns(y, x, terms, inner, channels, units):  # type: ignore[no-untyp
             _apply_columns(y[i, first:last], x[i, first:last], terms[0, first:last], terms[1, first:last], terms[2, first:last])
 
 
-@device(inline=True)
+@device(inline=True, apart=True)
 def _add_products(total, product, mean, g, h, x, z):  # type: ignore[no-untyped-def]
     for j in range(total.size):
         total[j] += g[j] + h[j]
@@ -316,7 +316,7 @@ def gradient_terms(terms, to_weight, to_bias, parts, means, variances, weight, e
             terms[3, j] = product * share * inverse * inverse
 
 
-@device(inline=True)
+@device(inline=True, apart=True)
 def _correct_columns(out, grad, x, mean, scale, a, b):  # type: ignore[no-untyped-def]
     for j in range(out.size):
         out[j] = scale[j] * (grad[j] - a[j] - b[j] * (x[j] - mean[j]))

@@ -68,37 +68,37 @@ def _merge(count, mean, squares, x):  # type: ignore[no-untyped-def]
     return count, mean, squares
 
 
-@device
+@device(apart=True)
 def _apply(y, x, mean, scale):  # type: ignore[no-untyped-def]
     for j in range(y.size):
         y[j] = (x[j] - mean) * scale
 
 
-@device
+@device(apart=True)
 def _apply_affine(y, x, mean, scale, weight, bias):  # type: ignore[no-untyped-def]
     for j in range(y.size):
         y[j] = (x[j] - mean) * scale * weight[j] + bias[j]
 
 
-@device
+@device(apart=True)
 def _multiply(y, weight):  # type: ignore[no-untyped-def]
     for j in range(y.size):
         y[j] *= weight[j]
 
 
-@device
+@device(apart=True)
 def _add(y, bias):  # type: ignore[no-untyped-def]
     for j in range(y.size):
         y[j] += bias[j]
 
 
-@device(inline=True)
+@device(inline=True, apart=True)
 def _correct_shifted(out, grad, x, mean, scale, a, b):  # type: ignore[no-untyped-def]
     for j in range(out.size):
         out[j] = scale * (grad[j] - a - b * (x[j] - mean))
 
 
-@device
+@device(apart=True)
 def _correct_weighted(out, grad, weight, x, mean, scale, a, b):  # type: ignore[no-untyped-def]
     for j in range(out.size):
         out[j] = scale * (grad[j] * weight[j] - a - b * (x[j] - mean))
@@ -214,13 +214,24 @@ def _norm_row_backward(out, grad, x, mean, inverse, weight, centred, share):  # 
         _correct_shifted(out, grad, x, mean, inverse, a, b)
 
 
-@device(inline=True)
+@device(inline=True, apart=True)
 def _correct_and_add(out, to_weight, to_bias, grad, weight, x, mean, scale, a, b):  # type: ignore[no-untyped-def]
     for j in range(out.size):
         g, d = grad[j], x[j] - mean
         out[j] = scale * (g * weight[j] - a - b * d)
         to_weight[j] += g * (d * scale)
         to_bias[j] += g
+
+
+@device(inline=True, apart=True)
+def _correct_and_add_two(out, out2, to_weight, to_bias, grad, grad2, weight, x, x2, mean, mean2, scale, scale2, a, a2, b, b2):  # type: ignore[no-untyped-def]
+    """Of two rows, so that what both are added to is read and written once."""
+    for j in range(out.size):
+        g, d, h, e = grad[j], x[j] - mean, grad2[j], x2[j] - mean2
+        out[j] = scale * (g * weight[j] - a - b * d)
+        out2[j] = scale2 * (h * weight[j] - a2 - b2 * e)
+        to_weight[j] += g * (d * scale) + h * (e * scale2)
+        to_bias[j] += g + h
 
 
 @kernel
@@ -244,8 +255,15 @@ def _rows_tile(out, to_weight, to_bias, terms, grad, x, stats, weight, centred, 
         stop = min(last, start + some)
         for i in range(start, stop):
             terms[0, i], terms[1, i] = _row_terms(grad[i], x[i], stats[0, i], stats[1, i], weight, centred, share)
-        for i in range(start, stop):
-            _correct_and_add(out[i], to_weight, to_bias, grad[i], weight, x[i], stats[0, i], stats[1, i], terms[0, i], terms[1, i])
+        mean, scale, a, b = stats[0], stats[1], terms[0], terms[1]
+        for i in range(start, stop - 1, 2):
+            k = i + 1
+            _correct_and_add_two(
+                out[i], out[k], to_weight, to_bias, grad[i], grad[k], weight, x[i], x[k], mean[i], mean[k], scale[i], scale[k], a[i], a[k], b[i], b[k]
+            )
+        if (stop - start) % 2:
+            i = stop - 1
+            _correct_and_add(out[i], to_weight, to_bias, grad[i], weight, x[i], mean[i], scale[i], a[i], b[i])
 
 
 @device
