@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 
@@ -76,6 +77,22 @@ def two_threads() -> Any:
 def test_flags_that_break_nan_are_refused(make: Any, flag: str) -> None:
     with pytest.raises(ValueError, match="NaN and infinity"):
         make(fastmath=("contract", flag))(lambda out: None)
+
+
+@native
+def test_arrays_that_lie_apart_are_not_compared() -> None:
+    def add(y: Any, x: Any, z: Any) -> None:
+        for j in range(y.size):
+            y[j] = x[j] + z[j]
+
+    def code(**options: Any) -> str:
+        made, signature = device(add, **options), (numba.float32[::1],) * 3
+        made.compile(signature)
+        return made.inspect_llvm(signature)
+
+    assert "memcheck" in code()  # LLVM's name for a look at where arrays begin and end
+    assert "memcheck" not in code(apart=True)
+    assert "x float>" in code(apart=True), "it runs in vectors all the same"
 
 
 def test_a_kernel_knows_its_name_and_docstring() -> None:
