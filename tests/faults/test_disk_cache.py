@@ -75,7 +75,7 @@ def loader(folder: Path) -> tuple[Callable[[], Any], Path]:
     """Looks up a small kernel as its dispatcher would (None: it would compile), and the file where it lies."""
     from numba.core.registry import cpu_target
 
-    made: Any = codegen.load("twice_kernel", TWICE, {})
+    made: Any = codegen.load("twice_kernel", f"# in {folder}{TWICE}", {})  # a text of its own: what lives is not made twice
     made.serial(np.zeros(3), np.ones(3))
     (signature,) = made.serial.overloads
     (path,) = folder.glob("twice_kernel-*.bin")
