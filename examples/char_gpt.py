@@ -11,6 +11,8 @@ import math
 import time
 from pathlib import Path
 
+from given import find
+
 import numgrad
 import numgrad.nn as nn
 import numgrad.nn.functional as F
@@ -61,7 +63,7 @@ def load(folder):
         text = "\n".join(file.read_text(encoding="utf-8") for file in files)
         text = "".join(c for c in text if c.isascii())
     else:
-        text = (Path(folder) / "tinyshakespeare.txt").read_text(encoding="utf-8")
+        text = find(folder, "tinyshakespeare.txt")[0].read_text(encoding="utf-8")
     characters = sorted(set(text))
     numbers = {c: n for n, c in enumerate(characters)}
     return numgrad.tensor([numbers[c] for c in text]), characters

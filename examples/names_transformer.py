@@ -10,7 +10,8 @@ usage: python examples/names_transformer.py [--data DIR] [--epochs N] [--batches
 import argparse
 import random
 import time
-from pathlib import Path
+
+from given import find
 
 import numgrad as torch
 import numgrad.nn as nn
@@ -64,7 +65,7 @@ def make_up(count, rng):
 
 def load(folder, rng):
     """Different names in random order."""
-    names = make_up(12000, rng) if folder is None else (Path(folder) / "names.txt").read_text(encoding="utf-8").split()
+    names = make_up(12000, rng) if folder is None else find(folder, "names.txt")[0].read_text(encoding="utf-8").split()
     names = sorted({n for n in map(str.lower, names) if n.isascii() and n.isalpha() and len(n) <= LONGEST})
     rng.shuffle(names)
     return names

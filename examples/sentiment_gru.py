@@ -12,7 +12,8 @@ import random
 import re
 import time
 from collections import Counter
-from pathlib import Path
+
+from given import find
 
 import numgrad as torch
 import numgrad.nn as nn
@@ -57,10 +58,10 @@ def load(folder, rng):
     """Shuffled pairs of a sentence and its label."""
     if folder is None:
         return make_up(2000, rng)
-    lines = [line for file in sorted(Path(folder).glob("*_labelled.txt")) for line in file.read_text(encoding="utf-8").split("\n")]
+    lines = [line for file in find(folder, "*_labelled.txt") for line in file.read_text(encoding="utf-8").split("\n")]
     pairs = [line.rsplit("\t", 1) for line in lines if line.strip()]
     if not pairs:
-        raise SystemExit(f"no *_labelled.txt with sentences in {folder}")
+        raise SystemExit(f"no sentences in the *_labelled.txt of {folder}")
     rng.shuffle(pairs)
     return [(sentence, int(label)) for sentence, label in pairs]
 

@@ -115,9 +115,16 @@ def test_sentiment_gru_hears_negations(tmp_path):
     """Made-up sentences: 67 % for the judgement without the negation before it. Then lines in UCI's format, as files hold them."""
     assert float(re.findall(r"test accuracy ([\d.]+)%", run("sentiment_gru.py", "--epochs", "4", "--lr", "0.01", cwd=tmp_path))[-1]) > 80
     lines = [f"{'Loved' if label else 'Hated'} it, all {n} of it.  \t{label}" for n in range(40) for label in (0, 1)]
-    (tmp_path / "shop_labelled.txt").write_text("\n".join(lines) + "\n")
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "shop_labelled.txt").write_text("\n".join(lines) + "\n")
     out = run("sentiment_gru.py", "--data", str(tmp_path), "--epochs", "4", "--lr", "0.02", "--batch-size", "8", cwd=tmp_path)
     assert "64 training and 16 test sentences" in out and float(re.findall(r"test accuracy ([\d.]+)%", out)[-1]) > 90
+
+
+@pytest.mark.parametrize(("name", "wanted"), [("char_gpt.py", "tinyshakespeare.txt"), ("names_transformer.py", "names.txt")])
+def test_data_that_is_not_there(name, wanted, tmp_path):
+    with pytest.raises(AssertionError, match=f"there is no {wanted} in it"):
+        run(name, "--data", str(tmp_path), cwd=tmp_path)
 
 
 def test_burgers_pinn_nears_the_exact_solution(tmp_path):

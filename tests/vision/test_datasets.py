@@ -115,9 +115,10 @@ def test_fake_data():
 
 @pytest.mark.parametrize("compressed", [False, True])
 @pytest.mark.parametrize("kind", [datasets.MNIST, datasets.FashionMNIST])
-@pytest.mark.parametrize("layout", ["{}/raw", "{}", "."])
+@pytest.mark.parametrize("layout", ["{}/raw", "{}", "lower", "."])
 def test_mnist_is_found_in_every_layout(tmp_path, kind, layout, compressed):
-    write_mnist(tmp_path / layout.format(kind.__name__), compressed=compressed)
+    name = kind.__name__
+    write_mnist(tmp_path / layout.format(name).replace("lower", name.lower()), compressed=compressed)
     dataset = kind(tmp_path)
     assert dataset.data.dtype == numgrad.uint8
     assert dataset.targets.dtype == numgrad.int64

@@ -73,7 +73,8 @@ class MNIST(VisionDataset):
         return {name: number for number, name in enumerate(self.classes)}
 
     def _folders(self) -> list[str]:
-        return [self.raw_folder, os.path.join(self.root, type(self).__name__), self.root]
+        name = type(self).__name__
+        return [self.raw_folder, os.path.join(self.root, name), os.path.join(self.root, name.lower()), self.root]
 
     def _names(self, train: bool) -> list[str]:
         part = "train" if train else "t10k"
