@@ -65,7 +65,7 @@ def elementwise() -> Iterator[tuple[str, tuple, dict]]:
 
 def reductions() -> Iterator[tuple[str, tuple, dict]]:
     for name in REDUCTIONS:
-        for x in (F, UNIT[..., None]) + ((WHOLE,) if name not in ("mean", "std", "var") else ()) + ((TRUTH,) if name in ("all", "any") else ()):
+        for x in (F, UNIT[..., None]) + ((WHOLE,) if name not in ("mean", "std", "var") else ()) + ((TRUTH, TRUTH.astype(np.uint8)) if name in ("all", "any") else ()):
             for axis, keepdims in itertools.product((None, 0, -1, (0, 1), ()), (False, True)):
                 yield name, (x,), {"axis": axis, "keepdims": keepdims}
     yield "var", (F,), {"axis": 1, "correction": 1.0}

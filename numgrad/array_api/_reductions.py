@@ -68,12 +68,12 @@ def std(x: Any, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool 
 
 def all(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     """Whether all elements are true, or not 0."""
-    return _over(numgrad.all, x, axis, keepdims)
+    return _over(numgrad.all, x, axis, keepdims).to(numgrad.bool)  # as PyTorch gives it, of uint8 it is uint8
 
 
 def any(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     """Whether an element is true, or not 0."""
-    return _over(numgrad.any, x, axis, keepdims)
+    return _over(numgrad.any, x, axis, keepdims).to(numgrad.bool)  # as PyTorch gives it, of uint8 it is uint8
 
 
 def count_nonzero(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
