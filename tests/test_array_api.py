@@ -145,6 +145,8 @@ def algebra() -> Iterator[tuple[str, tuple, dict]]:
     yield "linalg.solve", (BATCH, F[:, :2]), {}
     yield "linalg.matrix_norm", (BATCH,), {"ord": 1, "keepdims": True}
     yield "linalg.vector_norm", (BATCH,), {"ord": 3, "axis": (0, 2)}
+    yield "linalg.vector_norm", (BATCH,), {"axis": ()}
+    yield "linalg.vector_norm", (BATCH[0, 0, 0],), {}
 
 
 CASES = [*elementwise(), *reductions(), *shapes(), *creation(), *algebra()]

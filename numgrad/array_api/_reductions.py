@@ -19,7 +19,7 @@ def _axes(x: Any, axis: Any) -> tuple[int, ...]:
     return tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
 
 
-def _over(function: Any, x: Any, axis: Any, keepdims: bool, **more: Any) -> Any:
+def over(function: Any, x: Any, axis: Any, keepdims: bool, **more: Any) -> Any:
     """A reduction over axes, over none of which PyTorch's functions would take all."""
     axes = _axes(x, axis)
     if not axes:
@@ -29,12 +29,12 @@ def _over(function: Any, x: Any, axis: Any, keepdims: bool, **more: Any) -> Any:
 
 def sum(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
     """Sums; of integers as int64."""
-    return _over(numgrad.sum, x, axis, keepdims, dtype=dtype)
+    return over(numgrad.sum, x, axis, keepdims, dtype=dtype)
 
 
 def mean(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     """Means."""
-    return _over(numgrad.mean, x, axis, keepdims)
+    return over(numgrad.mean, x, axis, keepdims)
 
 
 def prod(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
@@ -48,32 +48,32 @@ def prod(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = Fal
 
 def max(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     """Largest elements."""
-    return _over(numgrad.amax, x, axis, keepdims)
+    return over(numgrad.amax, x, axis, keepdims)
 
 
 def min(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     """Least elements."""
-    return _over(numgrad.amin, x, axis, keepdims)
+    return over(numgrad.amin, x, axis, keepdims)
 
 
 def var(x: Any, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
     """Variances: squared distances from the mean, summed, over their number less `correction`."""
-    return _over(numgrad.var, x, axis, keepdims, correction=correction)
+    return over(numgrad.var, x, axis, keepdims, correction=correction)
 
 
 def std(x: Any, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
     """Standard deviations."""
-    return _over(numgrad.std, x, axis, keepdims, correction=correction)
+    return over(numgrad.std, x, axis, keepdims, correction=correction)
 
 
 def all(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     """Whether all elements are true, or not 0."""
-    return _over(numgrad.all, x, axis, keepdims).to(numgrad.bool)  # as PyTorch gives it, of uint8 it is uint8
+    return over(numgrad.all, x, axis, keepdims).to(numgrad.bool)  # as PyTorch gives it, of uint8 it is uint8
 
 
 def any(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     """Whether an element is true, or not 0."""
-    return _over(numgrad.any, x, axis, keepdims).to(numgrad.bool)  # as PyTorch gives it, of uint8 it is uint8
+    return over(numgrad.any, x, axis, keepdims).to(numgrad.bool)  # as PyTorch gives it, of uint8 it is uint8
 
 
 def count_nonzero(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:

@@ -8,6 +8,7 @@ import numgrad
 from numgrad import linalg as _own
 
 from ._elementwise import promoted
+from ._reductions import over
 
 __all__ = [
     "cholesky", "cross", "det", "diagonal", "eigh", "eigvalsh", "inv", "matmul", "matrix_norm", "matrix_power", "matrix_rank",
@@ -134,4 +135,4 @@ def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Any:
 
 def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
     """Norms of vectors."""
-    return _own.vector_norm(x, ord, dim=axis, keepdim=keepdims)
+    return over(lambda x, dim, keepdim: _own.vector_norm(x, ord, dim=dim, keepdim=keepdim), x, axis, keepdims)
