@@ -31,6 +31,7 @@ BOUNDS = {
     "index_reduce": Bounds(False, IndexError, "index_reduce(): " + _DIMENSION),
     "index_select": Bounds(False, IndexError, "index out of range in self: " + _DIMENSION),
     "embedding": Bounds(False, IndexError, "index out of range in self: {index}, where the table has {size} rows"),
+    "one_hot": Bounds(False, RuntimeError, "Class values must be non-negative and smaller than num_classes={size}, got {index}"),
     "take": Bounds(True, IndexError, "out of range: tried to access index {index} on a tensor of {size} elements."),
 }
 

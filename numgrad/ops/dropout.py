@@ -11,6 +11,7 @@ from .. import dtypes
 from ..jit import empty, kernel, launch, prange
 from ..tensor import Tensor, wrap
 from . import philox
+from .chances import check_chosen, check_weights
 from .elementwise import pointwise
 from .random import _drawn_as, _overwrite, default_generator, uniform_array
 from .record import composite
@@ -125,10 +126,7 @@ def _multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, 
     if num_samples <= 0:
         raise RuntimeError("cannot sample n_sample <= 0 samples")
     weights = input.detach().reshape(-1, input.shape[-1]).double()  # type: ignore[attr-defined]
-    if not bool((weights.isfinite() & (weights >= 0)).all()):
-        raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
-    if not bool((weights.sum(1) > 0).all()):
-        raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
+    check_weights(weights._data)
     if not replacement and num_samples > input.shape[-1]:
         raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
     shape = (weights.shape[0], num_samples)
@@ -140,8 +138,7 @@ def _multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, 
     else:  # Efraimidis and Spirakis (2006): the largest of log(u) / w are a draw without replacement
         keys = wrap(uniform_array(tuple(weights.shape), dtypes.FLOAT64, generator))
         chosen = (keys.log() / weights).topk(num_samples, dim=1)[1]  # type: ignore[attr-defined]
-        if bool((weights.gather(1, chosen) == 0).any()):
-            raise RuntimeError("invalid multinomial distribution (with replacement=False, not enough non-negative category to sample)")
+        check_chosen(weights._data, chosen._data)
     return chosen[0] if input.dim() == 1 else chosen
 
 

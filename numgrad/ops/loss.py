@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import scalar_name
-from ..jit import device, empty, kernel, launch, prange, verify
 from ..tensor import Tensor
+from .chances import check_between
 from .class_loss import check_reduction
-from .elementwise import copied, pointwise
+from .elementwise import pointwise
 from .record import composite
 
 _hidden: Any = {"public": False, "method": False}
@@ -106,32 +106,6 @@ huber_loss = composite("huber_loss", _huber_function, reference=_reference(_hube
 # --- binary cross entropy -------------------------------------------------------------------------------------------
 
 
-@device
-def _outside_tile(bad, unit, x):  # type: ignore[no-untyped-def]
-    found = False
-    for j in range(x.size):
-        found |= not (x[j] >= 0 and x[j] <= 1)
-    bad[unit] = 0 if found else -1
-
-
-@kernel
-def _outside(bad, x, per):  # type: ignore[no-untyped-def]
-    """For each unit of the input, 0 if an element is not in [0, 1] (NaN is not), else -1."""
-    for unit in prange(0, bad.size):
-        _outside_tile(bad, unit, x[unit * per : min(x.size, (unit + 1) * per)])
-
-
-def _check_probabilities(name: str, x: np.ndarray) -> None:
-    flat, per = (x if x.flags.c_contiguous else copied(x)).reshape(-1), 8192
-    bad = empty(-(-flat.size // per), np.int64)
-    launch(_outside, bad, flat, per, work=flat.size)
-
-    def complain(bad: np.ndarray) -> None:
-        raise RuntimeError(f"all elements of {name} should be between 0 and 1")
-
-    verify(bad, complain)
-
-
 _bce = pointwise("binary_cross_entropy_formula", "(z - 1) * maximum(log1p(-x), -100) - z * maximum(log(x), -100)",
                  grad=("g * (x - z) / maximum(x * (1 - x), 0.000000000001)", "g * (maximum(log1p(-x), -100) - maximum(log(x), -100))"),
                  **_hidden, low=0.1, high=0.9, reference=lambda x, z: -z * np.log(x) - (1 - z) * np.log(1 - x))  # fmt: skip
@@ -153,8 +127,8 @@ def _bce_function(input: Tensor, target: Tensor, weight: Tensor | None = None, r
         raise RuntimeError(f"Found dtype {scalar_name(t.dtype)} of the target but expected {scalar_name(x.dtype)}")
     if x.shape != t.shape:
         raise ValueError(f"Using a target size ({list(t.shape)}) that is different to the input size ({list(x.shape)}) is not allowed")
-    _check_probabilities("input", x)
-    _check_probabilities("target", t)
+    check_between(x, 0.0, 1.0, "all elements of input should be between 0 and 1")
+    check_between(t, 0.0, 1.0, "all elements of target should be between 0 and 1")
     loss = _bce(input, target)
     return _reduced(loss if weight is None else loss * weight, reduction)
 

@@ -17,6 +17,7 @@ from ..jit import Kernel, device, empty, kernel, launch, prange
 from ..jit.vmath import cos, log, sin
 from ..tensor import Tensor, wrap
 from . import philox
+from .chances import check_between
 from .creation import _checked_sizes, _finish
 from .elementwise import copied, copy_into
 from .inplace import check_writeable
@@ -259,8 +260,8 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any 
     """Normal numbers; mean and std are numbers (then `size` gives the shape) or tensors that broadcast."""
     if isinstance(std, (int, float)) and std < 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
-    if isinstance(std, Tensor) and bool((std < 0).any()):  # type: ignore[attr-defined]
-        raise RuntimeError("normal expects all elements of std >= 0.0")
+    if isinstance(std, Tensor):
+        check_between(std.double()._data, 0.0, np.inf, "normal expects all elements of std >= 0.0")  # type: ignore[attr-defined]
     tensors = [v for v in (mean, std) if isinstance(v, Tensor)]
     if tensors:
         shape = (mean + std).shape
@@ -292,18 +293,19 @@ def _bernoulli_function(input: Tensor, p: Any = None, *, generator: Any = None) 
         return bernoulli_(input.detach().clone(), p, generator=generator)  # type: ignore[attr-defined]
     if not input.is_floating_point():
         raise NotImplementedError(f"\"bernoulli\" not implemented for '{dtypes.scalar_name(input._data.dtype)}'")
-    if not bool(((input >= 0) & (input <= 1)).all()):
-        raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true, but got false.")
+    chances = input.float()._data if is_half(input._data.dtype) else input._data
+    check_between(chances, 0.0, 1.0, "Expected p_in >= 0 && p_in <= 1 to be true, but got false.")
     return _bernoulli(input, generator)
 
 
 def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
     """Fill in place with 1 (probability p, a number or tensor) or 0."""
-    p = p._data if isinstance(p, Tensor) else p
-    if bool(np.any(np.logical_or(np.less(p, 0), np.greater(p, 1)))):
-        raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
     probabilities = empty(self._data.shape, dtypes.FLOAT64)
-    copy_into(probabilities, p)
+    copy_into(probabilities, p._data if isinstance(p, Tensor) else p)
+    if isinstance(p, Tensor):
+        check_between(probabilities, 0.0, 1.0, "bernoulli_ expects p to be in [0, 1], but an element is not")
+    elif not 0 <= p <= 1:
+        raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
     return _overwrite(self, _bernoulli_forward(probabilities, generator))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numgrad
 from numgrad import ops
+from numgrad.ops.bounds import check_index
 from numgrad.tensor import Tensor
 
 
@@ -109,13 +110,9 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         if num_classes <= 0:
             raise RuntimeError("Can not infer total number of classes from empty tensor.")
         return numgrad.zeros((*tensor.shape, num_classes), dtype=numgrad.int64)
-    if int(tensor.min()) < 0:
-        raise RuntimeError("Class values must be non-negative.")
-    largest = int(tensor.max())
     if num_classes == -1:
-        num_classes = largest + 1
+        num_classes = max(int(tensor.max()), 0) + 1
     elif num_classes < 1:
         raise RuntimeError(f"num_classes should be positive, got {num_classes}")
-    elif largest >= num_classes:
-        raise RuntimeError(f"Class values must be smaller than num_classes={num_classes}, got {largest}")
+    check_index(tensor._data, "one_hot", 0, num_classes)
     return (tensor.unsqueeze(-1) == numgrad.arange(num_classes)).to(numgrad.int64)
