@@ -7,9 +7,10 @@ import math
 import numpy as np
 
 from ..jit import device, empty, kernel, launch, prange, verify
+from ..jit.codegen import TILE
+from .bounds import slots
 from .elementwise import copied
 
-_TILE = 8192
 _WEIGHTS = (
     "probability tensor contains either `inf`, `nan` or element < 0",
     "invalid multinomial distribution (sum of probabilities <= 0)",
@@ -26,10 +27,10 @@ def _outside_tile(bad, unit, x, low, high):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _outside(bad, x, per, low, high):  # type: ignore[no-untyped-def]
-    """For each unit of the input, 0 if an element is not in [low, high] (NaN is not), else -1."""
+def _outside(bad, x, low, high):  # type: ignore[no-untyped-def]
+    """For each tile of the input, 0 if an element is not in [low, high] (NaN is not), else -1."""
     for unit in prange(0, bad.size):
-        _outside_tile(bad, unit, x[unit * per : min(x.size, (unit + 1) * per)], low, high)
+        _outside_tile(bad, unit, x[unit * TILE : min(x.size, (unit + 1) * TILE)], low, high)
 
 
 @kernel
@@ -53,35 +54,32 @@ def _without_weight(bad, weights, chosen):  # type: ignore[no-untyped-def]
                 bad[row] = 0
 
 
+def _refuse(bad: np.ndarray, *messages: str) -> None:
+    """RuntimeError with the message of the least number that a kernel noted."""
+
+    def complain(bad: np.ndarray) -> None:
+        raise RuntimeError(messages[int(bad[bad >= 0].min())])
+
+    verify(bad, complain)
+
+
 def check_between(x: np.ndarray, low: float, high: float, message: str) -> None:
     """RuntimeError with this message if an element is not in [low, high]."""
     flat = (x if x.flags.c_contiguous else copied(x)).reshape(-1)
-    bad = empty(-(-flat.size // _TILE), np.int64)
-    launch(_outside, bad, flat, _TILE, low, high, work=flat.size)
-
-    def complain(bad: np.ndarray) -> None:
-        raise RuntimeError(message)
-
-    verify(bad, complain)
+    bad = slots(flat.size)
+    launch(_outside, bad, flat, low, high, work=flat.size)
+    _refuse(bad, message)
 
 
 def check_weights(weights: np.ndarray) -> None:
     """RuntimeError if a row of these is no distribution, whatever its sum."""
     bad = empty(len(weights), np.int64)
     launch(_unfit, bad, weights, work=weights.size)
-
-    def complain(bad: np.ndarray) -> None:
-        raise RuntimeError(_WEIGHTS[int(bad[bad >= 0].min())])
-
-    verify(bad, complain)
+    _refuse(bad, *_WEIGHTS)
 
 
 def check_chosen(weights: np.ndarray, chosen: np.ndarray) -> None:
     """RuntimeError if a row had fewer choices than were asked for."""
     bad = empty(len(weights), np.int64)
     launch(_without_weight, bad, weights, chosen, work=chosen.size)
-
-    def complain(bad: np.ndarray) -> None:
-        raise RuntimeError(_FEW)
-
-    verify(bad, complain)
+    _refuse(bad, _FEW)

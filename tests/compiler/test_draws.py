@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -130,13 +129,13 @@ def test_families(name: str, what: str) -> None:
     try:
         numgrad.manual_seed(7)
         wanted = results(step, values)
-    except NotImplementedError:
-        pytest.skip("it has none")
+    except NotImplementedError:  # as for the entropy of some
+        with pytest.raises(NotImplementedError):
+            numgrad.compile(step)(*values)
+        return
     numgrad.manual_seed(7)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what looks at its numbers runs eagerly, and says so
-        found = results(numgrad.compile(step), values)
+    found = results(numgrad.compile(step, fullgraph=True), values)
     for a, b in zip(found, wanted, strict=True):
         assert (a is None) == (b is None)
         if a is not None:
-            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+            np.testing.assert_array_equal(a, b)  # kernels run as Python: nothing is contracted
