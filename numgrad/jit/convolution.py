@@ -20,12 +20,11 @@ import numpy as np
 from llvmlite import ir
 
 from . import tile
+from .emitter import REGISTERS, VECTOR_BYTES, Emitter
 from .kernel import DISABLED, device
 from .machine import functions
-from .tile import VECTOR_BYTES
 
 _I64 = ir.IntType(64)
-_REGISTERS: int = 32 if tile.ROWS > 8 else 16
 
 
 def lanes(dtype: np.dtype) -> int:
@@ -35,10 +34,10 @@ def lanes(dtype: np.dtype) -> int:
 
 def rows_for(vectors: int) -> int:
     """The most rows of a tile so many vectors wide: accumulators, the vectors, and one broadcast element share the registers."""
-    return max(1, (_REGISTERS - 1 - vectors) // vectors)
+    return max(1, (REGISTERS - 1 - vectors) // vectors)
 
 
-class _Emitter(tile._Emitter):
+class _Emitter(Emitter):
     def begin(self, module: ir.Module, name: str, elements: str, tables: str, numbers: str) -> list[Any]:
         """Begin a function that takes pointers to elements, pointers to tables of integers, and integers."""
         kinds = [self.scalar.as_pointer()] * len(elements.split()) + [_I64.as_pointer()] * len(tables.split()) + [_I64] * len(numbers.split())

@@ -14,9 +14,9 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from .emitter import VECTOR_BYTES
 from .intrinsics import maximum, minimum
 from .kernel import DISABLED, device
-from .tile import VECTOR_BYTES
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 #: vectors that are looked at together: one comparison alone waits for the one before

@@ -14,6 +14,7 @@ import numpy as np
 from llvmlite import ir
 
 from . import tile
+from .emitter import Emitter
 from .kernel import DISABLED, device
 from .machine import functions
 from .tail import finish
@@ -35,7 +36,7 @@ OUTER_BIAS, INNER_BIAS, ROW_BIAS, COLUMN_BIAS = range(43, 47)
 TILES = 47  # from here on: `numgrad.jit.tile.addresses`
 
 
-class _Emitter(tile._Emitter):
+class _Emitter(Emitter):
     plan: Any = None
 
     @property

@@ -20,17 +20,18 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from .emitter import Emitter
 from .kernel import DISABLED, Kernel, device
 from .machine import functions
-from .tile import _call, _Emitter, _strided
+from .tile import _call, _strided
 
 
-def _relu(e: _Emitter, x: Any) -> Any:
+def _relu(e: Emitter, x: Any) -> Any:
     return e.builder.select(e.builder.fcmp_ordered("<", x, e.zero), e.zero, x)  # NaN stays, and so does -0.0
 
 
 #: By name: the vector of results for a vector of elements, in LLVM code and in NumPy.
-TAILS: dict[str, tuple[Callable[[_Emitter, Any], Any], Callable[[np.ndarray], np.ndarray]]] = {
+TAILS: dict[str, tuple[Callable[[Emitter, Any], Any], Callable[[np.ndarray], np.ndarray]]] = {
     "relu": (_relu, lambda x: np.where(x < 0, x.dtype.type(0), x)),
 }
 
@@ -46,7 +47,7 @@ def address(dtype: np.dtype, name: str) -> int:
 
 
 def _write(module: ir.Module, dtype: np.dtype, name: str) -> list[str]:
-    e = _Emitter(dtype)
+    e = Emitter(dtype)
     y, step, rows, columns, _ = e.function(module, name, "y step_y rows columns table")
     whole = e.builder.mul(e.builder.sdiv(columns, e.index(e.lanes)), e.index(e.lanes))
     rest = e.mask(e.builder.sub(columns, whole))

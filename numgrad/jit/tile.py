@@ -9,7 +9,6 @@ Operands are one-dimensional spans of memory, an element offset into each, and s
 from __future__ import annotations
 
 import functools
-import platform
 from typing import Any
 
 import numpy as np
@@ -17,156 +16,44 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from .emitter import MASKS, REGISTERS, VECTOR_BYTES, Emitter
 from .kernel import DISABLED, device
-from .machine import features, functions
+from .machine import functions
 
-_I32, _I64 = ir.IntType(32), ir.IntType(64)
-
-
-def _target() -> tuple[int, int, bool]:
-    """Bytes of a vector register, their number, and whether loads and stores take a mask; of the CPU compiled for."""
-    found = features()
-    if "+avx512f" in found:
-        return 64, 32, True
-    if "+avx" in found:
-        return 32, 16, True
-    return 16, 32 if platform.machine().lower() in ("arm64", "aarch64") else 16, False
-
-
-VECTOR_BYTES, _REGISTERS, _MASKS = _target()
 #: rows of a tile two vectors wide: as many as fit in the registers beside two vectors of b and one broadcast element of a
-ROWS: int = 14 if _REGISTERS == 32 else 6
+ROWS: int = 14 if REGISTERS == 32 else 6
 #: rows and columns of a tile of dot products
-DOT_ROWS: int = 4 if _REGISTERS == 32 else 2
+DOT_ROWS: int = 4 if REGISTERS == 32 else 2
 DOT_COLUMNS: int = 4
 _ROW_FUNCTIONS: int = 2 * ROWS + DOT_ROWS * DOT_COLUMNS
 #: how many addresses a dtype has
 COUNT: int = _ROW_FUNCTIONS + 3
 
 
-class _Emitter:
-    """Writes vector code for one element type."""
-
-    def __init__(self, dtype: np.dtype):
-        self.builder: Any = None
-        self.floating = dtype.kind == "f"
-        self.scalar = {4: ir.FloatType(), 8: ir.DoubleType()}[dtype.itemsize] if self.floating else ir.IntType(8 * dtype.itemsize)
-        self.lanes = VECTOR_BYTES // dtype.itemsize
-        self.vector = ir.VectorType(self.scalar, self.lanes)
-        self.zero = ir.Constant(self.vector, [0] * self.lanes)
-        self._suffix = f"v{self.lanes}{'f' if self.floating else 'i'}{VECTOR_BYTES * 8 // self.lanes}"
-
-    def function(self, module: ir.Module, name: str, parameters: str) -> list[Any]:
-        """Begin a function; of its parameters, those of one letter are pointers, the others integers. Returns its arguments."""
-        kinds = [self.scalar.as_pointer() if len(p) == 1 else _I64 for p in parameters.split()]
-        made = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
-        self.builder = ir.IRBuilder(made.append_basic_block("entry"))
-        return list(made.args)
-
-    def index(self, value: int) -> Any:
-        return ir.Constant(_I64, value)
-
-    def _as_vector(self, pointer: Any, lanes: int | None = None) -> Any:
-        return self.builder.bitcast(pointer, (self.vector if lanes is None else ir.VectorType(self.scalar, lanes)).as_pointer())
-
-    def _intrinsic(self, name: str, result: Any, arguments: list[Any]) -> Any:
-        module = self.builder.module
-        found = module.globals.get(name) or ir.Function(module, ir.FunctionType(result, [a.type for a in arguments]), name)
-        return self.builder.call(found, arguments)
-
-    def mask(self, count: Any) -> Any:
-        """True for the first `count` lanes."""
-        lanes = ir.Constant(ir.VectorType(_I32, self.lanes), list(range(self.lanes)))
-        return self.builder.icmp_signed("<", lanes, self.splat(self.builder.trunc(count, _I32), lanes.type))
-
-    def load(self, pointer: Any, mask: Any = None, lanes: int | None = None) -> Any:
-        address = self._as_vector(pointer, lanes)
-        if mask is None:
-            return self.builder.load(address, align=1)
-        one = ir.Constant(_I32, 1)
-        return self._intrinsic(f"llvm.masked.load.{self._suffix}.p0", self.vector, [address, one, mask, self.zero])
-
-    def store(self, value: Any, pointer: Any, mask: Any = None, lanes: int | None = None) -> None:
-        address = self._as_vector(pointer, lanes)
-        if mask is None:
-            self.builder.store(value, address, align=1)
-        else:
-            one = ir.Constant(_I32, 1)
-            self._intrinsic(f"llvm.masked.store.{self._suffix}.p0", ir.VoidType(), [value, address, one, mask])
-
-    def splat(self, scalar: Any, kind: Any = None) -> Any:
-        undefined = ir.Constant(kind or self.vector, ir.Undefined)
-        first = self.builder.insert_element(undefined, scalar, ir.Constant(_I32, 0))
-        return self.builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, self.lanes), [0] * self.lanes))
-
-    def multiply_add(self, a: Any, b: Any, total: Any) -> Any:
-        if not self.floating:
-            return self.builder.add(self.builder.mul(a, b), total)
-        return self._intrinsic(f"llvm.fmuladd.{self._suffix}", self.vector, [a, b, total])  # one instruction where the CPU has it
-
-    def add(self, a: Any, b: Any) -> Any:
-        return self.builder.fadd(a, b) if self.floating else self.builder.add(a, b)
-
-    def shuffle(self, a: Any, b: Any, lanes: list[int]) -> Any:
-        return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_I32, len(lanes)), lanes))
-
-    def loop(self, count: Any, starts: list[Any], steps: list[Any], sums: int, body: Any, initial: list[Any] | None = None) -> list[Any]:
-        """Run body(pointers, sums) -> sums `count` times, each pointer moving on by its step; the sums start at `initial`, else 0."""
-        builder = self.builder
-        before = builder.block
-        head, inside, after = (builder.append_basic_block(n) for n in ("head", "depth", "after"))
-        builder.branch(head)
-        builder.position_at_end(head)
-        counter, pointers = builder.phi(_I64), [builder.phi(p.type) for p in starts]
-        totals = [builder.phi(self.vector) for _ in range(sums)]
-        builder.cbranch(builder.icmp_signed("<", counter, count), inside, after)
-        builder.position_at_end(inside)
-        new = body(pointers, totals)
-        moved = [builder.gep(p, [s]) for p, s in zip(pointers, steps, strict=True)]
-        firsts, thens = [self.index(0), *starts, *(initial or [self.zero] * sums)], [builder.add(counter, self.index(1)), *moved, *new]
-        for phi, first, then in zip([counter, *pointers, *totals], firsts, thens, strict=True):
-            phi.add_incoming(first, before)
-            phi.add_incoming(then, builder.block)  # the body may have made blocks of its own
-        builder.branch(head)
-        builder.position_at_end(after)
-        return totals
-
-    def prefetch(self, pointer: Any, writes: bool = True) -> None:
-        """Ask for the cache line of an element that is going to be written, or read: kept in all caches, 3, and data, 1."""
-        self._intrinsic("llvm.prefetch.p0", ir.VoidType(), [pointer, *[ir.Constant(_I32, v) for v in (int(writes), 3, 1)]])
-
-    def put(self, total: Any, pointer: Any, accumulate: Any, **kwargs: Any) -> None:
-        """Store, or add to what is there."""
-        with self.builder.if_else(self.builder.icmp_signed("!=", accumulate, self.index(0))) as (adds, sets):
-            with adds:
-                self.store(self.add(self.load(pointer, **kwargs), total), pointer, **kwargs)
-            with sets:
-                self.store(total, pointer, **kwargs)
-
-
-def _outer(e: _Emitter, module: ir.Module, rows: int, vectors: int) -> str:
+def _outer(e: Emitter, module: ir.Module, rows: int, vectors: int) -> str:
     """A tile of `rows` rows by `vectors` vectors of columns, the last of them in part."""
     name = f"outer_{rows}_{vectors}"
     arguments = e.function(module, name, "y step_y a row_a column_a b row_b depth columns accumulate")
     last = e.builder.sub(arguments[8], e.index((vectors - 1) * e.lanes))
-    if _MASKS:
-        _outer_body(e, arguments, rows, vectors, e.mask(last))
+    if MASKS:
+        _outer_body(e, arguments, rows, vectors, last)
     else:
         with e.builder.if_else(e.builder.icmp_signed("==", last, e.index(e.lanes))) as (whole, part):
             with whole:
                 _outer_body(e, arguments, rows, vectors, None)
             with part:
-                _outer_body(e, arguments, rows, vectors, e.mask(last))
+                _outer_body(e, arguments, rows, vectors, last)
     e.builder.ret_void()
     return name
 
 
-def _outer_body(e: _Emitter, arguments: list[Any], rows: int, vectors: int, mask: Any) -> None:
+def _outer_body(e: Emitter, arguments: list[Any], rows: int, vectors: int, last: Any) -> None:
+    """`last`: how many lanes of the last vector there are, None for all of them."""
     y, step_y, a, row_a, column_a, b, row_b, depth, _, accumulate = arguments
     builder = e.builder
     # Three rows share a pointer: base, base + stride, base + 2 * stride are addresses that x86 computes while loading.
     groups = [builder.gep(a, [builder.mul(row_a, e.index(i))]) for i in range(0, rows, 3)]
-    masks = [None] * (vectors - 1) + [mask]
+    masks = [None] * (vectors - 1) + [None if last is None else e.mask(last)]
 
     def body(pointers: list[Any], sums: list[Any], fetch: Any = None) -> list[Any]:
         *lefts, right = pointers
@@ -188,10 +75,14 @@ def _outer_body(e: _Emitter, arguments: list[Any], rows: int, vectors: int, mask
     sums = e.loop(builder.sub(depth, early), starts, steps, rows * vectors, body, sums)
     for index, total in enumerate(sums):
         i, j = divmod(index, vectors)
-        e.put(total, builder.gep(y, [builder.add(builder.mul(step_y, e.index(i)), e.index(j * e.lanes))]), accumulate, mask=masks[j])
+        at = builder.gep(y, [builder.add(builder.mul(step_y, e.index(i)), e.index(j * e.lanes))])
+        if masks[j] is None:
+            e.put(total, at, accumulate)
+        else:
+            e.put_part(total, at, accumulate, last)
 
 
-def _dots(e: _Emitter, module: ir.Module, rows: int, columns: int) -> str:
+def _dots(e: Emitter, module: ir.Module, rows: int, columns: int) -> str:
     """A tile of `rows` by `columns` dot products, vectors along the depth."""
     name = f"dots_{rows}_{columns}"
     y, step_y, a, row_a, b, row_b, depth, accumulate = e.function(module, name, "y step_y a row_a b row_b depth accumulate")
@@ -224,7 +115,7 @@ def _dots(e: _Emitter, module: ir.Module, rows: int, columns: int) -> str:
     return name
 
 
-def _store_sums(e: _Emitter, totals: list[Any], y: Any, step_y: Any, rows: int, columns: int, accumulate: Any) -> None:
+def _store_sums(e: Emitter, totals: list[Any], y: Any, step_y: Any, rows: int, columns: int, accumulate: Any) -> None:
     """Sum each vector over its lanes, all together: lanes of neighbours are added pairwise until lane i holds sum i."""
     even, odd = list(range(0, 2 * e.lanes, 2)), list(range(1, 2 * e.lanes, 2))
     room = 1 << (columns - 1).bit_length()  # lanes for a row, so that none lies across two vectors
@@ -241,17 +132,24 @@ def _store_sums(e: _Emitter, totals: list[Any], y: Any, step_y: Any, rows: int, 
             e.put(total, at, accumulate, lanes=width)
 
 
-def _rows(e: _Emitter, module: ir.Module, adding: bool) -> str:
+def _rows(e: Emitter, module: ir.Module, adding: bool) -> str:
     """Rows of a matrix written into, or added to, those of another."""
     name = "add_rows" if adding else "copy_rows"
     y, step_y, x, step_x, rows, columns = e.function(module, name, "y step_y x step_x rows columns")
     builder = e.builder
     whole = builder.mul(builder.sdiv(columns, e.index(e.lanes)), e.index(e.lanes))
-    rest = e.mask(builder.sub(columns, whole))
+    rest = builder.sub(columns, whole)
+    rest_mask = e.mask(rest)
 
-    def move(to: Any, source: Any, mask: Any = None) -> None:
-        value = e.load(source, mask)
-        e.store(e.add(e.load(to, mask), value) if adding else value, to, mask)
+    def move(to: Any, source: Any, mask: Any = None, lanes: int | None = None) -> None:
+        value = e.load(source, mask, lanes)
+        e.store(e.add(e.load(to, mask, lanes), value) if adding else value, to, mask, lanes)
+
+    def move_rest(to: Any, source: Any) -> None:
+        if MASKS:
+            move(to, source, rest_mask)
+        else:
+            e.pieces(rest, lambda first, lanes: move(builder.gep(to, [first]), builder.gep(source, [first]), lanes=lanes))
 
     def vector(pointers: list[Any], _: list[Any]) -> list[Any]:
         move(*pointers)
@@ -260,7 +158,7 @@ def _rows(e: _Emitter, module: ir.Module, adding: bool) -> str:
     def row(pointers: list[Any], _: list[Any]) -> list[Any]:
         e.loop(builder.sdiv(columns, e.index(e.lanes)), pointers, [e.index(e.lanes)] * 2, 0, vector)
         with builder.if_then(builder.icmp_signed("<", whole, columns)):
-            move(*[builder.gep(p, [whole]) for p in pointers], rest)
+            move_rest(*[builder.gep(p, [whole]) for p in pointers])
         return []
 
     e.loop(rows, [y, x], [step_y, step_x], 0, row)
@@ -268,7 +166,7 @@ def _rows(e: _Emitter, module: ir.Module, adding: bool) -> str:
     return name
 
 
-def _transposed(e: _Emitter, vectors: list[Any]) -> list[Any]:
+def _transposed(e: Emitter, vectors: list[Any]) -> list[Any]:
     """A square of as many vectors as lanes, transposed: halves are interleaved until lane i of vector k is lane k of vector i."""
     half = e.lanes // 2
     low, high = ([lane for i in range(start, start + half) for lane in (i, i + e.lanes)] for start in (0, half))
@@ -278,7 +176,7 @@ def _transposed(e: _Emitter, vectors: list[Any]) -> list[Any]:
     return vectors
 
 
-def _transpose(e: _Emitter, module: ir.Module) -> str:
+def _transpose(e: Emitter, module: ir.Module) -> str:
     """Up to a vector of rows, written as columns: whole vectors are stored, also where there are fewer rows, and for a whole
     number of vectors of columns."""
     name = "transpose_rows"
@@ -313,7 +211,7 @@ def addresses(dtype: np.dtype) -> np.ndarray:
 
 
 def _write_tiles(module: ir.Module, dtype: np.dtype) -> list[str]:
-    emitter = _Emitter(dtype)
+    emitter = Emitter(dtype)
     names = [_outer(emitter, module, rows, vectors) for rows in range(1, ROWS + 1) for vectors in (1, 2)]
     names += [_dots(emitter, module, rows, columns) for rows in range(1, DOT_ROWS + 1) for columns in range(1, DOT_COLUMNS + 1)]
     names += [_rows(emitter, module, adding) for adding in (False, True)]

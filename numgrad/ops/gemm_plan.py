@@ -23,10 +23,13 @@ GRAIN, BLOCKS = 1 << 18, 64
 PART = 1024
 #: Rows up to which columns of b that lie in memory one by one are read as they are: packing would cost more than it saves.
 FEW = 16
-#: What could be read where it lies is packed: a, if neither its rows nor its columns are contiguous, or its rows a multiple of
-#: CONFLICT bytes apart, where they compete for one place in the first-level cache, from so many columns of y and bytes of a on;
-#: b from so many rows of y on, and from this multiple of the second-level cache: each of two threads can keep its half there.
-CONFLICT, PACK_A_N, PACK_A_BYTES, PACK_B_M, PACK_B_L2 = 4096, 256, 1 << 18, 128, 2
+#: What could be read where it lies is packed. a: if a tile's rows are less of a cache line than LINE bytes, or neither its rows nor
+#: its columns are contiguous, or its rows a multiple of CONFLICT bytes apart, where they compete for one place in the first-level
+#: cache; from so many columns of y and bytes of a on.
+LINE, CONFLICT, PACK_A_N, PACK_A_BYTES = 56, 4096, 4 * VECTOR_BYTES, 1 << (18 if VECTOR_BYTES == 64 else 17)
+#: b: from so many rows of y on, and from this multiple of the second-level cache: each of two threads can keep its half there; or
+#: if its rows compete, from so much depth on, where a panel of b is no wider than a cache line.
+PACK_B_M, PACK_B_L2, CONFLICT_B, PACK_B_K = 128, 2, 512, 32 if VECTOR_BYTES < 64 else 1 << 62
 #: Work from which y is cut into blocks: half of it is what a compiled step, whose threads are awake, gives to a core.
 SMALL = 16_384
 #: Shares of the first-level cache for a panel of b, of the second for a block of a, and of the third for packed b of all threads.
@@ -124,7 +127,7 @@ def _lay_out(
     multiplications, moved = count * m * n * k, count * (m * k + k * n + m * n)
     # The work in element operations: threads that went to sleep take as long to wake as millions of multiplications.
     computed = count * m * k * (n if dots else -(-n // lanes) * lanes)  # vectors of which only a part is stored take as long
-    work = max(computed * itemsize // 128, moved * itemsize // 32)
+    work = max(computed * itemsize // (2 * VECTOR_BYTES), moved * itemsize // 32)
     packs_a, packs_b = _packs(a, b, dots, itemsize)
     deepest = max(64, (1024 if dots else min(384, int(cache_bytes(1) * L1) // (2 * VECTOR_BYTES))) // lanes * lanes)
     target = min(BLOCKS, max(multiplications, 8 * moved) // GRAIN)
@@ -163,9 +166,11 @@ def _packs(a: _Matrices, b: _Matrices, dots: bool, itemsize: int) -> tuple[bool,
     m, k, n = a.rows, a.columns, b.columns
     if dots or k == 0:
         return dots and a.column != 1, False
-    near = a.row == 1 or (a.column == 1 and a.row * itemsize % CONFLICT)
+    near = (a.row == 1 and ROWS * itemsize >= LINE) or (a.column == 1 and a.row * itemsize % CONFLICT)
     packs_a = not near and n >= PACK_A_N and m * k * itemsize >= PACK_A_BYTES
-    packs_b = b.column != 1 or (m >= PACK_B_M and k * n * itemsize >= PACK_B_L2 * cache_bytes(2))
+    large = m >= PACK_B_M and k * n * itemsize >= PACK_B_L2 * cache_bytes(2)
+    crowded = m > FEW and k >= PACK_B_K and b.row * itemsize % CONFLICT_B == 0
+    packs_b = b.column != 1 or large or crowded
     return packs_a, packs_b
 
 
