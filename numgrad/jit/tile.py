@@ -167,13 +167,24 @@ def _rows(e: Emitter, module: ir.Module, adding: bool) -> str:
 
 
 def _transposed(e: Emitter, vectors: list[Any]) -> list[Any]:
-    """A square of as many vectors as lanes, transposed: halves are interleaved until lane i of vector k is lane k of vector i."""
-    half = e.lanes // 2
-    low, high = ([lane for i in range(start, start + half) for lane in (i, i + e.lanes)] for start in (0, half))
-    for _ in range(e.lanes.bit_length() - 1):
-        pairs = list(zip(vectors[:half], vectors[half:], strict=True))
-        vectors = [e.shuffle(a, b, lanes) for a, b in pairs for lanes in (low, high)]
-    return vectors
+    """A square of as many vectors as lanes, transposed: halves are interleaved until lane i of vector k is lane k of vector i.
+
+    Two halves of 16 bytes are transposed each by itself, and change places at last: to cross them takes longest.
+    """
+    parts = 2 if VECTOR_BYTES == 32 else 1
+    size = e.lanes // parts
+    half = size // 2
+    low, high = ([at + lane for at in range(0, e.lanes, size) for i in range(start, start + half) for lane in (i, i + e.lanes)] for start in (0, half))
+    groups = []
+    for first in range(0, e.lanes, size):
+        group = vectors[first : first + size]
+        for _ in range(size.bit_length() - 1):
+            pairs = list(zip(group[:half], group[half:], strict=True))
+            group = [e.shuffle(a, b, lanes) for a, b in pairs for lanes in (low, high)]
+        groups.append(group)
+    if parts == 1:
+        return groups[0]
+    return [e.shuffle(a, b, [*range(at, at + size), *range(at + e.lanes, at + e.lanes + size)]) for at in (0, size) for a, b in zip(*groups, strict=True)]
 
 
 def _transpose(e: Emitter, module: ir.Module) -> str:
