@@ -133,26 +133,38 @@ class Emitter:
                 body(builder.and_(count, self.index(-2 * lanes)), lanes)
             lanes //= 2
 
-    def put_part(self, total: Any, pointer: Any, accumulate: Any, count: Any) -> None:
-        """Store the first `count` lanes, or add them to what is there."""
+    def store_first(self, value: Any, pointer: Any, count: Any) -> None:
+        """The first `count` of a vector's lanes, fewer than all, of this or another type, into memory."""
+        builder, kind = self.builder, value.type.element
         if MASKS:
-            self.put(total, pointer, accumulate, mask=self.mask(count))
+            letter, bits = ("i", kind.width) if isinstance(kind, ir.IntType) else ("f", 32 if isinstance(kind, ir.FloatType) else 64)
+            address = builder.bitcast(pointer, value.type.as_pointer())
+            given = [value, address, ir.Constant(_I32, 1), self.mask(count)]
+            self._intrinsic(f"llvm.masked.store.v{self.lanes}{letter}{bits}.p0", ir.VoidType(), given)
             return
-        with self.builder.goto_entry_block():
-            room = self.builder.alloca(self.vector)
-        self.builder.store(total, room)
-        room = self.builder.bitcast(room, self.scalar.as_pointer())
+        with builder.goto_entry_block():
+            room = builder.alloca(value.type)
+        builder.store(value, room)
+        room = builder.bitcast(room, kind.as_pointer())
 
         def piece(first: Any, lanes: int) -> None:
-            part = self.load(self.builder.gep(room, [first]), lanes=lanes)
-            self.put(part, self.builder.gep(pointer, [first]), accumulate, lanes=lanes)
+            part = ir.VectorType(kind, lanes).as_pointer()
+            source, target = (builder.bitcast(builder.gep(p, [first]), part) for p in (room, pointer))
+            builder.store(builder.load(source, align=1), target, align=1)
 
         self.pieces(count, piece)
 
-    def put(self, total: Any, pointer: Any, accumulate: Any, **kwargs: Any) -> None:
-        """Store, or add to what is there."""
+    def put(self, total: Any, pointer: Any, accumulate: Any, lanes: int | None = None, count: Any = None) -> None:
+        """Store, or add to what is there: a vector, one of another number of lanes, or the first `count` lanes."""
+
+        def store(value: Any) -> None:
+            if count is None:
+                self.store(value, pointer, lanes=lanes)
+            else:
+                self.store_first(value, pointer, count)
+
         with self.builder.if_else(self.builder.icmp_signed("!=", accumulate, self.index(0))) as (adds, sets):
             with adds:
-                self.store(self.add(self.load(pointer, **kwargs), total), pointer, **kwargs)
+                store(self.add(self.load(pointer, None if count is None else self.mask(count), lanes), total))
             with sets:
-                self.store(total, pointer, **kwargs)
+                store(total)

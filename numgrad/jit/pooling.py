@@ -32,6 +32,14 @@ def _every(e: _Emitter, pointer: Any, stride: int, left: Any) -> Any:
     return result
 
 
+def _store(e: _Emitter, value: Any, pointer: Any, left: Any) -> None:
+    """A vector, or its first `left` lanes, where there are not as many windows."""
+    if left is None:
+        e.builder.store(value, e.builder.bitcast(pointer, value.type.as_pointer()), align=1)
+    else:
+        e.store_first(value, pointer, left)
+
+
 def _whole_or_part(e: _Emitter, count: Any, body: Any) -> None:
     """body(j, left) for vectors of windows from j on, with left = None where the vector is whole."""
 
@@ -89,13 +97,8 @@ def _largest(e: _Emitter, module: ir.Module, name: str, stride: int, unsigned: i
             return [builder.select(found, value, values[0]), builder.select(found, place, values[1])]
 
         best, place = _over_taps(e, 1, count, list(candidate(e.index(0))), compare)
-        mask = None if left is None else e.mask(left)
-        e.store(best, e.at(y, j), mask)
-        target, place = builder.bitcast(e.at(index, j), wide.as_pointer()), builder.sext(place, wide)
-        if mask is None:
-            builder.store(place, target, align=8)
-        else:
-            e._intrinsic(f"llvm.masked.store.v{e.lanes}i64.p0", ir.VoidType(), [place, target, ir.Constant(_I32, 8), mask])
+        _store(e, best, e.at(y, j), left)
+        _store(e, builder.sext(place, wide), e.at(index, j), left)
 
     _whole_or_part(e, outputs, some)
     builder.ret_void()
@@ -113,7 +116,7 @@ def _means(e: _Emitter, module: ir.Module, name: str, stride: int) -> None:
             return [builder.fadd(values[0], _every(e, e.at(x, builder.add(first, builder.load(e.at(taps, tap)))), stride, left))]
 
         total = _over_taps(e, 0, count, [e.zero], add)[0]
-        e.store(builder.fdiv(total, share), e.at(y, j), None if left is None else e.mask(left))
+        _store(e, builder.fdiv(total, share), e.at(y, j), left)
 
     _whole_or_part(e, outputs, some)
     builder.ret_void()
@@ -138,7 +141,8 @@ def _spread(e: _Emitter, module: ir.Module, name: str, stride: int, kernel: int)
                 for m in range(stride):
                     lanes = [m * e.lanes + i for i in range(e.lanes)]
                     more = e.shuffle(given, e.zero, [n // stride if n % stride < reached else e.lanes for n in lanes])
-                    to, mask = e.at(at, k + m * e.lanes), e.mask(builder.sub(stop, e.index(m * e.lanes)))
+                    to, whole = e.at(at, k + m * e.lanes), left is None and (reached == stride or m < stride - 1)
+                    mask = None if whole else e.mask(builder.sub(stop, e.index(m * e.lanes)))
                     e.store(builder.fadd(e.load(to, mask), more), to, mask)
             return []
 

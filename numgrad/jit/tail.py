@@ -50,16 +50,18 @@ def _write(module: ir.Module, dtype: np.dtype, name: str) -> list[str]:
     e = Emitter(dtype)
     y, step, rows, columns, _ = e.function(module, name, "y step_y rows columns table")
     whole = e.builder.mul(e.builder.sdiv(columns, e.index(e.lanes)), e.index(e.lanes))
-    rest = e.mask(e.builder.sub(columns, whole))
+    rest = e.builder.sub(columns, whole)
+    mask = e.mask(rest)
 
-    def vector(pointers: list[Any], _: list[Any], mask: Any = None) -> list[Any]:
-        e.store(TAILS[name][0](e, e.load(pointers[0], mask)), pointers[0], mask)
+    def vector(pointers: list[Any], _: list[Any]) -> list[Any]:
+        e.store(TAILS[name][0](e, e.load(pointers[0])), pointers[0])
         return []
 
     def row(pointers: list[Any], _: list[Any]) -> list[Any]:
         e.loop(e.builder.sdiv(columns, e.index(e.lanes)), pointers, [e.index(e.lanes)], 0, vector)
         with e.builder.if_then(e.builder.icmp_signed("<", whole, columns)):
-            vector([e.builder.gep(pointers[0], [whole])], [], rest)
+            at = e.builder.gep(pointers[0], [whole])
+            e.store_first(TAILS[name][0](e, e.load(at, mask)), at, rest)
         return []
 
     e.loop(rows, [y], [step], 0, row)

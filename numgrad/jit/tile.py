@@ -76,10 +76,7 @@ def _outer_body(e: Emitter, arguments: list[Any], rows: int, vectors: int, last:
     for index, total in enumerate(sums):
         i, j = divmod(index, vectors)
         at = builder.gep(y, [builder.add(builder.mul(step_y, e.index(i)), e.index(j * e.lanes))])
-        if masks[j] is None:
-            e.put(total, at, accumulate)
-        else:
-            e.put_part(total, at, accumulate, last)
+        e.put(total, at, accumulate, count=None if masks[j] is None else last)
 
 
 def _dots(e: Emitter, module: ir.Module, rows: int, columns: int) -> str:
