@@ -47,7 +47,7 @@ def test_broadcast_operands() -> None:
 
 
 def test_parts_of_a_long_depth() -> None:
-    a, b, c = random((30, 4000), (4000, 20), (30, 20))
+    a, b, c = random((12, 20_000), (20_000, 8), (12, 8))
     assert names(lambda a, c: (a @ b * c).tanh(), (a / 200, c)) == ["_product", "_sum_parts"]
 
 
