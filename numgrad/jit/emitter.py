@@ -133,13 +133,13 @@ class Emitter:
                 body(builder.and_(count, self.index(-2 * lanes)), lanes)
             lanes //= 2
 
-    def store_first(self, value: Any, pointer: Any, count: Any) -> None:
-        """The first `count` of a vector's lanes, fewer than all, of this or another type, into memory."""
+    def store_first(self, value: Any, pointer: Any, count: Any, mask: Any) -> None:
+        """The first `count` of a vector's lanes, fewer than all, of this or another type, into memory; `mask` is theirs."""
         builder, kind = self.builder, value.type.element
         if MASKS:
             letter, bits = ("i", kind.width) if isinstance(kind, ir.IntType) else ("f", 32 if isinstance(kind, ir.FloatType) else 64)
             address = builder.bitcast(pointer, value.type.as_pointer())
-            given = [value, address, ir.Constant(_I32, 1), self.mask(count)]
+            given = [value, address, ir.Constant(_I32, 1), mask]
             self._intrinsic(f"llvm.masked.store.v{self.lanes}{letter}{bits}.p0", ir.VoidType(), given)
             return
         with builder.goto_entry_block():
@@ -154,17 +154,17 @@ class Emitter:
 
         self.pieces(count, piece)
 
-    def put(self, total: Any, pointer: Any, accumulate: Any, lanes: int | None = None, count: Any = None) -> None:
-        """Store, or add to what is there: a vector, one of another number of lanes, or the first `count` lanes."""
+    def put(self, total: Any, pointer: Any, accumulate: Any, lanes: int | None = None, count: Any = None, mask: Any = None) -> None:
+        """Store, or add to what is there: a vector, one of another number of lanes, or the first `count` lanes, whose mask it is."""
 
         def store(value: Any) -> None:
-            if count is None:
+            if mask is None:
                 self.store(value, pointer, lanes=lanes)
             else:
-                self.store_first(value, pointer, count)
+                self.store_first(value, pointer, count, mask)
 
         with self.builder.if_else(self.builder.icmp_signed("!=", accumulate, self.index(0))) as (adds, sets):
             with adds:
-                store(self.add(self.load(pointer, None if count is None else self.mask(count), lanes), total))
+                store(self.add(self.load(pointer, mask, lanes), total))
             with sets:
                 store(total)

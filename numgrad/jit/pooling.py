@@ -37,7 +37,7 @@ def _store(e: _Emitter, value: Any, pointer: Any, left: Any) -> None:
     if left is None:
         e.builder.store(value, e.builder.bitcast(pointer, value.type.as_pointer()), align=1)
     else:
-        e.store_first(value, pointer, left)
+        e.store_first(value, pointer, left, e.mask(left))
 
 
 def _whole_or_part(e: _Emitter, count: Any, body: Any) -> None:

@@ -61,7 +61,7 @@ def _write(module: ir.Module, dtype: np.dtype, name: str) -> list[str]:
         e.loop(e.builder.sdiv(columns, e.index(e.lanes)), pointers, [e.index(e.lanes)], 0, vector)
         with e.builder.if_then(e.builder.icmp_signed("<", whole, columns)):
             at = e.builder.gep(pointers[0], [whole])
-            e.store_first(TAILS[name][0](e, e.load(at, mask)), at, rest)
+            e.store_first(TAILS[name][0](e, e.load(at, mask)), at, rest, mask)
         return []
 
     e.loop(rows, [y], [step], 0, row)

@@ -76,7 +76,7 @@ def _outer_body(e: Emitter, arguments: list[Any], rows: int, vectors: int, last:
     for index, total in enumerate(sums):
         i, j = divmod(index, vectors)
         at = builder.gep(y, [builder.add(builder.mul(step_y, e.index(i)), e.index(j * e.lanes))])
-        e.put(total, at, accumulate, count=None if masks[j] is None else last)
+        e.put(total, at, accumulate, count=last, mask=masks[j])
 
 
 def _dots(e: Emitter, module: ir.Module, rows: int, columns: int) -> str:
