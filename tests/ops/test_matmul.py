@@ -9,6 +9,7 @@ import pytest
 
 import numgrad as ng
 from numgrad.jit import DISABLED
+from numgrad.jit.emitter import VECTOR_BYTES
 from numgrad.jit.sweep import UNITS
 from numgrad.ops import gemm, gemm_plan
 
@@ -100,8 +101,8 @@ def test_products_are_cut_for_as_many_cores_as_are_worth_while(monkeypatch: pyte
         y, a, b = (np.empty(shape, np.float32) for shape in ((m, n), (m, k), (k, n)))
         return int(gemm_plan.plan_of(y, a, b, None).numbers[UNITS])
 
-    assert units(16, 128, 64) == 1
-    assert 2 <= units(256, 64, 64) <= 8  # half as wide vectors are worth twice the cores
+    assert units(8, 64, 64) == 1
+    assert 2 <= units(256, 64, 64) <= 256 // VECTOR_BYTES
     assert units(2048, 2048, 2048) >= 64
 
 
