@@ -45,15 +45,16 @@ class Document:
 
 
 def machine() -> str:
-    """The processor, its cores, the interpreter."""
+    """The processor, the width of its vectors, its cores, the interpreter."""
     name = platform.processor() or platform.machine()
     try:
-        found = re.search(r"^model name\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-        name = found[1] if found else name
+        known = Path("/proc/cpuinfo").read_text()
     except OSError:
-        pass
+        known = ""
+    found = re.search(r"^model name\s*:\s*(.*)$", known, re.MULTILINE)
+    vectors = next((f" with {name}" for flag, name in (("avx512f", "AVX-512"), ("avx2", "AVX2")) if re.search(rf"\b{flag}\b", known)), "")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{name}, {cores} cores, {platform.system()}, Python {platform.python_version()}"
+    return f"{found[1] if found else name}{vectors}, {cores} cores, {platform.system()}, Python {platform.python_version()}"
 
 
 # --- arithmetic ---------------------------------------------------------------------------------------------------------
