@@ -12,9 +12,10 @@ import numpy as np
 
 from . import formula, search, simd, vmath
 from .cache import directory, write_atomically
-from .intrinsics import fabs, float_bits, like, select
+from .intrinsics import fabs, float_bits, like, select, settled
 from .kernel import Kernel, device, kernel, prange
 from .overlap import vectors
+from .total import total
 from .vmath.trigonometric import NEAR
 
 #: Elements of one unit of work. Fixed: the cut depends on the shape alone.
@@ -156,7 +157,7 @@ def _flat(operands: list[str], variables: list[str], layouts: str, shorter: str,
         if layout == "s":
             rows.append(f"{variable} = T({operand}[0])")
         elif layout == "=":
-            loads.append(f"{variable} = T(out[j])")
+            loads.append(f"{variable} = T(settled(out[j]))")
             arrays[variable] = "out"
         else:
             rows.append(f"row_{operand} = {operand}[start:stop]")
@@ -182,7 +183,7 @@ def _strided(operands: list[str], variables: list[str], layouts: str) -> str:
             steps.append(f"{variable} = T({operand}[0])")
             continue
         if layout == "=":
-            loads.append(f"{variable} = T({store})")
+            loads.append(f"{variable} = T(settled({store}))")
             continue
         steps.append(f"down_{operand} = strides[{i}, last - 1]")
         starts.append(f"at_{operand} = block_start(plane, top, first, shape, strides, {i})")
@@ -244,5 +245,5 @@ def near(x: Any, one: Any) -> Any:
 
 def _scope() -> dict[str, Any]:
     functions = {name: value for name, value in vars(vmath).items() if callable(value)}
-    doors = {"kernel": kernel, "device": device, "prange": prange, "block_start": block_start, "unsigned": unsigned, "near": near}
-    return functions | doors | {"np": np, "select": simd.select, "integer_power": simd.integer_power} | search.FUNCTIONS
+    doors = {"kernel": kernel, "device": device, "prange": prange, "block_start": block_start, "unsigned": unsigned, "near": near, "settled": settled}
+    return functions | doors | {"np": np, "select": simd.select, "integer_power": simd.integer_power} | search.FUNCTIONS | {"total": total}

@@ -256,7 +256,8 @@ def _run(operands: Sequence[str], stores: Sequence[Any], layouts: str, body: Seq
         else:
             along = f"j * {before}strides[{n}, last]" if layout == "n" else "j"
             k = same.get(n - len(stores), n)
-            parts["loads"].append(f"x_{operand} = get{k}({operands[k]}, {at} + {along})")
+            element = f"get{k}({operands[k]}, {at} + {along})"
+            parts["loads"].append(f"x_{operand} = {f'settled({element})' if k < len(stores) else element}")
     template = _DENSE_RUN if set(layouts) <= {"f", "s"} else _RUN
     del parts["heads" if template is _DENSE_RUN else "draws"]
     return _filled(template, body=body, **parts).format(
