@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import BOOL, INT64, scalar_name
-from ..jit import empty, launch
+from ..jit import GRAIN, empty, launch, launch_flat, whole
 from ..tensor import Tensor
 from .compare import _apart
 from .elementwise import copied
@@ -188,7 +188,7 @@ def _extreme_at_forward(input: np.ndarray, which: str, dim: int, keepdim: bool) 
 class _Search:
     """The places of a contiguous array whose rows or columns are searched in one launch."""
 
-    __slots__ = ("kernel", "shape", "view", "views", "work")
+    __slots__ = ("entry", "kernel", "shape", "view", "views", "work")
 
     def __init__(self, x: np.ndarray, which: str, dim: int, keepdim: bool):
         self.shape, (outer, n, inner) = _geometry(x.shape, dim, keepdim)
@@ -196,12 +196,17 @@ class _Search:
         self.kernel = places_kernel(which, "search" if runs else "rows", x.dtype.kind == "f")
         self.view, self.views = ((outer, n), (outer, 1)) if runs else ((outer, n, inner), (outer, 1, inner))
         self.work = x.size
+        seen = [np.empty((0,) * len(self.view), d) for d in (INT64, *[x.dtype for _ in self.view], INT64)]  # as `_arrays` gives them
+        self.entry = self.kernel.entry(seen, (), False) if x.size < GRAIN else None
+
+    def _arrays(self, at: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, ...]:
+        """What the kernel is launched on; of rows there are their numbers, too, in the dtype of x."""
+        scratch = [empty(self.views, x.dtype) for _ in self.view[1:]]
+        return at.reshape(self.views), *scratch, x.reshape(self.view), _NO_ORIGINS if len(self.view) == 2 else _NO_ORIGINS[None]
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         at = empty(self.shape, INT64)
-        known = _NO_ORIGINS if len(self.view) == 2 else _NO_ORIGINS[None]
-        scratch = [empty(self.views, x.dtype) for _ in range(1 if len(self.view) == 2 else 2)]  # ranks are in the dtype of x, too
-        launch(self.kernel, at.reshape(self.views), *scratch, x.reshape(self.view), known, work=self.work)
+        launch_flat(self.kernel, self.entry, self._arrays(at, x), (), self.work, whole)
         return at
 
 
