@@ -78,7 +78,7 @@ def total(x: Any) -> Any:
     """The sum of a row of floats, in float64."""
     if _longer(x):
         return _total(x)
-    found = 0.0
+    found = np.float64(0)  # which may be divided by nothing without the JIT, too
     for j in range(x.size):
         found += np.float64(x[j])
     return found
