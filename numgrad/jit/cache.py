@@ -114,7 +114,7 @@ def fingerprint(function: Callable[..., Any]) -> str:
             continue
         seen.add(id(current))
         parts = _code_objects(current.__code__)
-        digest.update(repr((current.__module__, current.__qualname__)).encode())
+        digest.update(repr((current.__module__, current.__qualname__, vars(current).get("options"))).encode())
         for part in parts:
             digest.update(part.co_code)
             digest.update(repr([c for c in part.co_consts if not isinstance(c, types.CodeType)]).encode())

@@ -12,7 +12,11 @@ import numpy as np
 
 from . import formula, search, simd, vmath
 from .cache import directory, write_atomically
+from .intrinsics import fabs, float_bits, like, select, settled
 from .kernel import Kernel, device, kernel, prange
+from .overlap import vectors
+from .total import total
+from .vmath.trigonometric import NEAR
 
 #: Elements of one unit of work. Fixed: the cut depends on the shape alone.
 TILE = 8192
@@ -32,10 +36,11 @@ class Form(NamedTuple):
 _FLAT = '''"""{title}"""
 
 
-@device
+@device(overlap={overlap})
 def tile(result, {operands}, start, stop):
     {rows}
     out = result[start:stop]
+    {near}
     for j in range(stop - start):
         {loads}
         out[j] = R({expression})
@@ -47,6 +52,13 @@ def {name}(result, {operands}):
         start = np.int64(t) * {tile}  # prange counts in uint64, for which `tile` would be compiled once more
         tile(result, {operands}, start, min(result.size, start + {tile}))
 '''
+
+#: A shorter loop, for where variables are near zero.
+_NEAR = """if {condition}:
+        for j in range(stop - start):
+            {loads}
+            out[j] = R({expression})
+        return"""
 
 #: How a unit of a strided kernel finds its rows: its place among planes, rows and columns, cut as `cut` says.
 ROWS = '''    last = shape.size - 1
@@ -66,7 +78,7 @@ _STRIDED = (
     '''"""{title}"""
 
 
-@device
+@device(overlap={overlap})
 def tile(result, {operands}, shape, strides, cut, unit):
 '''
     + ROWS
@@ -122,26 +134,40 @@ def pointwise(name: str, tree: ast.expr, variables: list[str], layouts: str, com
     """
     operands = [f"x{i}" for i in range(len(variables))]
     title = f"{ast.unparse(tree)}: {compute} -> {result}, layouts {layouts}"
-    parts = _flat if set(layouts) <= set("fs=") else _strided
-    text = parts(operands, variables, layouts).format(
-        name=f"{name}_kernel", title=title, tile=TILE, operands=", ".join(operands), expression=formula.source(tree, compute)
+    flat = set(layouts) <= set("fs=")
+    text = _flat(operands, variables, layouts, *_nearby(tree, compute)) if flat else _strided(operands, variables, layouts)
+    text = text.format(
+        name=f"{name}_kernel", title=title, tile=TILE, operands=", ".join(operands), expression=formula.source(tree, compute),
+        overlap=vectors(formula.cost(tree)),
     )
     made = load(f"{name}_kernel", text, {"T": compute.type, "R": result.type})
     made.form = Form(tree, tuple(variables), layouts, compute, result)
     return made
 
 
-def _flat(operands: list[str], variables: list[str], layouts: str) -> str:
-    rows, loads = [], []
+def _nearby(tree: ast.expr, compute: np.dtype) -> tuple[str, list[str]]:
+    """The source of the formula for where some variables, which are named, are near zero; no names: there is no such one."""
+    shorter, names = formula.nearby(tree) if compute.kind == "f" else (tree, [])
+    return formula.source(shorter, compute), names
+
+
+def _flat(operands: list[str], variables: list[str], layouts: str, shorter: str, wanted: list[str]) -> str:
+    rows, loads, arrays = [], [], {}
     for operand, variable, layout in zip(operands, variables, layouts[1:], strict=True):
         if layout == "s":
             rows.append(f"{variable} = T({operand}[0])")
         elif layout == "=":
-            loads.append(f"{variable} = T(out[j])")
+            loads.append(f"{variable} = T(settled(out[j]))")
+            arrays[variable] = "out"
         else:
             rows.append(f"row_{operand} = {operand}[start:stop]")
             loads.append(f"{variable} = T(row_{operand}[j])")
-    return _filled(_FLAT, rows=rows, loads=loads)
+            arrays[variable] = f"row_{operand}"
+    near = []
+    if wanted and set(wanted) <= set(arrays):
+        condition = " and ".join(f"near({arrays[v]}, T(1))" for v in wanted)
+        near = [_filled(_NEAR, loads=loads).format(condition=condition, expression=shorter)]
+    return _filled(_FLAT, rows=rows, near=near, loads=loads)
 
 
 #: From where a row begins to its element j, by the letter of the layout.
@@ -157,7 +183,7 @@ def _strided(operands: list[str], variables: list[str], layouts: str) -> str:
             steps.append(f"{variable} = T({operand}[0])")
             continue
         if layout == "=":
-            loads.append(f"{variable} = T({store})")
+            loads.append(f"{variable} = T(settled({store}))")
             continue
         steps.append(f"down_{operand} = strides[{i}, last - 1]")
         starts.append(f"at_{operand} = block_start(plane, top, first, shape, strides, {i})")
@@ -207,7 +233,17 @@ def _load(name: str, text: str, constants: dict[str, Any]) -> Kernel:
     return scope[name]
 
 
+@device
+def near(x: Any, one: Any) -> Any:
+    """Whether all elements, in the type of `one`, are near zero, as `formula.nearby` means it."""
+    most = float_bits(like(one, 0.0))
+    for j in range(x.size):
+        bits = float_bits(fabs(like(one, x[j])))  # of magnitudes they are in the same order, NaN above all
+        most = select(bits > most, bits, most)
+    return most < float_bits(like(one, NEAR))
+
+
 def _scope() -> dict[str, Any]:
     functions = {name: value for name, value in vars(vmath).items() if callable(value)}
-    doors = {"kernel": kernel, "device": device, "prange": prange, "block_start": block_start, "unsigned": unsigned}
-    return functions | doors | {"np": np, "select": simd.select, "integer_power": simd.integer_power} | search.FUNCTIONS
+    doors = {"kernel": kernel, "device": device, "prange": prange, "block_start": block_start, "unsigned": unsigned, "near": near, "settled": settled}
+    return functions | doors | {"np": np, "select": simd.select, "integer_power": simd.integer_power} | search.FUNCTIONS | {"total": total}

@@ -15,7 +15,7 @@ from .cache import remembered
 from .kernel import DISABLED, Kernel
 
 #: Modules whose functions write nothing that is given to them, when called inside kernels.
-_PURE = ("numpy", "math", "numgrad.jit.vmath", "numgrad.jit.simd", "numgrad.jit.search", "numgrad.jit.intrinsics")
+_PURE = ("numpy", "math", "numgrad.jit.vmath", "numgrad.jit.simd", "numgrad.jit.search", "numgrad.jit.total", "numgrad.jit.intrinsics")
 
 
 @functools.cache

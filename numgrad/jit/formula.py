@@ -66,6 +66,7 @@ DERIVATIVES: dict[str, tuple[str, ...]] = {
 STEPS = frozenset({"sign", "floor", "ceil", "trunc", "round", "isnan", "isinf", "isfinite", "heaviside"})
 
 _CHEAP = STEPS | {"abs", "maximum", "minimum", "sqrt", "where", "copysign", "nextafter"}
+_NEARBY = {"sin", "cos"}
 _ZERO, _ONE = ast.Constant(0), ast.Constant(1)
 
 
@@ -141,6 +142,23 @@ def _divide(a: ast.expr, b: ast.expr) -> ast.expr:
 
 def _call(name: str, *arguments: ast.expr) -> ast.expr:
     return ast.Call(ast.Name(name), list(arguments), [])
+
+
+def nearby(tree: ast.expr) -> tuple[ast.expr, list[str]]:
+    """The formula with each function of a variable alone that has a shorter form for values near zero in that form, and the
+    variables that must be near zero then (`vmath.angle.NEAR` says how near).
+    """
+    found = []
+
+    class Replace(ast.NodeTransformer):
+        def visit_Call(self, node: ast.Call) -> ast.expr:
+            arguments = [self.visit(a) for a in node.args]
+            if node.func.id in _NEARBY and isinstance(arguments[0], ast.Name):  # type: ignore[attr-defined]
+                found.append(arguments[0].id)
+                return _call(f"{node.func.id}_near", *arguments)  # type: ignore[attr-defined]
+            return ast.Call(node.func, arguments, [])
+
+    return Replace().visit(_copy(tree)), list(dict.fromkeys(found))
 
 
 # --- differentiation ------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import numpy as np
 from . import elements, formula
 from .codegen import _ALONG, ROWS, TILE, _filled, load, row_start
 from .kernel import Kernel
+from .overlap import vectors
 from .tail import array_at
 
 # A loop over many arrays is vectorised if they are seen not to overlap when it starts; LLVM gives up at 8 comparisons.
@@ -42,7 +43,7 @@ def {name}({operands}):
 '''
 
 _STRIDED = (
-    '''@device
+    '''@device(overlap={overlap})
 def tile({operands}, shape, strides, cut, unit):
 '''
     + ROWS
@@ -86,10 +87,10 @@ def fused(statements: Sequence[Statement], stores: Sequence[Any], inputs: int, l
     head = f'"""{title[:2000]}, layouts {layouts}"""\n\n\n'
     if set(layouts) <= {"f", "s"}:
         given = [*operands, *_states(stores)]
-        text = head + _run(operands, stores, layouts, body, same, "") + _FLAT.format(name=name, tile=TILE, operands=", ".join(given), first=operands[0])
+        text = head + _run(operands, stores, layouts, body, same, "", _overlap(statements)) + _FLAT.format(name=name, tile=TILE, operands=", ".join(given), first=operands[0])
         return load(name, text, constants | elements.FUNCTIONS | _drawing(stores))
     text = _filled(_strided(operands, len(stores), stores, layouts), body=body)
-    return load(name, head + text.format(name=name, tile=TILE, operands=", ".join(operands)), constants)
+    return load(name, head + text.format(name=name, tile=TILE, operands=", ".join(operands), overlap=_overlap(statements)), constants)
 
 
 def _states(stores: Sequence[Any]) -> list[str]:
@@ -116,6 +117,10 @@ def _body(statements: Sequence[Statement]) -> tuple[list[str], dict[str, type]]:
     return lines, constants
 
 
+def _overlap(statements: Sequence[Statement]) -> int:
+    return vectors(sum(formula.cost(s.tree) for s in statements))
+
+
 def _strided(operands: list[str], outputs: int, stores: Sequence[int], layouts: str) -> str:
     parts: dict[str, list[str]] = {"steps": [], "starts": [], "heads": [], "loads": [], "stores": [], "advance": []}
     for n, (operand, layout) in enumerate(zip(operands, layouts, strict=True)):
@@ -139,7 +144,7 @@ def _strided(operands: list[str], outputs: int, stores: Sequence[int], layouts: 
 
 #: Any run of elements of the outputs, which are dense: row by row of what the operands have in common.
 _RUN_NAMES = {"row_start": row_start} | elements.FUNCTIONS
-_RUN = '''@device
+_RUN = '''@device(overlap={overlap})
 def {function}({operands}, {before}shape, {before}strides, start, stop):
     last = {before}shape.size - 1
     inner = {before}shape[last]
@@ -172,7 +177,7 @@ def ahead(consumer: Kernel, statements: Sequence[Statement], stores: Sequence[in
     body, constants = _body(statements)
     name = f"{consumer.name}_of_{len(statements)}_{_key(body, stores, inputs, layouts, same, constants)}"
     call = f"produce({', '.join(operands)}, p_shape, p_strides, {consumer.units.start}, {consumer.units.stop})"
-    text = _run(operands, stores, layouts, body, same, "p_") + _around(consumer, name, [*operands, "p_shape", "p_strides"], before=call)
+    text = _run(operands, stores, layouts, body, same, "p_", _overlap(statements)) + _around(consumer, name, [*operands, "p_shape", "p_strides"], before=call)
     return load(name, text, _reached(consumer) | constants | _RUN_NAMES)
 
 
@@ -194,7 +199,7 @@ for q_row in range({rows}):
     follow({', '.join(given)}, q_shape, q_strides, {first}, {first} + q_columns)
 """
     added = [*operands, "q_shape", "q_strides", *_states(stores)]
-    text = _run(operands, stores, layouts, body, same, "q_") + _around(producer, name, added, after=call)
+    text = _run(operands, stores, layouts, body, same, "q_", _overlap(statements)) + _around(producer, name, added, after=call)
     made = load(name, text, _reached(producer) | constants | _RUN_NAMES | _drawing(stores))
     made.units = producer.units
     return made
@@ -216,7 +221,7 @@ def _names(outputs: int, inputs: int, before: str) -> list[str]:
 
 
 #: Where all operands are dense, or one element for all.
-_DENSE_RUN = '''@device
+_DENSE_RUN = '''@device(overlap={overlap})
 def {function}({operands}, {geometry}at, stop):
     {draws}
     {scalars}
@@ -229,7 +234,7 @@ def {function}({operands}, {geometry}at, stop):
 '''
 
 
-def _run(operands: Sequence[str], stores: Sequence[Any], layouts: str, body: Sequence[str], same: dict[int, int], before: str) -> str:
+def _run(operands: Sequence[str], stores: Sequence[Any], layouts: str, body: Sequence[str], same: dict[int, int], before: str, overlap: int) -> str:
     """The source of `produce` (with names that begin so: "p_" or none) or of `follow` ("q_"). `same`: inputs that are what outputs
     held before, by their numbers, and these outputs'."""
     body = [re.sub(r"\bx_in(\d)", rf"x_{before}in\1", line) for line in body]
@@ -251,12 +256,14 @@ def _run(operands: Sequence[str], stores: Sequence[Any], layouts: str, body: Seq
         else:
             along = f"j * {before}strides[{n}, last]" if layout == "n" else "j"
             k = same.get(n - len(stores), n)
-            parts["loads"].append(f"x_{operand} = get{k}({operands[k]}, {at} + {along})")
+            element = f"get{k}({operands[k]}, {at} + {along})"
+            parts["loads"].append(f"x_{operand} = {f'settled({element})' if k < len(stores) else element}")
     template = _DENSE_RUN if set(layouts) <= {"f", "s"} else _RUN
     del parts["heads" if template is _DENSE_RUN else "draws"]
     return _filled(template, body=body, **parts).format(
-        operands=", ".join([*operands, *_states(stores)]), geometry=geometry, before=before, function="follow" if before == "q_" else "produce"
-    )
+        operands=", ".join([*operands, *_states(stores)]), geometry=geometry, before=before, overlap=overlap,
+        function="follow" if before == "q_" else "produce",
+    )  # fmt: skip
 
 
 def _around(kernel: Kernel, name: str, added: Sequence[str], before: str = "", after: str = "") -> str:
@@ -307,4 +314,4 @@ def behind(
     text = _filled(_TAIL, views=views).format(
         name=name, head=head, after=8 * head, count=len(names), itemsize=result.itemsize, operands=", ".join(operands)
     )
-    return load(name, _run(names, stores, layouts, body, same, "p_") + text, constants | kinds | _RUN_NAMES | {"array_at": array_at} | _drawing(stores))
+    return load(name, _run(names, stores, layouts, body, same, "p_", _overlap(statements)) + text, constants | kinds | _RUN_NAMES | {"array_at": array_at} | _drawing(stores))

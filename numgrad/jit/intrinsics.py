@@ -18,6 +18,8 @@ from numba import njit, types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin, overload
 
+from .overlap import pays
+
 # Options of every scalar function that kernels call. fastmath is refused, not inherited from the caller: a function
 # whose error bound rests on the order of its roundings keeps them, and the scalar remainder of a loop gives the bits
 # of its vector body.
@@ -251,6 +253,24 @@ def minimum(x, y):
     if x == y:
         return x if np.signbit(x) else y
     return x if x < y else y
+
+
+def _emit_settled(context, builder, kinds, values):  # type: ignore[no-untyped-def]
+    if not pays():
+        return values[0]
+    frozen = ir.instructions.Instruction(builder.block, values[0].type, "freeze", values)  # for which llvmlite has no name
+    builder._insert(frozen)
+    return frozen
+
+
+@native(_emit_settled)
+def settled(x):
+    """``x``, just loaded, where it may be kept: stored again is what is chosen, ``x`` or something else.
+
+    LLVM would store the something else under a mask, which on CPUs with AVX2 takes ten times as long as a plain store; it does
+    not where it cannot see that ``x`` is what the memory holds.
+    """
+    return x
 
 
 # --- rounding once ----------------------------------------------------------------------------------------------

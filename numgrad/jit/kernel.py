@@ -28,6 +28,7 @@ from numba.core.errors import (
 from . import memory, threads  # before Numba: it bounds the OpenMP spin time and the size of the pool
 from .borrow import borrowing, is_safe, plain, span
 from .cache import DiskCache, fingerprint
+from .overlap import compiler, pays
 from .patience import patient
 
 __all__ = [
@@ -202,22 +203,26 @@ def kernel(function: Callable[..., None] | None = None, *, fastmath: tuple[str, 
     return made
 
 
-def device(function: Callable[..., Any] | None = None, *, fastmath: tuple[str, ...] = ("contract",), inline: bool = False, apart: bool = False) -> Any:
+def device(
+    function: Callable[..., Any] | None = None, *, fastmath: tuple[str, ...] = ("contract",), inline: bool = False, apart: bool = False,
+    overlap: int = 1,
+) -> Any:  # fmt: skip
     """Make a function callable from kernels. Its loops are compiled once, so both twins of a kernel share their bits.
 
     `inline` makes it part of its callers however long it is: a loop that calls anything does not run in vectors. `apart` says that
     arrays it writes have no element in common with its others: else each loop, before it runs in vectors, compares the bounds of
-    all, which takes longer than a short row.
+    all, which takes longer than a short row. `overlap`: so many vectors are computed side by side (see `overlap`).
     """
     if function is None:
-        return lambda f: device(f, fastmath=fastmath, inline=inline, apart=apart)
+        return lambda f: device(f, fastmath=fastmath, inline=inline, apart=apart, overlap=overlap)
     flags = _flags(fastmath)
     if DISABLED:
         return function
+    vars(function)["options"] = (sorted(flags), inline, apart, overlap)  # part of its fingerprint
     # Only kernels call it, so the entry points for Python and C, a third of the compile time, are left out.
     options = _OPTIONS | {"fastmath": set(flags), "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": inline}
-    if apart:
-        options["pipeline_class"] = _Apart
+    pipeline = _Apart if apart else Compiler
+    options["pipeline_class"] = compiler(pipeline, overlap) if overlap > 1 and pays() else pipeline
     return njit(**options)(_named(function))
 
 

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import BOOL, INT64, scalar_name
-from ..jit import Kernel, codegen, empty, launch
+from ..jit import GRAIN, empty, launch, launch_flat, whole
 from ..tensor import Tensor
 from .compare import _apart
 from .elementwise import copied
+from .extreme_kernels import places_kernel
 from .planned import front, planned
 from .record import REGISTRY, composite, op
 from .reduce import bad_dims, numpy_reduction, prepared, reduced_dims, spread
@@ -32,8 +33,8 @@ def _highest(dtype: np.dtype) -> Any:
 
 
 _reductions = {
-    "max": Reduction("amax", "maximum(a, b)", _lowest, of_run="largest"),
-    "min": Reduction("amin", "minimum(a, b)", _highest, of_run="smallest"),
+    "max": Reduction("amax", "maximum(a, b)", _lowest, of_run="largest", of_four="largest_of_five"),
+    "min": Reduction("amin", "minimum(a, b)", _highest, of_run="smallest", of_four="smallest_of_five"),
 }
 
 
@@ -149,68 +150,6 @@ aminmax = composite(
 
 # --- places ---------------------------------------------------------------------------------------------------------
 
-_PLACES = '''"""The {which}imum of each piece, and where it is: the first of equals, the first NaN before all."""
-
-
-@device
-def of_integers(run):
-    best = run[0]
-    for j in range(run.size):
-        best = {which}(best, run[j])
-    return best
-
-
-@device
-def fold_rows(values, places, x, origins, o, p, first):
-    last = min(first + {columns}, values.shape[2])
-    best, at = values[o, p, first:last], places[o, p, first:last]
-    for k in range(p * {rows}, min(x.shape[1], (p + 1) * {rows})):
-        row = x[o, k, first:last]
-        start = k == p * {rows}
-        for j in range(last - first):
-            v, b = row[j], best[j]
-            better = start | (v {sign} b) | ((v != v) & (b == b))
-            best[j] = select(better, v, b)
-            at[j] = select(better, k, at[j])
-    if origins.size:
-        for j in range(last - first):
-            at[j] = origins[o, at[j], first + j]
-
-
-@device
-def search_piece(values, places, x, origins, i):
-    o = i // values.shape[1]
-    p = i - o * values.shape[1]
-    run = x[o, p * {run} : min(x.shape[1], (p + 1) * {run})]
-    best = {of_run}(run)
-    place = p * {run} + find(run, best)
-    values[o, p] = best
-    places[o, p] = origins[o, place] if origins.size else place
-
-
-@kernel
-def search(places, values, x, origins):
-    for i in prange(places.size):
-        search_piece(values, places, x, origins, np.int64(i))
-
-
-@kernel
-def rows(places, values, x, origins):
-    strips = (values.shape[2] + {columns} - 1) // {columns}
-    for i in prange(values.shape[0] * values.shape[1] * strips):
-        row = np.int64(i) // strips
-        o = row // values.shape[1]
-        fold_rows(values, places, x, origins, o, row - o * values.shape[1], (np.int64(i) - row * strips) * {columns})
-'''
-
-
-@functools.cache
-def _places_kernel(which: str, name: str, floats: bool) -> Kernel:
-    sign, of_run = {"max": (">", "largest"), "min": ("<", "smallest")}[which]
-    text = _PLACES.format(which=which, sign=sign, of_run=of_run if floats else "of_integers", run=RUN, rows=ROWS, columns=2048)
-    return codegen.load(name, text, {})
-
-
 _NO_ORIGINS = np.empty((0, 0), INT64)
 
 
@@ -224,10 +163,10 @@ def places(x: np.ndarray, which: str, origins: np.ndarray | None = None) -> tupl
     if inner == 1:
         known = _NO_ORIGINS if origins is None else origins.reshape(outer, n)
         arrays = (a.reshape(outer, -1) for a in (at, values, x))
-        launch(_places_kernel(which, "search", floats), *arrays, known, work=x.size)
+        launch(places_kernel(which, "search", floats), *arrays, known, work=x.size)
     else:
         known = _NO_ORIGINS[None] if origins is None else origins
-        launch(_places_kernel(which, "rows", floats), at, values, x, known, work=2 * x.size)
+        launch(places_kernel(which, "rows", floats), at, values, empty(values.shape, x.dtype), x, known, work=x.size)
     return (values, at) if pieces == 1 else places(values, which, at)
 
 
@@ -249,19 +188,25 @@ def _extreme_at_forward(input: np.ndarray, which: str, dim: int, keepdim: bool) 
 class _Search:
     """The places of a contiguous array whose rows or columns are searched in one launch."""
 
-    __slots__ = ("kernel", "shape", "view", "views", "work")
+    __slots__ = ("entry", "kernel", "shape", "view", "views", "work")
 
     def __init__(self, x: np.ndarray, which: str, dim: int, keepdim: bool):
         self.shape, (outer, n, inner) = _geometry(x.shape, dim, keepdim)
         runs = inner == 1
-        self.kernel = _places_kernel(which, "search" if runs else "rows", x.dtype.kind == "f")
+        self.kernel = places_kernel(which, "search" if runs else "rows", x.dtype.kind == "f")
         self.view, self.views = ((outer, n), (outer, 1)) if runs else ((outer, n, inner), (outer, 1, inner))
-        self.work = x.size if runs else 2 * x.size
+        self.work = x.size
+        seen = [np.empty((0,) * len(self.view), d) for d in (INT64, *[x.dtype for _ in self.view], INT64)]  # as `_arrays` gives them
+        self.entry = self.kernel.entry(seen, (), False) if x.size < GRAIN else None
+
+    def _arrays(self, at: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, ...]:
+        """What the kernel is launched on; of rows there are their numbers, too, in the dtype of x."""
+        scratch = [empty(self.views, x.dtype) for _ in self.view[1:]]
+        return at.reshape(self.views), *scratch, x.reshape(self.view), _NO_ORIGINS if len(self.view) == 2 else _NO_ORIGINS[None]
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         at = empty(self.shape, INT64)
-        known = _NO_ORIGINS if len(self.view) == 2 else _NO_ORIGINS[None]
-        launch(self.kernel, at.reshape(self.views), empty(self.views, x.dtype), x.reshape(self.view), known, work=self.work)
+        launch_flat(self.kernel, self.entry, self._arrays(at, x), (), self.work, whole)
         return at
 
 

@@ -69,8 +69,8 @@ def _adam(param, grad, mean, square, step, setting):  # type: ignore[no-untyped-
     number = param.dtype.type
     t = float(step[0]) + 1
     lr, decay, sign, beta1, beta2 = setting[0], setting[1], number(setting[2]), setting[3], setting[4]
-    eps, decoupled = number(setting[5]), setting[6] != 0
-    rate, root = number(lr / (1 - beta1**t)), number(math.sqrt(1 - beta2**t))
+    root, decoupled = math.sqrt(1 - beta2**t), setting[6] != 0
+    rate, eps = number(lr / (1 - beta1**t) * root), number(setting[5] * root)  # both times the root: one division less
     coupled, shrink = number(0.0 if decoupled else decay), number(1 - lr * decay if decoupled else 1.0)
     weight, keep, fresh = number(1 - beta1), number(beta2), number(1 - beta2)
     for i in prange(param.size):
@@ -81,7 +81,7 @@ def _adam(param, grad, mean, square, step, setting):  # type: ignore[no-untyped-
         v = square[i] * keep + fresh * g * g
         mean[i] = m
         square[i] = v
-        param[i] = param[i] * shrink - rate * m / (math.sqrt(v) / root + eps)
+        param[i] = param[i] * shrink - rate * m / (math.sqrt(v) + eps)
     step[0] = t
 
 
@@ -90,8 +90,8 @@ def _adam_amsgrad(param, grad, mean, square, largest, step, setting):  # type: i
     number = param.dtype.type
     t = float(step[0]) + 1
     lr, decay, sign, beta1, beta2 = setting[0], setting[1], number(setting[2]), setting[3], setting[4]
-    eps, decoupled = number(setting[5]), setting[6] != 0
-    rate, root = number(lr / (1 - beta1**t)), number(math.sqrt(1 - beta2**t))
+    root, decoupled = math.sqrt(1 - beta2**t), setting[6] != 0
+    rate, eps = number(lr / (1 - beta1**t) * root), number(setting[5] * root)  # both times the root: one division less
     coupled, shrink = number(0.0 if decoupled else decay), number(1 - lr * decay if decoupled else 1.0)
     weight, keep, fresh = number(1 - beta1), number(beta2), number(1 - beta2)
     for i in prange(param.size):
@@ -105,7 +105,7 @@ def _adam_amsgrad(param, grad, mean, square, largest, step, setting):  # type: i
         top = largest[i]
         top = top if top > v or top != top else v  # a NaN stays
         largest[i] = top
-        param[i] = param[i] * shrink - rate * m / (math.sqrt(top) / root + eps)
+        param[i] = param[i] * shrink - rate * m / (math.sqrt(top) + eps)
     step[0] = t
 
 
@@ -134,13 +134,15 @@ def _nadam(param, grad, mean, square, step, product, setting):  # type: ignore[n
     number = param.dtype.type
     t = float(step[0]) + 1
     lr, decay, sign, beta1, beta2 = setting[0], setting[1], number(setting[2]), setting[3], setting[4]
-    eps, decoupled, momentum_decay = number(setting[5]), setting[6] != 0, setting[7]
+    decoupled, momentum_decay = setting[6] != 0, setting[7]
     mu = beta1 * (1.0 - 0.5 * 0.96 ** (t * momentum_decay))
     mu_next = beta1 * (1.0 - 0.5 * 0.96 ** ((t + 1) * momentum_decay))
     product[0] = product[0] * product.dtype.type(mu)  # in its own dtype, as it is kept
-    rate, rate_mean = number(lr * (1 - mu) / (1 - product[0])), number(lr * mu_next / (1 - product[0] * mu_next))
+    root = math.sqrt(1 - beta2**t)
+    eps = number(setting[5] * root)
+    rate, rate_mean = number(lr * (1 - mu) / (1 - product[0]) * root), number(lr * mu_next / (1 - product[0] * mu_next) * root)
     coupled, shrink = number(0.0 if decoupled else decay), number(1 - lr * decay if decoupled else 1.0)
-    weight, keep, fresh, correction = number(1 - beta1), number(beta2), number(1 - beta2), number(1 - beta2**t)
+    weight, keep, fresh = number(1 - beta1), number(beta2), number(1 - beta2)
     for i in prange(param.size):
         g = sign * grad[i]
         if coupled != 0:
@@ -149,8 +151,7 @@ def _nadam(param, grad, mean, square, step, product, setting):  # type: ignore[n
         v = square[i] * keep + fresh * g * g
         mean[i] = m
         square[i] = v
-        below = math.sqrt(v / correction) + eps
-        param[i] = param[i] * shrink - rate * g / below - rate_mean * m / below
+        param[i] = param[i] * shrink - (rate * g + rate_mean * m) / (math.sqrt(v) + eps)
     step[0] = t
 
 
@@ -160,14 +161,14 @@ def _radam(param, grad, mean, square, step, setting):  # type: ignore[no-untyped
     t = float(step[0]) + 1
     lr, decay, sign, beta1, beta2 = setting[0], setting[1], number(setting[2]), setting[3], setting[4]
     eps, decoupled = number(setting[5]), setting[6] != 0
-    rate, root = number(lr), number(math.sqrt(1 - beta2**t))
+    rate = number(lr / (1 - beta1**t))
     longest = 2 / (1 - beta2) - 1
     length = longest - 2 * t * beta2**t / (1 - beta2**t)
     rectified = length > 5  # long enough for the variance to be trusted
     above = (length - 4) * (length - 2) * longest
-    factor = number(math.sqrt(above / ((longest - 4) * (longest - 2) * length)) if rectified else 1.0)
+    factor = number(math.sqrt((1 - beta2**t) * above / ((longest - 4) * (longest - 2) * length)) if rectified else 1.0)
     coupled, shrink = number(0.0 if decoupled else decay), number(1 - lr * decay if decoupled else 1.0)
-    weight, keep, fresh, correction = number(1 - beta1), number(beta2), number(1 - beta2), number(1 - beta1**t)
+    weight, keep, fresh = number(1 - beta1), number(beta2), number(1 - beta2)
     for i in prange(param.size):
         g = sign * grad[i]
         if coupled != 0:
@@ -176,9 +177,9 @@ def _radam(param, grad, mean, square, step, setting):  # type: ignore[no-untyped
         v = square[i] * keep + fresh * g * g
         mean[i] = m
         square[i] = v
-        move = m / correction * rate
+        move = m * rate
         if rectified:
-            move = move * (root / (math.sqrt(v) + eps)) * factor
+            move = move * factor / (math.sqrt(v) + eps)
         param[i] = param[i] * shrink - move
     step[0] = t
 

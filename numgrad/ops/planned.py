@@ -35,7 +35,7 @@ class Launch:
     says so; `given` are the operands' dtypes.
     """
 
-    __slots__ = ("copies", "dtype", "entry", "kernel", "make", "rest", "shape", "views", "work")
+    __slots__ = ("copies", "dtype", "entry", "kernel", "make", "rest", "shape", "turned", "views", "work")
 
     def __init__(
         self, kernel: Kernel, shape: tuple[int, ...], dtype: np.dtype, views: Sequence[tuple[int, ...]], given: Sequence[np.dtype],
@@ -44,6 +44,7 @@ class Launch:
         self.copies = tuple(copies) if any(copies) else ()
         self.kernel, self.shape, self.dtype, self.views, self.rest, self.work = kernel, shape, dtype, tuple(views), rest, work
         self.make, self.entry = maker(shape, dtype), None
+        self.turned: tuple[Any, ...] | None = None  # the views of what has another shape, None for the rest
         if work < GRAIN:
             seen = [np.empty((0,) * len(v), d) for v, d in zip(views, [dtype, *given], strict=True)]
             self.entry = kernel.entry(seen, rest, False)
@@ -52,12 +53,14 @@ class Launch:
         if self.copies:
             operands = tuple([copied(a) if c else a for a, c in zip(operands, self.copies, strict=True)])
         entry = None if observers else self.entry
-        y = empty(self.shape, self.dtype) if entry is None else self.make(self.shape, self.dtype)
-        seen = [a.reshape(v) for a, v in zip((y, *operands), self.views)]
         if entry is None:
-            launch_flat(self.kernel, None, seen, self.rest, self.work, whole)
-        else:
-            entry(*seen, *self.rest)
+            y = empty(self.shape, self.dtype)
+            launch_flat(self.kernel, None, [a.reshape(v) for a, v in zip((y, *operands), self.views)], self.rest, self.work, whole)
+            return y
+        y = self.make(self.shape, self.dtype)
+        if self.turned is None:  # the same at each call
+            self.turned = tuple([None if a.shape == v else v for a, v in zip((y, *operands), self.views)])
+        entry(*[a if v is None else a.reshape(v) for a, v in zip((y, *operands), self.turned)], *self.rest)
         return y
 
 

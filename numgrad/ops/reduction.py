@@ -14,124 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..jit import GRAIN, Kernel, Units, codegen, empty, formula, launch, launch_flat, whole
+from ..jit import GRAIN, Kernel, Units, codegen, elements, empty, formula, launch, launch_flat, whole
+from . import reduction_source as source
 from .elementwise import copied
 from .planned import Launch
 
 #: Elements in a piece of a run, rows in a piece, and columns that are folded at a time.
 RUN, ROWS, COLUMNS = 8192, 64, 2048
-
-_FOLD = """@device(fastmath=("contract", "reassoc"))
-def fold_run(run{parameter}):
-    total = A({identity})
-    for j in range(run.size):
-        x = {near}(run[j])
-        a, b = total, A({element})
-        total = A({combine})
-    return total
-
-
-"""
-
-_RUNS = '''"""{title}: runs of {T} -> {R}"""
-
-
-{fold}@device
-def fold_piece(y, x{operand}, i):
-    o, p = np.int64(i), 0  # prange counts in uint64, which with int64 would become float64
-    if y.shape[1] > 1:
-        o = i // y.shape[1]
-        p = i - o * y.shape[1]
-    y[o, p] = R(fold_run(x[o, p * {RUN} : min(x.shape[1], (p + 1) * {RUN})]{at_run}){over})
-
-
-@kernel
-def {name}(y, x{operand}):
-    for i in prange(0, y.size):
-        fold_piece(y, x{operand}, i)
-'''
-
-_ROWS = '''"""{title}: rows of {T} -> {R}"""
-
-
-@device(inline=True)
-def fold_four(y, p, q, r, s{operand}):
-    for j in range(y.size):
-        {center}
-        x = {near}(p[j])
-        a = R({element})
-        x = {near}(q[j])
-        b = R({element})
-        first = {combine}
-        x = {near}(r[j])
-        a = R({element})
-        x = {near}(s[j])
-        b = R({element})
-        b = {combine}
-        a = first
-        b = {combine}
-        a = y[j]
-        y[j] = R({combine})
-
-
-@device(inline=True)
-def fold_one(y, p{operand}):
-    for j in range(y.size):
-        {center}
-        x = {near}(p[j])
-        a, b = y[j], R({element})
-        y[j] = R({combine})
-
-
-@device
-def fold_rows(out, x{operand}, o, k, stop, first, last):
-    for j in range(out.size):
-        out[j] = R({identity})
-    while k + 4 <= stop:
-        p, q, r, s = x[o, k, first:last], x[o, k + 1, first:last], x[o, k + 2, first:last], x[o, k + 3, first:last]
-        fold_four(out, p, q, r, s{at_row})
-        k += 4
-    while k < stop:
-        fold_one(out, x[o, k, first:last]{at_row})
-        k += 1
-
-
-'''
-
-_PIECES = '''@kernel
-def {name}(y, x{operand}):
-    strips = (y.shape[2] + {COLUMNS} - 1) // {COLUMNS}
-    for i in prange(y.shape[0] * y.shape[1] * strips):
-        row = np.int64(i) // strips
-        o = row // y.shape[1]
-        piece, first = row - o * y.shape[1], (np.int64(i) - row * strips) * {COLUMNS}
-        last = min(first + {COLUMNS}, y.shape[2])
-        fold_rows(y[o, piece, first:last], x{operand}, o, piece * {ROWS}, min(x.shape[1], (piece + 1) * {ROWS}), first, last)
-'''
-
-#: All pieces of rows in turn, each folded by itself into `part`.
-_WHOLE = '''@device
-def fold_pieces(out, part, x, o, first, last):
-    start = np.int64(0)  # a literal would be one more type to compile for
-    fold_rows(out, x, o, start, min(x.shape[1], {ROWS}), first, last)
-    for k in range({ROWS}, x.shape[1], {ROWS}):
-        fold_rows(part, x, o, k, min(x.shape[1], k + {ROWS}), first, last)
-        for j in range(out.size):
-            a, b = out[j], part[j]
-            out[j] = R({combine})
-    {finish}
-
-
-@kernel
-def {name}(y, part, x):
-    strips = (y.shape[2] + {COLUMNS} - 1) // {COLUMNS}
-    for i in prange(y.shape[0] * strips):
-        o = np.int64(i) // strips
-        first = (np.int64(i) - o * strips) * {COLUMNS}
-        last = min(first + {COLUMNS}, y.shape[2])
-        fold_pieces(y[o, 0, first:last], part[o, first:last], x, o, first, last)
-'''
-
 
 def _units(layout: str) -> Units:
     """What a unit of a kernel reads; of rows, where they are not cut into strips."""
@@ -140,6 +29,14 @@ def _units(layout: str) -> Units:
     o, p = "np.int64(i) // y.shape[1] * x.shape[1]", "np.int64(i) % y.shape[1]"
     inner, piece = (" * x.shape[2]", ROWS) if layout == "rows" else ("", RUN)
     return Units("x", f"({o} + {p} * {piece}){inner}", f"({o} + min(x.shape[1], ({p} + 1) * {piece})){inner}", *[COLUMNS] * (layout == "rows"))
+
+
+def _of_center(near: str) -> dict[str, str]:
+    """What a kernel's source says of the center, which it reads as `near` says; nothing where there is none."""
+    if not near:
+        return {"operand": "", "parameter": "", "at_run": "", "at_row": "", "center": "pass"}
+    at_run, center = f", {near}(centers[o])", f"m = {near}(centers[j])"
+    return {"operand": ", centers", "parameter": ", m", "at_run": at_run, "at_row": ", centers[o, first:last]", "center": center}
 
 
 class _Plan(NamedTuple):
@@ -165,21 +62,32 @@ class Reduction:
     """`element` is a formula of x and, where a center is given, m; `combine` is an associative one of a and b.
 
     `identity` is what an empty reduction gives: a number, or a function of the dtype. `wide`: runs accumulate in
-    float64. `of_run`: what kernels call instead for a run of floats that is not empty. `mean`: where one launch does all, what
+    float64. `of_run`: what kernels call instead for a run of floats, reduced to their dtype; `of_four`: to combine a float with four
+    more. `mean`: where one launch does all, what
     it writes is divided by the number of elements; `once` says where. `exact`: elements are computed in the dtype that is
     accumulated in.
     """
 
     def __init__(
-        self, name: str, combine: str, identity: Any, element: str = "x", wide: bool = False, of_run: str = "", mean: bool = False, exact: bool = False
-    ):
-        self.of_run, self.mean = of_run, mean
+        self, name: str, combine: str, identity: Any, element: str = "x", wide: bool = False, of_run: str = "", of_four: str = "",
+        mean: bool = False, exact: bool = False,
+    ):  # fmt: skip
+        self.of_run, self.of_four, self.mean = of_run, of_four, mean
         self.exact = exact
         self.name, self.combine, self.element, self.wide = name, formula.parse(combine), formula.parse(element), wide
         self.identity: Callable[[np.dtype], Any] = identity if callable(identity) else lambda dtype: identity
         self.cost = formula.cost(self.element)
         self._plans: dict[Any, Any] = {}
-        self.plain = self if element == "x" else Reduction(name, combine, identity, "x", wide)
+        self.plain = self if element == "x" else Reduction(name, combine, identity, "x", wide, of_four=of_four)
+
+    def _four(self) -> Any:
+        """a, combined with four elements."""
+
+        def combined(a: Any, b: Any) -> Any:
+            return formula.substitute(self.combine, {"a": a, "b": b})
+
+        a, *e = (formula.parse(n) for n in ("a", "e0", "e1", "e2", "e3"))
+        return combined(a, combined(combined(e[0], e[1]), combined(e[2], e[3])))
 
     @functools.cache  # noqa: B019 - reductions live as long as the program
     def kernel(self, layout: str, given: np.dtype, result: np.dtype) -> Kernel:
@@ -187,31 +95,26 @@ class Reduction:
         centered, runs = "m" in formula.names(self.element), layout == "runs"
         accumulator = np.dtype(np.float64) if self.wide and runs and result.kind == "f" else result
         name, near = f"{self.name}_{layout}", "A" if self.exact else "T"
-        direct = self.of_run and runs and given.kind == "f"
-        fold = f"fold_run = {self.of_run}\n\n\n" if direct else _FOLD
-        text = _RUNS.replace("{fold}", fold) if runs else _ROWS + (_WHOLE if layout == "whole" else _PIECES)
+        direct = self.of_run and runs and given.kind == "f" and result == given
+        fold = f"fold_run = {self.of_run}\n\n\n" if direct else source.FOLD
+        text = source.RUNS.replace("{fold}", fold) if runs else source.ROWS + (source.WHOLE if layout == "whole" else source.PIECES)
         over = " / x.shape[1]" if self.mean else ""
         text = text.format(
             name=name,
             title=f"{ast_text(self.element)}, combined by {ast_text(self.combine)}",
             T=given,
             R=result,
+            four=f"{self.of_four}(a, e0, e1, e2, e3)" if self.of_four and given.kind == "f" else formula.source(self._four(), result),
             element=formula.source(self.element, accumulator if self.exact else given),
             combine=formula.source(self.combine, accumulator),
             identity=repr(self.identity(accumulator)),  # infinity is called inf
             over=over,
             finish=f"for j in range(out.size):\n        out[j] = R(out[j]{over})" if over else "pass",
             near=near,
-            RUN=RUN,
-            ROWS=ROWS,
-            COLUMNS=COLUMNS,
-            operand=", centers" if centered else "",
-            parameter=", m" if centered else "",
-            at_run=f", {near}(centers[o])" if centered else "",
-            at_row=", centers[o, first:last]" if centered else "",
-            center=f"m = {near}(centers[j])" if centered else "pass",
-        )
-        made = codegen.load(name, text, {"T": given.type, "R": result.type, "A": accumulator.type, "inf": math.inf})
+            RUN=RUN, ROWS=ROWS, COLUMNS=COLUMNS,
+            **_of_center(near if centered else ""),
+        )  # fmt: skip
+        made = codegen.load(name, text, {"T": given.type, "R": result.type, "A": accumulator.type, "inf": math.inf} | elements.FUNCTIONS)
         made.units = _units(layout)
         return made
 

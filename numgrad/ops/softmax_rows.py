@@ -123,7 +123,7 @@ def _softmax_backward_row(out, grad, y):  # type: ignore[no-untyped-def]
         out[j] = y[j] * (grad[j] - mean)
 
 
-@device
+@device(overlap=4)
 def _log_softmax_backward_row(out, grad, y):  # type: ignore[no-untyped-def]
     total = 0.0
     for start in range(0, y.size, RUN):
@@ -137,7 +137,7 @@ def _log_softmax_backward_row(out, grad, y):  # type: ignore[no-untyped-def]
 # Such a row is few vectors, so what takes long, exp, runs over all the rows of a unit as one.
 
 
-@device
+@device(overlap=4)
 def _exp_all(y):  # type: ignore[no-untyped-def]
     flat = y.reshape(y.size)
     for j in range(flat.size):

@@ -271,3 +271,17 @@ def test_sum_to_size_undoes_broadcasting() -> None:
     x = ng.ones(2, 3, 4)
     assert x.sum_to_size(3, 1).tolist() == [[8], [8], [8]] and x.sum_to_size((2, 3, 4)) is x
     assert ops.sum_to_size(x, ()).item() == 24
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int64, np.uint8])
+@pytest.mark.parametrize("rows", [1, 2, 4, 5, 6, 64, 65, 200])
+def test_places_in_columns(rows: int, dtype: type) -> None:
+    """Rows are gone through four at a time, and in pieces: of equals the first counts, and the first NaN before all."""
+    generator = np.random.default_rng(rows)
+    x = generator.integers(0, 5, (rows, 37)).astype(dtype)
+    if dtype is np.float32:
+        x[generator.random(x.shape) < 0.02] = np.nan
+    for name in ("argmax", "argmin"):
+        assert np.array_equal(getattr(ng, name)(ng.tensor(x), 0).numpy(), getattr(np, name)(x, 0))
+    for name, reference in (("amax", np.max), ("amin", np.min)):
+        np.testing.assert_array_equal(getattr(ng, name)(ng.tensor(x), 0).numpy(), reference(x, 0))

@@ -30,7 +30,7 @@ from .rounding import (
 )  # fmt: skip
 from .special import digamma, erf, erfc, erfinv, lgamma, ndtr, polygamma  # noqa: F401 - two with bounds of their own, not in __all__
 from .tails import erfcx, gammainc, gammaincc, log_ndtr, ndtri, zeta  # noqa: F401 - with bounds of their own
-from .trigonometric import cos, sin, tan
+from .trigonometric import cos, cos_near, sin, sin_near, tan  # noqa: F401 - the near ones are for formulas that know where x lies
 
 __all__ = [
     "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "ceil", "copysign", "cos", "cosh", "digamma", "erf",

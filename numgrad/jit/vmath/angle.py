@@ -40,7 +40,11 @@ _X1, _X2, _X3, _X4 = 2.0**41, 2.0**63, 2.0**85, 2.0**107
 # float64: windows of 8 exponents, four parts each, in a table. From 2**513 on the parts are those of x 2**-256, for
 # their last bits would be too small for a float.
 _HUGE, _DOWN = 2.0**513, 2.0**-256
+_T0, _T1, _T2, _T3 = _run(-1, 4)
 _TABLE = np.array([_run(53 - max(e, 54), 4, 256 if e > 512 else 0) for e in range(-1023, 1025, 8)])
+
+#: Below, the first of the windows serves, for float32 and float64.
+NEAR = _X1, 2.0**57
 
 
 @scalar
@@ -78,22 +82,48 @@ def reduce32(x):
 
 
 @scalar
-def reduce32_by_half(x, turn):
-    """m and r of a float32 x = (2 m - turn) pi / 2 + r, |r| <= pi / 2, for a turn of 0 or 1 quarters: m in the last bits of a float64."""
+def _even_quarters(x64, turn, high, low):
+    """m and q of a float64 that was a float32: x = (2 m - turn + q) pi / 2, |q| <= 1, by a run of bits of 2 / pi."""
+    rounder = 2.0 * ROUNDER  # the sum with it is an even number
+    if turn == 0.0:
+        shifted = fma(x64, high, rounder)
+        q = fma(x64, high, rounder - shifted)
+    else:
+        shifted = fma(x64, high, turn) + rounder
+        q = fma(x64, high, (rounder - shifted) + turn)
+    return shifted, fma(x64, low, q)
+
+
+@scalar
+def quarters32(x, turn):
+    """m and q of a float32 x = (2 m - turn + q) pi / 2, |q| <= 1, for a turn of 0 or 1 quarters: m in the last bits of a float64."""
     x64 = widen(x)
     high, low = _window32(x64)
-    product = x64 * high
-    shifted = (product + turn) + 2.0 * ROUNDER           # rounded to an even number
-    quarters = ((product - (shifted - 2.0 * ROUNDER)) + turn) + fma(x64, high, -product)
-    return shifted, fma(x64, low, quarters) * _HALF_PI_HIGH
+    return _even_quarters(x64, turn, high, low)
+
+
+@scalar
+def quarters32_near(x, turn):
+    """`quarters32` of |x| below NEAR."""
+    return _even_quarters(widen(x), turn, _A0, _B0)
 
 
 @scalar
 def reduce64(x):
     """n, r and what the rounding of r lost, of a float64."""
     window = shift_right(shift_left(float_bits(x), 1), 56)
-    x = x * select(fabs(x) < _HUGE, 1.0, _DOWN)
     t0, t1, t2, t3 = _TABLE[window, 0], _TABLE[window, 1], _TABLE[window, 2], _TABLE[window, 3]
+    return _reduce64(x * select(fabs(x) < _HUGE, 1.0, _DOWN), t0, t1, t2, t3)
+
+
+@scalar
+def reduce64_near(x):
+    """`reduce64` of |x| below NEAR."""
+    return _reduce64(x, _T0, _T1, _T2, _T3)
+
+
+@scalar
+def _reduce64(x, t0, t1, t2, t3):
     first, second, third = x * t0, x * t1, x * t2
     coarse, fine, finer = less_turns(first), less_turns(fma(x, t0, -first)), less_turns(second)
     shifted = (coarse + fine + finer) + ROUNDER

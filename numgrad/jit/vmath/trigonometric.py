@@ -18,15 +18,16 @@ from ..intrinsics import (
     shift_left,
     xor_bits,
 )
-from .angle import ROUNDER, less_turns, reduce32, reduce32_by_half, reduce64
+from .angle import NEAR as NEAR
+from .angle import ROUNDER, less_turns, quarters32, quarters32_near, reduce32, reduce64, reduce64_near
 from .constants import HALF_EPSILON
 
 # (sin(r) / r - 1) / r² and (cos(r) - 1 + r² / 2) / r⁴ in r² for |r| <= pi / 4; for float32 good to 2**-37.6 and 2**-43,
 # for float64 to 2**-58 and 2**-64.
 _SIN32 = (-0.16666666641622652, 0.00833332938451179, -0.0001983933420776038, 2.718304434946951e-06)
 _COS32 = (0.041666666622793655, -0.0013888883750363152, 2.4799519188979475e-05, -2.7210168981318603e-07)
-# The first for |r| <= pi / 2, good to 2**-35.
-_SIN32_WIDE = (-0.16666666626108007, 0.008333331106784952, -0.0001984086796511013, 2.7525371531959605e-06, -2.3888676733710208e-08)
+# sin(q pi / 2) / q in q² for |q| <= 1, good to 2**-35.
+_SIN32_QUARTERS = (1.5707963267948966, -0.64596409593428, 0.07969260495342849, -0.004681659308455909, 0.00016025518245824148, -3.431711269109834e-06)
 _SIN64 = (-0.16666666666666632, 0.008333333333322413, -0.0001984126982980784, 2.7557313691927935e-06,
           -2.5050758116676803e-08, 1.589679572702933e-10)  # fmt: skip
 _COS64 = (0.0416666666666666, -0.001388888888887413, 2.4801587289484397e-05, -2.7557314352784064e-07,
@@ -59,12 +60,23 @@ def _turned(shifted, sine, cosine):
 
 
 @scalar
+def _of_quarters(shifted, q):
+    """The sine of q quarter turns, and of as many half turns as the last bits of `shifted` say."""
+    sine = q * polynomial(q * q, _SIN32_QUARTERS)
+    return bits_float(xor_bits(float_bits(sine), shift_left(float_bits(shifted), 63)))
+
+
+@scalar
 def _turned32(x, turn):
     """The sine of x and so many quarter turns, 0 or 1."""
-    shifted, r = reduce32_by_half(x, turn)
-    z = r * r
-    sine = fma(r * z, polynomial(z, _SIN32_WIDE), r)
-    return bits_float(xor_bits(float_bits(sine), shift_left(float_bits(shifted), 63)))
+    shifted, q = quarters32(x, turn)
+    return _of_quarters(shifted, q)
+
+
+@scalar
+def _turned32_near(x, turn):
+    shifted, q = quarters32_near(x, turn)
+    return _of_quarters(shifted, q)
 
 
 @scalar
@@ -74,7 +86,15 @@ def _turned64(x, turn):
     return _turned(shifted + turn, sine, cosine)
 
 
+@scalar
+def _turned64_near(x, turn):
+    shifted, r, lost = reduce64_near(x)
+    sine, cosine = _sine_cosine64(r, lost)
+    return _turned(shifted + turn, sine, cosine)
+
+
 _turned_by = by_width_of_first(_turned32, _turned64)
+_turned_by_near = by_width_of_first(_turned32_near, _turned64_near)
 
 
 @scalar
@@ -87,6 +107,21 @@ def sin(x):
 def cos(x):
     """Cosine of an angle in radians; NaN at infinity."""
     return like(x, _turned_by(x, 1.0))
+
+
+# The same bits in fewer operations where |x| is below NEAR.
+
+
+@scalar
+def sin_near(x):
+    """`sin` of |x| below NEAR."""
+    return select(fabs(x) < like(x, HALF_EPSILON), x, like(x, _turned_by_near(x, 0.0)))
+
+
+@scalar
+def cos_near(x):
+    """`cos` of |x| below NEAR."""
+    return like(x, _turned_by_near(x, 1.0))
 
 
 @scalar
