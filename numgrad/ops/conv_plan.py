@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..jit import DISABLED
-from ..jit.convolution import address, lanes, rows_for
+from ..jit.convolution import SHORT, address, lanes, rows_for
 
 #: Bytes of the region of an image that a task reads, and of the weights it multiplies with: they share the second-level cache.
 _REGION, _WEIGHTS = 1 << 19, 1 << 19
@@ -28,10 +28,10 @@ _GRAIN, _TASKS = 1 << 17, 16
 # Places in the plan.
 (TASKS, IMAGES, GROUPS, CHUNKS, CHANNELS, FEATURES, PLANE_X, PLANE_Y, IN_PLACE, CHANNEL_KIND, ROWS, VECTORS, WIDTH, PANELS, PANELS_AT_ONCE,
  CODE, TRANSPOSE, COPY, SCRATCH, OUT, STEP_OUT, STEP_X, PLANE, GROUP_PACKED, GROUP_W, STEP_W, STRETCH, STEP, PHASES,
- TOGETHER, STEP_ROW) = range(31)  # fmt: skip
-SIZE, ORIGIN, ADVANCE, REGION = 31, 34, 37, 40  # triples: depth, height, width
-TAIL, TAIL_TABLE, STRIP = 43, 44, 45  # a tail and its table (`numgrad.jit.tail`); places of a plane that a chunk fills, one after the other, or 0
-PHASE = 46  # where the phases' entries begin
+ TOGETHER, STEP_ROW, PANEL) = range(32)  # fmt: skip
+SIZE, ORIGIN, ADVANCE, REGION = 32, 35, 38, 41  # triples: depth, height, width
+TAIL, TAIL_TABLE, STRIP = 44, 45, 46  # a tail and its table (`numgrad.jit.tail`); places of a plane that a chunk fills, one after the other, or 0
+PHASE = 47  # where the phases' entries begin
 # Places in an entry of a phase; what belongs to a chunk comes for a whole chunk and for the last one.
 DEPTH, OFFSETS, SOURCES, RUN, PACKED, DENSE, COUNT, TABLE, PLACES, REACH, OUTS, ENTRY = 0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16
 
@@ -126,10 +126,26 @@ def _choose_tile(axes: Sequence[Axis], features: int, dtype: np.dtype) -> _Tile:
         vectors = blocks if blocks <= 3 else min((2, 3), key=lambda v: -(-blocks // v) * v)
         rows, run = _rows_of_pixels(axes, vectors)
         return _Tile(True, rows, vectors, vectors * vector, run)
-    most = rows_for(2)
-    rows = -(-features // -(-features // most))
-    vectors = max(v for v in (2, 3, 4, 5, 6) if v == 2 or rows_for(v) >= rows)
+    rows, vectors = _rows_of_features(axes, features, vector)
     return _Tile(False, rows, vectors, rows)
+
+
+def _rows_of_features(axes: Sequence[Axis], features: int, vector: int) -> tuple[int, int]:
+    """Rows and vectors of a tile of vectors of pixels."""
+    most = rows_for(2)
+    if most > 6:
+        rows = -(-features // -(-features // most))
+        return rows, max(v for v in (2, 3, 4, 5, 6) if v == 2 or rows_for(v) >= rows)
+    # With few registers only these use enough of them: the one that computes least beyond the edges of the output. More panels
+    # take longer to pack, and each reads the image again.
+    pieces = math.prod(max(1, a.count) for a in axes[:2]) * -(-max(1, axes[2].count) // vector)
+
+    def time(rows: int, vectors: int) -> float:
+        return -(-features // rows) * -(-pieces // vectors) * (max(rows * vectors, 8) + 1) * (1 + 0.2 / rows)
+
+    choices = [(6, 2), (5, 2), (4, 3), (4, 2), (3, 4), (3, 3), (2, 5), (2, 4), (1, 6)]
+    rows, vectors = min(choices, key=lambda c: time(*c))
+    return -(-features // -(-features // rows)), vectors
 
 
 def _rows_of_pixels(axes: Sequence[Axis], vectors: int) -> tuple[int, int]:
@@ -224,10 +240,16 @@ def _cut(axes: Sequence[Axis], images: int, channels: int, panels: int, depth: i
     if tasks < wanted:
         at_once = max(1, at_once * tasks // wanted)
     at_once = -(-panels // -(-panels // at_once))
-    if split == 2 and not tile.channels:  # whole vectors
-        unit = lanes(dtype) * tile.vectors
+    if not tile.channels and chunk < count:  # whole tiles
+        unit = lanes(dtype) * tile.vectors if split == 2 else _whole_tiles(axes, split, tile, dtype)
         chunk = -(-chunk // unit) * unit
     return split, chunk, at_once
+
+
+def _whole_tiles(axes: Sequence[Axis], split: int, tile: _Tile, dtype: np.dtype) -> int:
+    """How many places of the dimension that is cut fill tiles, if few do."""
+    pieces = math.prod(max(1, a.count) for a in axes[split + 1 : 2]) * -(-max(1, axes[2].count) // lanes(dtype))
+    return tile.vectors // math.gcd(tile.vectors, pieces) if rows_for(2) <= 6 else 1
 
 
 def _together(axes: Sequence[Axis], tile: _Tile, dtype: np.dtype) -> bool:
@@ -269,6 +291,7 @@ def make(axes: Sequence[Axis], images: int, groups: int, channels: int, features
         PLANE_X: math.prod(a.size for a in axes), PLANE_Y: math.prod(a.out for a in axes), IN_PLACE: layout.in_place,
         CHANNEL_KIND: tile.channels, ROWS: tile.rows, VECTORS: tile.vectors, WIDTH: tile.width, PANELS: panels, PANELS_AT_ONCE: at_once,
         CODE: address(kind, dtype, tile.rows, tile.vectors, *((tile.run, axes[-1].step) if tile.channels else (axes[-1].out_step,))), TRANSPOSE: address("transpose", dtype) if fast else 0,
+        PANEL: address("panel", dtype, tile.width) if fast and SHORT and tile.width < lanes(dtype) else 0,
         COPY: address("copy", dtype), SCRATCH: scratch, OUT: layout.size,
         STEP_OUT: step_out, TOGETHER: together, STEP_ROW: axes[-1].out_step if together or not tile.channels else 1, STEP_X: chunk * axes[split].step * layout.lines[split],
         PLANE: layout.plane, GROUP_PACKED: packed, GROUP_W: of_group, STEP_W: step_w, STRETCH: tile.run, STEP: axes[-1].step, PHASES: len(combinations),

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..jit import device, empty, get_num_threads, kernel, launch, prange
-from ..jit.convolution import address, lanes, rows_for, sums_tile, transpose
+from ..jit.convolution import address, lanes, rows_for, sums_tile
+from ..jit.rearrange import transpose
 from ..jit.threads import pool_size
 from .conv_plan import Axis, Layout, forward_axis, merged, outer_sum
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..jit import device, empty, get_num_threads, kernel, launch, prange
-from ..jit.convolution import channels_tile, copy, pixels_tile, transpose
+from ..jit.convolution import channels_tile, pixels_tile
+from ..jit.rearrange import copy, panel_of_rows, transpose
 from ..jit.tail import finish
 from .conv_plan import (
     ADVANCE,
@@ -33,6 +34,7 @@ from .conv_plan import (
     OUT,
     OUTS,
     PACKED,
+    PANEL,
     PANELS,
     PANELS_AT_ONCE,
     PHASE,
@@ -77,7 +79,10 @@ def _pack_panel(out, w, bias, g, unit):  # type: ignore[no-untyped-def]
     for i in range(width):
         out[to + i] = bias[group * g[FEATURES] + panel * width + i] if bias.size and i < used else 0
     to += width
-    if g[TRANSPOSE] and run > 3:
+    if g[PANEL] and used == width:
+        for k in range(0, depth, run):
+            panel_of_rows(g[PANEL], width, out, to + k * width, w, source + g[sources + k], run, g[STEP_W])
+    elif g[TRANSPOSE] and run > 3:
         for k in range(0, depth, run):
             transpose(g[TRANSPOSE], out, to + k * width, w, source + g[sources + k], used, run, width, g[STEP_W])
     else:
@@ -93,14 +98,14 @@ def _pack(out, w, bias, g):  # type: ignore[no-untyped-def]
 
 
 @device
-def copy_region(scratch, at, x, at_x, g, chunk):  # type: ignore[no-untyped-def]
-    """The part of an image that a chunk reads, zeros where it hangs over the edge."""
+def copy_region(scratch, at, x, at_x, g, chunk, clear):  # type: ignore[no-untyped-def]
+    """The part of an image that a chunk reads, zeros where it hangs over the edge: there they may be already."""
     z, y, x0 = g[ORIGIN] + chunk * g[ADVANCE], g[ORIGIN + 1] + chunk * g[ADVANCE + 1], g[ORIGIN + 2] + chunk * g[ADVANCE + 2]
     height, width, lines, line = g[SIZE + 1], g[SIZE + 2], g[REGION + 1], g[REGION + 2]
     top, left = max(0, -y), max(0, -x0)
     rows, columns = min(lines, height - y) - top, min(line, width - x0) - left
     region = scratch[at : at + g[CHANNELS] * g[PLANE]]
-    for i in range(region.size):
+    for i in range(region.size if clear else 0):
         region[i] = 0
     for channel in range(g[CHANNELS]):
         for k in range(max(0, -z), min(g[REGION], g[SIZE] - z)):
@@ -148,7 +153,7 @@ def _task(y, x, w, scratch, g, lane, task, start):  # type: ignore[no-untyped-de
         image, at_x = x, at_x + chunk * g[STEP_X]
     else:
         if first == 0 or task == start:  # else the task before had the same region
-            copy_region(scratch, lane * g[SCRATCH], x, at_x, g, chunk)
+            copy_region(scratch, lane * g[SCRATCH], x, at_x, g, chunk, task == start or g[CHUNKS] > 1)
         image, at_x = scratch, lane * g[SCRATCH]
     if g[CHANNEL_KIND]:
         out, pixels = lane * g[SCRATCH] + g[OUT], min(g[STEP_OUT], g[PLANE_Y] - chunk * g[STEP_OUT])
