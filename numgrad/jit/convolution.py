@@ -40,6 +40,10 @@ def rows_for(vectors: int) -> int:
     return max(1, (_REGISTERS - 1 - vectors) // vectors)
 
 
+#: Rows and vectors of tiles that use enough of few registers: at least eight sums, for two begin in each of the four steps that one takes.
+TILES = ((6, 2), (5, 2), (4, 3), (4, 2), (3, 4), (3, 3), (2, 5), (2, 4), (1, 6)) if _REGISTERS == 16 else ()
+
+
 class _Emitter(tile._Emitter):
     def begin(self, module: ir.Module, name: str, elements: str, tables: str, numbers: str) -> list[Any]:
         """Begin a function that takes pointers to elements, pointers to tables of integers, and integers."""

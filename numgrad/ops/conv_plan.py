@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..jit import DISABLED
-from ..jit.convolution import SHORT, address, lanes, rows_for
+from ..jit.convolution import SHORT, TILES, address, lanes, rows_for
 
 #: Bytes of the region of an image that a task reads, and of the weights it multiplies with: they share the second-level cache.
 _REGION, _WEIGHTS = 1 << 19, 1 << 19
@@ -132,19 +132,16 @@ def _choose_tile(axes: Sequence[Axis], features: int, dtype: np.dtype) -> _Tile:
 
 def _rows_of_features(axes: Sequence[Axis], features: int, vector: int) -> tuple[int, int]:
     """Rows and vectors of a tile of vectors of pixels."""
-    most = rows_for(2)
-    if most > 6:
-        rows = -(-features // -(-features // most))
+    if not TILES:
+        rows = -(-features // -(-features // rows_for(2)))
         return rows, max(v for v in (2, 3, 4, 5, 6) if v == 2 or rows_for(v) >= rows)
-    # With few registers only these use enough of them: the one that computes least beyond the edges of the output. More panels
-    # take longer to pack, and each reads the image again.
+    # The one that computes least beyond the edges of the output. More panels take longer to pack, and each reads the image again.
     pieces = math.prod(max(1, a.count) for a in axes[:2]) * -(-max(1, axes[2].count) // vector)
 
     def time(rows: int, vectors: int) -> float:
         return -(-features // rows) * -(-pieces // vectors) * (max(rows * vectors, 8) + 1) * (1 + 0.2 / rows)
 
-    choices = [(6, 2), (5, 2), (4, 3), (4, 2), (3, 4), (3, 3), (2, 5), (2, 4), (1, 6)]
-    rows, vectors = min(choices, key=lambda c: time(*c))
+    rows, vectors = min(TILES, key=lambda c: time(*c))
     return -(-features // -(-features // rows)), vectors
 
 
@@ -249,7 +246,7 @@ def _cut(axes: Sequence[Axis], images: int, channels: int, panels: int, depth: i
 def _whole_tiles(axes: Sequence[Axis], split: int, tile: _Tile, dtype: np.dtype) -> int:
     """How many places of the dimension that is cut fill tiles, if few do."""
     pieces = math.prod(max(1, a.count) for a in axes[split + 1 : 2]) * -(-max(1, axes[2].count) // lanes(dtype))
-    return tile.vectors // math.gcd(tile.vectors, pieces) if rows_for(2) <= 6 else 1
+    return tile.vectors // math.gcd(tile.vectors, pieces) if TILES else 1
 
 
 def _together(axes: Sequence[Axis], tile: _Tile, dtype: np.dtype) -> bool:

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..jit import device, empty, get_num_threads, kernel, launch, prange
-from ..jit.convolution import address, lanes, rows_for, sums_tile
-from ..jit.rearrange import transpose
+from ..jit import DISABLED, device, empty, get_num_threads, kernel, launch, prange
+from ..jit.convolution import SHORT, TILES, address, lanes, rows_for, sums_tile
+from ..jit.rearrange import panel_of_rows, transpose
 from ..jit.threads import pool_size
 from .conv_plan import Axis, Layout, forward_axis, merged, outer_sum
 
@@ -30,8 +30,8 @@ _TRANSPOSING = 0.25
 
 # Places in the plan. A tile covers FEATURES_OF features, a panel, and COLUMNS_OF elements of a run, a block.
 (UNITS, PARTS, GROUPS, TASKS, CHUNKS, CHANNELS, FEATURES, PLANE_X, PLANE_Y, CODE, TRANSPOSE, FEATURES_OF, COLUMNS_OF, PANELS, PANELS_AT_ONCE, BLOCKS,
- LINES, RUN, TAPS, POSITIONS, REGION_SIZE, SCRATCH, STEP_OUT, PIXELS, LAST_PIXELS, SHIFTS, PLACES, SWAPPED, GATHERS) = range(29)  # fmt: skip
-SIZE, ORIGIN, ADVANCE, REGION, HEAD = 29, 32, 35, 38, 41
+ LINES, RUN, TAPS, POSITIONS, REGION_SIZE, SCRATCH, STEP_OUT, PIXELS, LAST_PIXELS, SHIFTS, PLACES, SWAPPED, GATHERS, PANEL_X, PANEL_Y) = range(31)  # fmt: skip
+SIZE, ORIGIN, ADVANCE, REGION, HEAD = 31, 34, 37, 40, 43
 
 
 @device
@@ -46,7 +46,10 @@ def _transpose_region(scratch, at, x, at_x, g, chunk):  # type: ignore[no-untype
         region[i] = 0
     for k in range(max(0, -z), min(g[REGION], g[SIZE] - z)):
         to, source = at + (k * lines * line + left) * channels, at_x + ((z + k) * height + y) * width + x0 + left
-        if columns == width == line:  # whole lines follow one another
+        if g[PANEL_X]:
+            for j in range(top, bottom):
+                panel_of_rows(g[PANEL_X], channels, scratch, to + j * line * channels, x, source + j * width, max(0, columns), g[PLANE_X])
+        elif columns == width == line:  # whole lines follow one another
             transpose(g[TRANSPOSE], scratch, to + top * line * channels, x, source + top * width, channels, max(0, bottom - top) * width, channels, g[PLANE_X])
         else:
             for c in range(0, channels, 16):  # a few at a time, for they are far apart
@@ -74,7 +77,10 @@ def _unit(partial, grad, x, scratch, g, lane, unit):  # type: ignore[no-untyped-
         count = g[LAST_PIXELS] if chunk == g[CHUNKS] - 1 else g[PIXELS]
         _transpose_region(scratch, image, x, slab * g[CHANNELS] * g[PLANE_X], g, chunk)
         source = (slab * g[FEATURES] + here) * g[PLANE_Y] + chunk * g[STEP_OUT]
-        transpose(g[TRANSPOSE], scratch, pixel, grad, source, used, count, features, g[PLANE_Y])
+        if g[PANEL_Y]:
+            panel_of_rows(g[PANEL_Y], features, scratch, pixel, grad, source, count, g[PLANE_Y])
+        else:
+            transpose(g[TRANSPOSE], scratch, pixel, grad, source, used, count, features, g[PLANE_Y])
         for line in range(g[LINES]):
             for block in range(g[BLOCKS]):  # what a block reads of the image stays in the first-level cache for all panels
                 at_x, to = image + g[g[SHIFTS] + line] + block * columns, at_y + (line * g[BLOCKS] + block) * between
@@ -156,13 +162,15 @@ def _tile(run: int, features: int, dtype: np.dtype) -> tuple[int, int, bool]:
 
     def choose(down: int, along: int, swapped: bool) -> tuple[float, int, int, bool]:
         blocks = -(-along // lanes(dtype))
+        if TILES:
+            return min((-(-down // r) * -(-blocks // v) * (max(r * v, 8) + 1), -(-down // -(-down // r)), v, swapped) for r, v in TILES)
         vectors = blocks if blocks <= 3 else min((2, 3), key=lambda v: -(-blocks // v) * v)
         panels = -(-down // min(rows_for(vectors), 24))
         rows = -(-down // panels)
         return panels * -(-blocks // vectors) * max(rows * vectors, rows + vectors + 1, 8), rows, vectors, swapped
 
     plain, turned = choose(features, run, False), choose(run, features, True)
-    return (turned if turned[0] < 0.8 * plain[0] else plain)[1:]
+    return (turned if turned[0] < (0.9 if TILES else 0.8) * plain[0] else plain)[1:]
 
 
 def _runs(axes: Sequence[Axis], layout: Layout, channels: int) -> tuple[np.ndarray, int, int]:
@@ -218,13 +226,17 @@ def _make(axes: tuple[Any, ...], images: int, groups: int, channels: int, featur
     region = -(-(layout.region_size * channels + columns + 16) // 64) * 64
     scratch = region + -(-(chunk * rest_y // dtype.itemsize) // 64) * 64 + 80
     tables = [shifts, bases * channels]
+
+    def narrow(rows: int) -> int:
+        return address("panel", dtype, rows) if SHORT and rows < lanes(dtype) and not DISABLED else 0
+
     numbers = np.zeros(HEAD, np.int64)
     heads = {
         UNITS: parts * groups * -(-panels // at_once), PARTS: parts, GROUPS: groups, TASKS: tasks, CHUNKS: chunks, CHANNELS: channels, FEATURES: features,
         PLANE_X: math.prod(b.size for b in made), PLANE_Y: pixels, CODE: address("sums", dtype, rows, vectors, int(swapped)), TRANSPOSE: address("transpose", dtype),
         FEATURES_OF: of, COLUMNS_OF: columns, SWAPPED: swapped, GATHERS: groups * (panels * len(shifts) if swapped else features), PANELS: panels, PANELS_AT_ONCE: at_once, BLOCKS: blocks, LINES: len(shifts), RUN: run, TAPS: taps,
         POSITIONS: len(shifts) * taps, REGION_SIZE: region, SCRATCH: scratch, STEP_OUT: chunk * layout.out_lines[split], PIXELS: len(bases), LAST_PIXELS: last,
-        SHIFTS: HEAD, PLACES: HEAD + len(shifts),
+        PANEL_X: narrow(channels), PANEL_Y: narrow(features) if at_once == panels else 0, SHIFTS: HEAD, PLACES: HEAD + len(shifts),
     }  # fmt: skip
     for place, value in heads.items():
         numbers[place] = value
