@@ -76,25 +76,26 @@ def _back(e: _Emitter, i: Any, count: Any) -> Any:
 
 
 def _panel(e: _Emitter, module: ir.Module, name: str, rows: int) -> None:
-    """The same of a known number of rows, fewer than lanes, into columns that follow one another."""
+    """The same of a known number of rows, into columns that follow one another."""
     y, x, n, step_x = e.begin(module, name, "y x", "", "n step_x")
     builder = e.builder
     places = [e.at(x, builder.mul(step_x, e.index(i))) for i in range(rows)]
 
-    def column(vector: Any, to: Any) -> None:
+    def column(vector: Any, to: Any, count: int) -> None:
         done = 0
         for size in (8, 4, 2, 1):
-            if rows & size:
+            if count & size:
                 e.store(e.shuffle(vector, vector, list(range(done, done + size))), e.at(to, done), lanes=size)
                 done += size
 
     def block(j: Any) -> None:
         at = _back(e, j, n)
-        vectors = [e.load(e.at(place, at)) for place in places]
-        vectors += [vectors[0]] * (e.lanes - rows)
         to = e.at(y, builder.mul(at, e.index(rows)))
-        for k, vector in enumerate(_transposed(e, vectors)):
-            column(vector, e.at(to, k * rows))
+        for first in range(0, rows, e.lanes):
+            vectors = [e.load(e.at(place, at)) for place in places[first : first + e.lanes]]
+            count = len(vectors)
+            for k, vector in enumerate(_transposed(e, vectors + [vectors[0]] * (e.lanes - count))):
+                column(vector, e.at(to, k * rows + first), count)
 
     def single(pointers: list[Any], _: list[Any]) -> list[Any]:
         for i in range(rows):

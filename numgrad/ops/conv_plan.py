@@ -288,7 +288,7 @@ def make(axes: Sequence[Axis], images: int, groups: int, channels: int, features
         PLANE_X: math.prod(a.size for a in axes), PLANE_Y: math.prod(a.out for a in axes), IN_PLACE: layout.in_place,
         CHANNEL_KIND: tile.channels, ROWS: tile.rows, VECTORS: tile.vectors, WIDTH: tile.width, PANELS: panels, PANELS_AT_ONCE: at_once,
         CODE: address(kind, dtype, tile.rows, tile.vectors, *((tile.run, axes[-1].step) if tile.channels else (axes[-1].out_step,))), TRANSPOSE: address("transpose", dtype) if fast else 0,
-        PANEL: address("panel", dtype, tile.width) if fast and SHORT and tile.width < lanes(dtype) else 0,
+        PANEL: address("panel", dtype, tile.width) if fast and SHORT and tile.width % lanes(dtype) else 0,
         COPY: address("copy", dtype), SCRATCH: scratch, OUT: layout.size,
         STEP_OUT: step_out, TOGETHER: together, STEP_ROW: axes[-1].out_step if together or not tile.channels else 1, STEP_X: chunk * axes[split].step * layout.lines[split],
         PLANE: layout.plane, GROUP_PACKED: packed, GROUP_W: of_group, STEP_W: step_w, STRETCH: tile.run, STEP: axes[-1].step, PHASES: len(combinations),

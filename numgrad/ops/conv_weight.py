@@ -59,6 +59,17 @@ def _transpose_region(scratch, at, x, at_x, g, chunk):  # type: ignore[no-untype
 
 
 @device
+def _transpose_panel(scratch, at, grad, source, g, panel, count):  # type: ignore[no-untyped-def]
+    """The gradients of a panel of features, features last."""
+    of = g[FEATURES_OF]
+    used = min(of, g[FEATURES] - panel * of)
+    if used == of:
+        panel_of_rows(g[PANEL_Y], of, scratch, at, grad, source, count, g[PLANE_Y])
+    else:
+        transpose(g[TRANSPOSE], scratch, at, grad, source, used, count, of, g[PLANE_Y])
+
+
+@device
 def _unit(partial, grad, x, scratch, g, lane, unit):  # type: ignore[no-untyped-def]
     """One part of the sum, for some panels of features of one group."""
     across = (g[PANELS] + g[PANELS_AT_ONCE] - 1) // g[PANELS_AT_ONCE]
@@ -77,16 +88,19 @@ def _unit(partial, grad, x, scratch, g, lane, unit):  # type: ignore[no-untyped-
         count = g[LAST_PIXELS] if chunk == g[CHUNKS] - 1 else g[PIXELS]
         _transpose_region(scratch, image, x, slab * g[CHANNELS] * g[PLANE_X], g, chunk)
         source = (slab * g[FEATURES] + here) * g[PLANE_Y] + chunk * g[STEP_OUT]
-        if g[PANEL_Y]:
-            panel_of_rows(g[PANEL_Y], features, scratch, pixel, grad, source, count, g[PLANE_Y])
+        if g[PANEL_Y]:  # each panel apart, so that what a tile reads fills whole lines of the cache
+            stride, next_panel = of, of * g[PIXELS]
+            for panel in range(first, panels):
+                _transpose_panel(scratch, pixel + (panel - first) * next_panel, grad, source + (panel - first) * of * g[PLANE_Y], g, panel, count)
         else:
+            stride, next_panel = features, of
             transpose(g[TRANSPOSE], scratch, pixel, grad, source, used, count, features, g[PLANE_Y])
         for line in range(g[LINES]):
             for block in range(g[BLOCKS]):  # what a block reads of the image stays in the first-level cache for all panels
                 at_x, to = image + g[g[SHIFTS] + line] + block * columns, at_y + (line * g[BLOCKS] + block) * between
                 for panel in range(first, panels):
-                    sums_tile(g[CODE], rows, width, swapped, partial, to + panel * of * step, scratch, pixel + panel * of - here, scratch, at_x,
-                              g, g[PLACES], count, step_y, features, task - start)  # fmt: skip
+                    sums_tile(g[CODE], rows, width, swapped, partial, to + panel * of * step, scratch, pixel + (panel - first) * next_panel, scratch, at_x,
+                              g, g[PLACES], count, step_y, stride, task - start)  # fmt: skip
 
 
 @device
@@ -227,8 +241,8 @@ def _make(axes: tuple[Any, ...], images: int, groups: int, channels: int, featur
     scratch = region + -(-(chunk * rest_y // dtype.itemsize) // 64) * 64 + 80
     tables = [shifts, bases * channels]
 
-    def narrow(rows: int) -> int:
-        return address("panel", dtype, rows) if SHORT and rows < lanes(dtype) and not DISABLED else 0
+    def panel_of(rows: int) -> int:
+        return address("panel", dtype, rows) if SHORT and not DISABLED else 0
 
     numbers = np.zeros(HEAD, np.int64)
     heads = {
@@ -236,7 +250,7 @@ def _make(axes: tuple[Any, ...], images: int, groups: int, channels: int, featur
         PLANE_X: math.prod(b.size for b in made), PLANE_Y: pixels, CODE: address("sums", dtype, rows, vectors, int(swapped)), TRANSPOSE: address("transpose", dtype),
         FEATURES_OF: of, COLUMNS_OF: columns, SWAPPED: swapped, GATHERS: groups * (panels * len(shifts) if swapped else features), PANELS: panels, PANELS_AT_ONCE: at_once, BLOCKS: blocks, LINES: len(shifts), RUN: run, TAPS: taps,
         POSITIONS: len(shifts) * taps, REGION_SIZE: region, SCRATCH: scratch, STEP_OUT: chunk * layout.out_lines[split], PIXELS: len(bases), LAST_PIXELS: last,
-        PANEL_X: narrow(channels), PANEL_Y: narrow(features) if at_once == panels else 0, SHIFTS: HEAD, PLACES: HEAD + len(shifts),
+        PANEL_X: panel_of(channels) if channels < lanes(dtype) else 0, PANEL_Y: 0 if swapped else panel_of(of), SHIFTS: HEAD, PLACES: HEAD + len(shifts),
     }  # fmt: skip
     for place, value in heads.items():
         numbers[place] = value
