@@ -30,19 +30,20 @@ _TRANSPOSING = 0.25
 
 # Places in the plan. A tile covers FEATURES_OF features, a panel, and COLUMNS_OF elements of a run, a block.
 (UNITS, PARTS, GROUPS, TASKS, CHUNKS, CHANNELS, FEATURES, PLANE_X, PLANE_Y, CODE, TRANSPOSE, FEATURES_OF, COLUMNS_OF, PANELS, PANELS_AT_ONCE, BLOCKS,
- LINES, RUN, TAPS, POSITIONS, REGION_SIZE, SCRATCH, STEP_OUT, PIXELS, LAST_PIXELS, SHIFTS, PLACES, SWAPPED, GATHERS, PANEL_X, PANEL_Y) = range(31)  # fmt: skip
-SIZE, ORIGIN, ADVANCE, REGION, HEAD = 31, 34, 37, 40, 43
+ LINES, RUN, TAPS, POSITIONS, REGION_SIZE, SCRATCH, STEP_OUT, PIXELS, LAST_PIXELS, SHIFTS, PLACES, SWAPPED, GATHERS, PANEL_X, PANEL_Y,
+ IMAGES, AT_ONCE, REGION_STEP) = range(34)  # fmt: skip
+SIZE, ORIGIN, ADVANCE, REGION, HEAD = 34, 37, 40, 43, 46
 
 
 @device
-def _transpose_region(scratch, at, x, at_x, g, chunk):  # type: ignore[no-untyped-def]
-    """The part of an image that a chunk sees, channels last, zeros where it hangs over the edge."""
+def _transpose_region(scratch, at, x, at_x, g, chunk, clear):  # type: ignore[no-untyped-def]
+    """The part of an image that a chunk sees, channels last, zeros where it hangs over the edge: there they may be already."""
     z, y, x0 = g[ORIGIN] + chunk * g[ADVANCE], g[ORIGIN + 1] + chunk * g[ADVANCE + 1], g[ORIGIN + 2] + chunk * g[ADVANCE + 2]
     height, width, lines, line, channels = g[SIZE + 1], g[SIZE + 2], g[REGION + 1], g[REGION + 2], g[CHANNELS]
     top, bottom, left = max(0, -y), min(lines, height - y), max(0, -x0)
     columns = min(line, width - x0) - left
-    region = scratch[at : at + g[REGION_SIZE]]
-    for i in range(region.size):
+    region = scratch[at : at + g[REGION_STEP]]
+    for i in range(region.size if clear else 0):
         region[i] = 0
     for k in range(max(0, -z), min(g[REGION], g[SIZE] - z)):
         to, source = at + (k * lines * line + left) * channels, at_x + ((z + k) * height + y) * width + x0 + left
@@ -59,14 +60,18 @@ def _transpose_region(scratch, at, x, at_x, g, chunk):  # type: ignore[no-untype
 
 
 @device
-def _transpose_panel(scratch, at, grad, source, g, panel, count):  # type: ignore[no-untyped-def]
-    """The gradients of a panel of features, features last."""
-    of = g[FEATURES_OF]
-    used = min(of, g[FEATURES] - panel * of)
-    if used == of:
-        panel_of_rows(g[PANEL_Y], of, scratch, at, grad, source, count, g[PLANE_Y])
-    else:
-        transpose(g[TRANSPOSE], scratch, at, grad, source, used, count, of, g[PLANE_Y])
+def _transpose_gradient(scratch, at, pixel, grad, source, g, first, panels, count):  # type: ignore[no-untyped-def]
+    """The gradients of some panels of features, features last, from a pixel on; in panels, each fills whole lines of the cache."""
+    of, features, step = g[FEATURES_OF], g[FEATURES], g[PLANE_Y]
+    if g[PANEL_Y] == 0:
+        transpose(g[TRANSPOSE], scratch, at, grad, source + first * of * step, min(features, panels * of) - first * of, count, g[PANELS] * of, step)
+        return
+    for panel in range(first, panels):
+        used, to, here = min(of, features - panel * of), at + ((panel - first) * g[AT_ONCE] * g[PIXELS] + pixel) * of, source + panel * of * step
+        if used == of:
+            panel_of_rows(g[PANEL_Y], of, scratch, to, grad, here, count, step)
+        else:
+            transpose(g[TRANSPOSE], scratch, to, grad, here, used, count, of, step)
 
 
 @device
@@ -82,19 +87,15 @@ def _unit(partial, grad, x, scratch, g, lane, unit):  # type: ignore[no-untyped-
     start, stop = part * g[TASKS] // g[PARTS], (part + 1) * g[TASKS] // g[PARTS]
     for i in range(first * of * step if start == stop else 0, panels * of * step if start == stop else 0):
         partial[at_y + i] = 0
-    here, used = first * of, min(g[FEATURES], panels * of) - first * of
+    stride, next_panel = (of, of * g[AT_ONCE] * g[PIXELS]) if g[PANEL_Y] else (features, of)
     for task in range(start, stop):
-        slab, chunk = task // g[CHUNKS] * g[GROUPS] + group, task % g[CHUNKS]
-        count = g[LAST_PIXELS] if chunk == g[CHUNKS] - 1 else g[PIXELS]
-        _transpose_region(scratch, image, x, slab * g[CHANNELS] * g[PLANE_X], g, chunk)
-        source = (slab * g[FEATURES] + here) * g[PLANE_Y] + chunk * g[STEP_OUT]
-        if g[PANEL_Y]:  # each panel apart, so that what a tile reads fills whole lines of the cache
-            stride, next_panel = of, of * g[PIXELS]
-            for panel in range(first, panels):
-                _transpose_panel(scratch, pixel + (panel - first) * next_panel, grad, source + (panel - first) * of * g[PLANE_Y], g, panel, count)
-        else:
-            stride, next_panel = features, of
-            transpose(g[TRANSPOSE], scratch, pixel, grad, source, used, count, features, g[PLANE_Y])
+        chunk, from_image = task % g[CHUNKS], task // g[CHUNKS] * g[AT_ONCE]
+        each, many = g[LAST_PIXELS] if chunk == g[CHUNKS] - 1 else g[PIXELS], min(g[AT_ONCE], g[IMAGES] - from_image)
+        for i in range(many):
+            slab = (from_image + i) * g[GROUPS] + group
+            _transpose_region(scratch, image + i * g[REGION_STEP], x, slab * g[CHANNELS] * g[PLANE_X], g, chunk, task == start or g[CHUNKS] > 1)
+            _transpose_gradient(scratch, pixel, i * each, grad, slab * g[FEATURES] * g[PLANE_Y] + chunk * g[STEP_OUT], g, first, panels, each)
+        count = many * each
         for line in range(g[LINES]):
             for block in range(g[BLOCKS]):  # what a block reads of the image stays in the first-level cache for all panels
                 at_x, to = image + g[g[SHIFTS] + line] + block * columns, at_y + (line * g[BLOCKS] + block) * between
@@ -177,7 +178,7 @@ def _tile(run: int, features: int, dtype: np.dtype) -> tuple[int, int, bool]:
     def choose(down: int, along: int, swapped: bool) -> tuple[float, int, int, bool]:
         blocks = -(-along // lanes(dtype))
         if TILES:
-            return min((-(-down // r) * -(-blocks // v) * (max(r * v, 8) + 1), -(-down // -(-down // r)), v, swapped) for r, v in TILES)
+            return min((-(-down // r) * -(-blocks // v) * (max(r * v, 8) + 1) * (1 + 0.2 / r), -(-down // -(-down // r)), v, swapped) for r, v in TILES)
         vectors = blocks if blocks <= 3 else min((2, 3), key=lambda v: -(-blocks // v) * v)
         panels = -(-down // min(rows_for(vectors), 24))
         rows = -(-down // panels)
@@ -195,6 +196,12 @@ def _runs(axes: Sequence[Axis], layout: Layout, channels: int) -> tuple[np.ndarr
     shifts = outer_sum([t * n for t, n in zip((*taps[:2], last), layout.lines, strict=True)]) * channels
     length = len(taps[2]) if whole else 1
     return shifts, length * channels, length
+
+
+def _at_once(images: int, parts: int, pixels: int, size: int) -> int:
+    """How many images of so many pixels and bytes a task works on: where they are small, a tile sums longer before it stores."""
+    each = images // parts if images % parts == 0 else 1
+    return max(n for n in range(1, max(1, 256 // pixels) + 1) if each % n == 0 and (n == 1 or n * size <= 2 * _PART))
 
 
 def _chunk(count: int, least: int, images: int, parts: int) -> int:
@@ -231,15 +238,17 @@ def _make(axes: tuple[Any, ...], images: int, groups: int, channels: int, featur
     layout = Layout(made, channels, chunk, split, dtype, in_place=False)
     shifts, run, taps = _runs(made, layout, channels)
     blocks, chunks = -(-run // columns), -(-a.count // chunk)
-    tasks, pixels = images * chunks, math.prod(b.count for b in made)
+    pixels, region = math.prod(b.count for b in made), -(-layout.region_size * channels // 64) * 64
+    together = _at_once(images, parts, pixels, region * dtype.itemsize) if SHORT and chunks == 1 and not swapped and not DISABLED else 1
+    tasks = -(-images // together) * chunks
     size = groups * panels * of * len(shifts) * blocks * columns
     parts = max(1, min(parts, tasks, (1 << 21) // max(1, size)))
     at_once = -(-panels // _cuts(panels, parts * groups))
     bases, _ = layout.places(layout.phases, layout.counts(layout.phases, False))
     last = math.prod(layout.counts(layout.phases, True))
-    region = -(-(layout.region_size * channels + columns + 16) // 64) * 64
-    scratch = region + -(-(chunk * rest_y // dtype.itemsize) // 64) * 64 + 80
-    tables = [shifts, bases * channels]
+    room = together * region + -(-(columns + 16) // 64) * 64
+    scratch = room + -(-(together * chunk * rest_y // dtype.itemsize) // 64) * 64 + 80
+    tables = [shifts, (np.arange(together)[:, None] * region + bases * channels).reshape(-1)]
 
     def panel_of(rows: int) -> int:
         return address("panel", dtype, rows) if SHORT and not DISABLED else 0
@@ -249,7 +258,7 @@ def _make(axes: tuple[Any, ...], images: int, groups: int, channels: int, featur
         UNITS: parts * groups * -(-panels // at_once), PARTS: parts, GROUPS: groups, TASKS: tasks, CHUNKS: chunks, CHANNELS: channels, FEATURES: features,
         PLANE_X: math.prod(b.size for b in made), PLANE_Y: pixels, CODE: address("sums", dtype, rows, vectors, int(swapped)), TRANSPOSE: address("transpose", dtype),
         FEATURES_OF: of, COLUMNS_OF: columns, SWAPPED: swapped, GATHERS: groups * (panels * len(shifts) if swapped else features), PANELS: panels, PANELS_AT_ONCE: at_once, BLOCKS: blocks, LINES: len(shifts), RUN: run, TAPS: taps,
-        POSITIONS: len(shifts) * taps, REGION_SIZE: region, SCRATCH: scratch, STEP_OUT: chunk * layout.out_lines[split], PIXELS: len(bases), LAST_PIXELS: last,
+        POSITIONS: len(shifts) * taps, REGION_SIZE: room, IMAGES: images, AT_ONCE: together, REGION_STEP: region, SCRATCH: scratch, STEP_OUT: chunk * layout.out_lines[split], PIXELS: len(bases), LAST_PIXELS: last,
         PANEL_X: panel_of(channels) if channels < lanes(dtype) else 0, PANEL_Y: 0 if swapped else panel_of(of), SHIFTS: HEAD, PLACES: HEAD + len(shifts),
     }  # fmt: skip
     for place, value in heads.items():
