@@ -324,7 +324,11 @@ def _fill_entry(entry: np.ndarray, at: int, layout: Layout, phases: Sequence[Pha
         if not tile.channels:
             bases, outs = layout.places(phases, counts, lanes(dtype))
             left = np.minimum(lanes(dtype), counts[2] - np.arange(0, counts[2], lanes(dtype)))
-            pieces = np.stack([bases, outs, np.tile(left, len(bases) // max(1, len(left)))], 1)
+            left = np.tile(left, len(bases) // max(1, len(left)))
+            if SHORT and counts[2] >= lanes(dtype):  # the last one of a row begins earlier: whole vectors are stored faster
+                bases, outs = (a - (lanes(dtype) - left) * step for a, step in ((bases, layout.axes[2].step), (outs, layout.axes[2].out_step)))
+                left[:] = lanes(dtype)
+            pieces = np.stack([bases, outs, left], 1)
             table = _padded(pieces, tile.vectors)
             table[len(pieces) :, 2] = 0
         else:
