@@ -213,11 +213,11 @@ def address(kind: str, dtype: np.dtype, *sizes: int) -> int:
 if DISABLED:
 
     def pixels_tile(code: int, rows: int, vectors: int, step: int, y: Any, at_y: int, x: Any, at_x: int, w: Any, at_w: int,
-                    plan: Any, offsets: int, pieces: int, depth: int, step_y: int, used: int, exact: int) -> None:  # fmt: skip
-        """y[i * step_y + place + lane * step] = w[0, i] + sum over k of w[1 + k, i] * x[base + offsets[k] + lane], for each piece (base, place, lanes)."""
-        weights = w[at_w : at_w + (1 + depth) * rows].reshape(1 + depth, rows)[:, :used]
+                    plan: Any, offsets: int, pieces: int, start: int, stop: int, step_y: int, used: int, exact: int) -> None:  # fmt: skip
+        """y[i * step_y + place + lane * step] = w[0, i] + sum over start <= k < stop of w[1 + k, i] * x[base + offsets[k] + lane], for each piece (base, place, lanes)."""
+        weights = w[at_w : at_w + (1 + stop) * rows].reshape(1 + stop, rows)[:, :used]
         for base, out, count in plan[pieces : pieces + 3 * vectors].reshape(vectors, 3):
-            total = weights[0, :, None] + weights[1:].T @ x[at_x + base + plan[offsets : offsets + depth, None] + np.arange(count)]
+            total = weights[0, :, None] + weights[1 + start :].T @ x[at_x + base + plan[offsets + start : offsets + stop, None] + np.arange(count)]
             for i in range(used):
                 y[at_y + out + i * step_y + np.arange(count) * step] = total[i]
 
@@ -246,9 +246,9 @@ else:
     _call = tile._call
 
     @device
-    def pixels_tile(code, rows, vectors, step, y, at_y, x, at_x, w, at_w, plan, offsets, pieces, depth, step_y, used, exact):  # type: ignore[no-untyped-def]
-        """y[i * step_y + place + lane * step] = w[0, i] + sum over k of w[1 + k, i] * x[base + offsets[k] + lane], for each piece (base, place, lanes)."""
-        _call(code, y, at_y, x, at_x, w, at_w + rows, w, at_w, plan, offsets, plan, pieces, depth, step_y, used, exact)
+    def pixels_tile(code, rows, vectors, step, y, at_y, x, at_x, w, at_w, plan, offsets, pieces, start, stop, step_y, used, exact):  # type: ignore[no-untyped-def]
+        """y[i * step_y + place + lane * step] = w[0, i] + sum over start <= k < stop of w[1 + k, i] * x[base + offsets[k] + lane], for each piece (base, place, lanes)."""
+        _call(code, y, at_y, x, at_x, w, at_w + rows * (1 + start), w, at_w, plan, offsets + start, plan, pieces, stop - start, step_y, used, exact)
 
     @device
     def channels_tile(code, rows, run, step, width, y, at_y, x, at_x, w, at_w, plan, offsets, places, outs, step_out, depth, adding):  # type: ignore[no-untyped-def]

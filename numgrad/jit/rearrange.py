@@ -75,9 +75,9 @@ def _back(e: _Emitter, i: Any, count: Any) -> Any:
     return e.builder.select(e.builder.or_(e.builder.icmp_signed("<=", i, last), e.builder.icmp_signed("<", last, e.index(0))), i, last)
 
 
-def _panel(e: _Emitter, module: ir.Module, name: str, rows: int) -> None:
-    """The same of a known number of rows, into columns that follow one another."""
-    y, x, n, step_x = e.begin(module, name, "y x", "", "n step_x")
+def _panel(e: _Emitter, module: ir.Module, name: str, rows: int, scattered: int = 0) -> None:
+    """The same of a known number of rows, into columns that follow one another, or that a table puts into an order."""
+    y, x, *order, n, step_x = e.begin(module, name, "y x", "order" if scattered else "", "n step_x")
     builder = e.builder
     places = [e.at(x, builder.mul(step_x, e.index(i))) for i in range(rows)]
 
@@ -90,23 +90,28 @@ def _panel(e: _Emitter, module: ir.Module, name: str, rows: int) -> None:
 
     def block(j: Any) -> None:
         at = _back(e, j, n)
-        to = e.at(y, builder.mul(at, e.index(rows)))
+        if scattered:
+            to = [e.at(y, builder.mul(e.entry(e.at(order[0], at), k), e.index(rows))) for k in range(e.lanes)]
+        else:
+            start = e.at(y, builder.mul(at, e.index(rows)))
+            to = [e.at(start, k * rows) for k in range(e.lanes)]
         for first in range(0, rows, e.lanes):
             vectors = [e.load(e.at(place, at)) for place in places[first : first + e.lanes]]
             count = len(vectors)
             for k, vector in enumerate(_transposed(e, vectors + [vectors[0]] * (e.lanes - count))):
-                column(vector, e.at(to, k * rows + first), count)
+                column(vector, e.at(to[k], first), count)
 
     def single(pointers: list[Any], _: list[Any]) -> list[Any]:
+        to = e.at(y, builder.mul(builder.load(pointers[0]), e.index(rows))) if scattered else pointers[0]
         for i in range(rows):
-            builder.store(builder.load(e.at(pointers[1], builder.mul(step_x, e.index(i)))), e.at(pointers[0], i))
+            builder.store(builder.load(e.at(pointers[1], builder.mul(step_x, e.index(i)))), e.at(to, i))
         return []
 
     with builder.if_else(builder.icmp_signed(">=", n, e.index(e.lanes))) as (long, short):
         with long:
             e.counted(n, block)
         with short:
-            e.loop(n, [y, x], [e.index(rows), e.index(1)], 0, single)
+            e.loop(n, [order[0] if scattered else y, x], [e.index(1 if scattered else rows), e.index(1)], 0, single)
     builder.ret_void()
 
 
@@ -149,6 +154,11 @@ if DISABLED:
         """y[j * rows + i] = x[i * step_x + j] for j < n."""
         transpose(code, y, at_y, x, at_x, rows, n, rows, step_x)
 
+    def scattered_panel(code: int, rows: int, y: Any, at_y: int, x: Any, at_x: int, plan: Any, order: int, n: int, step_x: int) -> None:
+        """y[plan[order + j] * rows + i] = x[i * step_x + j] for j < n."""
+        i, j = np.arange(rows), np.arange(n)[:, None]
+        y[at_y + plan[order + j] * rows + i] = x[at_x + i * step_x + j]
+
     def copy(code: int, y: Any, at_y: int, x: Any, at_x: int, m: int, n: int, step_y: int, step_x: int) -> None:
         """y[i * step_y + j] = x[i * step_x + j] for i < m, j < n."""
         i, j = np.arange(m)[:, None], np.arange(n)
@@ -166,6 +176,11 @@ else:
     def panel_of_rows(code, rows, y, at_y, x, at_x, n, step_x):  # type: ignore[no-untyped-def]
         """y[j * rows + i] = x[i * step_x + j] for j < n."""
         _call(code, y, at_y, x, at_x, n, step_x)
+
+    @device
+    def scattered_panel(code, rows, y, at_y, x, at_x, plan, order, n, step_x):  # type: ignore[no-untyped-def]
+        """y[plan[order + j] * rows + i] = x[i * step_x + j] for j < n."""
+        _call(code, y, at_y, x, at_x, plan, order, n, step_x)
 
     @device
     def copy(code, y, at_y, x, at_x, m, n, step_y, step_x):  # type: ignore[no-untyped-def]

@@ -33,7 +33,7 @@ SIZE, ORIGIN, ADVANCE, REGION = 32, 35, 38, 41  # triples: depth, height, width
 TAIL, TAIL_TABLE, STRIP = 44, 45, 46  # a tail and its table (`numgrad.jit.tail`); places of a plane that a chunk fills, one after the other, or 0
 PHASE = 47  # where the phases' entries begin
 # Places in an entry of a phase; what belongs to a chunk comes for a whole chunk and for the last one.
-DEPTH, OFFSETS, SOURCES, RUN, PACKED, DENSE, COUNT, TABLE, PLACES, REACH, OUTS, ENTRY = 0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16
+DEPTH, OFFSETS, SOURCES, RUN, PACKED, DENSE, COUNT, TABLE, PLACES, REACH, OUTS, RANGES, ROW_OF, ENTRY = 0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 17, 18
 
 
 class Phase(NamedTuple):
@@ -288,7 +288,7 @@ def make(axes: Sequence[Axis], images: int, groups: int, channels: int, features
         PLANE_X: math.prod(a.size for a in axes), PLANE_Y: math.prod(a.out for a in axes), IN_PLACE: layout.in_place,
         CHANNEL_KIND: tile.channels, ROWS: tile.rows, VECTORS: tile.vectors, WIDTH: tile.width, PANELS: panels, PANELS_AT_ONCE: at_once,
         CODE: address(kind, dtype, tile.rows, tile.vectors, *((tile.run, axes[-1].step) if tile.channels else (axes[-1].out_step,))), TRANSPOSE: address("transpose", dtype) if fast else 0,
-        PANEL: address("panel", dtype, tile.width) if fast and SHORT and tile.width % lanes(dtype) else 0,
+        PANEL: address("panel", dtype, tile.width, int(_leaves_out(layout, tile, dtype))) if fast and SHORT and tile.width % lanes(dtype) else 0,
         COPY: address("copy", dtype), SCRATCH: scratch, OUT: layout.size,
         STEP_OUT: step_out, TOGETHER: together, STEP_ROW: axes[-1].out_step if together or not tile.channels else 1, STEP_X: chunk * axes[split].step * layout.lines[split],
         PLANE: layout.plane, GROUP_PACKED: packed, GROUP_W: of_group, STEP_W: step_w, STRETCH: tile.run, STEP: axes[-1].step, PHASES: len(combinations),
@@ -313,12 +313,21 @@ def _fill_entry(entry: np.ndarray, at: int, layout: Layout, phases: Sequence[Pha
         tables.append(table.reshape(-1))
         return at + sum(map(len, tables[:-1]))
 
-    channel = np.arange(channels, dtype=np.int64)[:, None]
-    offsets = (channel * layout.plane + layout.shifts(phases)).reshape(-1)
+    def ordered(table: np.ndarray) -> np.ndarray:
+        """(channels, taps) in a row, kernel rows first where a tile leaves some of them out."""
+        shape = channels, len(phases[0].taps), len(phases[1].taps), len(phases[2].taps)
+        return (table.reshape(shape).transpose(2, 0, 1, 3) if by_rows else table).reshape(-1)
+
+    channel, by_rows = np.arange(channels, dtype=np.int64)[:, None], _leaves_out(layout, tile, dtype)
+    offsets = ordered(channel * layout.plane + layout.shifts(phases))
     kernel = [a.kernel for a in layout.axes]
     positions = outer_sum([np.array([k for k, _ in p.taps], np.int64) * n for p, n in zip(phases, (kernel[1] * kernel[2], kernel[2], 1), strict=True)])
-    sources = (channel * step_k + positions).reshape(-1)
-    entry[DEPTH], entry[OFFSETS], entry[SOURCES], entry[RUN] = len(offsets), put(offsets), put(sources), _run(sources)
+    sources = ordered(channel * step_k + positions)
+    entry[DEPTH], entry[OFFSETS] = len(offsets), put(offsets)
+    if by_rows:  # weights are packed in the order they lie in
+        row_of = np.argsort(sources)
+        entry[RANGES], entry[ROW_OF], sources = put(_ranges(layout, phases, tile, channels, dtype)), put(row_of), sources[row_of]
+    entry[SOURCES], entry[RUN] = put(sources), _run(sources)
     for last in (False, True):
         counts = layout.counts(phases, last)
         if not tile.channels:
@@ -340,6 +349,32 @@ def _fill_entry(entry: np.ndarray, at: int, layout: Layout, phases: Sequence[Pha
         entry[COUNT + last], entry[TABLE + last], entry[PLACES + last] = len(bases), put(table), put(outs)
         entry[REACH + last] = (bases.max(initial=0) + offsets.max(initial=0) + lanes(dtype)) if len(bases) else 0
     return tables
+
+
+def _leaves_out(layout: Layout, tile: _Tile, dtype: np.dtype) -> bool:
+    """Whether tiles leave out kernel rows that are outside of the image: where each is of one row of the output, if that is worth it."""
+    axis, across = layout.axes[1], [-(-p.count // lanes(dtype)) for p in layout.axes[2].phases]
+    if tile.channels or not SHORT or layout.split == 2 or any(n == 0 or n % tile.vectors for n in across):
+        return False
+    seen = np.concatenate([_inside(axis, phase).reshape(-1) for phase in axis.phases])
+    return seen.size > 0 and seen.mean() < 0.97
+
+
+def _inside(axis: Axis, phase: Phase) -> np.ndarray:
+    """Which taps of each place are inside of what is read."""
+    read = np.arange(phase.count)[:, None] * axis.step + np.array([shift for _, shift in phase.taps], np.int64)
+    return (read >= 0) & (read < axis.size)
+
+
+def _ranges(layout: Layout, phases: Sequence[Phase], tile: _Tile, channels: int, dtype: np.dtype) -> np.ndarray:
+    """For each tile, where those of its multiplications begin and end whose kernel row is inside of the image."""
+    inside = _inside(layout.axes[1], phases[1])
+    inside = np.concatenate([np.zeros((len(inside), 1), bool), inside], 1)
+    seen = inside.any(1)
+    first = np.where(seen, inside.argmax(1) - 1, 0)
+    stop = np.where(seen, inside.shape[1] - 1 - inside[:, ::-1].argmax(1), 0)
+    ranges = np.stack([first, stop], 1) * channels * len(phases[0].taps) * len(phases[2].taps)
+    return np.tile(np.repeat(ranges, -(-phases[2].count // lanes(dtype)) // tile.vectors, 0), (phases[0].count, 1)).reshape(-1)
 
 
 def _run(sources: np.ndarray) -> int:

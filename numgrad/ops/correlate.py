@@ -11,7 +11,7 @@ import numpy as np
 
 from ..jit import device, empty, get_num_threads, kernel, launch, prange
 from ..jit.convolution import channels_tile, pixels_tile
-from ..jit.rearrange import copy, panel_of_rows, transpose
+from ..jit.rearrange import copy, panel_of_rows, scattered_panel, transpose
 from ..jit.tail import finish
 from .conv_plan import (
     ADVANCE,
@@ -43,8 +43,10 @@ from .conv_plan import (
     PLANE,
     PLANE_X,
     PLANE_Y,
+    RANGES,
     REACH,
     REGION,
+    ROW_OF,
     ROWS,
     RUN,
     SCRATCH,
@@ -79,9 +81,17 @@ def _pack_panel(out, w, bias, g, unit):  # type: ignore[no-untyped-def]
     for i in range(width):
         out[to + i] = bias[group * g[FEATURES] + panel * width + i] if bias.size and i < used else 0
     to += width
+    row_of = g[at + ROW_OF]
     if g[PANEL] and used == width:
         for k in range(0, depth, run):
-            panel_of_rows(g[PANEL], width, out, to + k * width, w, source + g[sources + k], run, g[STEP_W])
+            if row_of:
+                scattered_panel(g[PANEL], width, out, to, w, source + g[sources + k], g, row_of + k, run, g[STEP_W])
+            else:
+                panel_of_rows(g[PANEL], width, out, to + k * width, w, source + g[sources + k], run, g[STEP_W])
+    elif row_of:
+        for k in range(depth):
+            for i in range(used):
+                out[to + g[row_of + k] * width + i] = w[source + i * g[STEP_W] + g[sources + k]]
     elif g[TRANSPOSE] and run > 3:
         for k in range(0, depth, run):
             transpose(g[TRANSPOSE], out, to + k * width, w, source + g[sources + k], used, run, width, g[STEP_W])
@@ -142,7 +152,7 @@ def _rows(y, at_y, image, at_x, w, at_w, scratch, out, g, at, last, panel, used)
 
 
 @device
-def _task(y, x, w, scratch, g, lane, task, start):  # type: ignore[no-untyped-def]
+def _task(y, x, w, scratch, g, lane, task, first_task):  # type: ignore[no-untyped-def]
     parts = (g[PANELS] + g[PANELS_AT_ONCE] - 1) // g[PANELS_AT_ONCE]
     first, place = task % parts * g[PANELS_AT_ONCE], task // parts
     chunk, slab = place % g[CHUNKS], place // g[CHUNKS]
@@ -152,8 +162,8 @@ def _task(y, x, w, scratch, g, lane, task, start):  # type: ignore[no-untyped-de
     if g[IN_PLACE]:
         image, at_x = x, at_x + chunk * g[STEP_X]
     else:
-        if first == 0 or task == start:  # else the task before had the same region
-            copy_region(scratch, lane * g[SCRATCH], x, at_x, g, chunk, task == start or g[CHUNKS] > 1)
+        if first == 0 or task == first_task:  # else the task before had the same region
+            copy_region(scratch, lane * g[SCRATCH], x, at_x, g, chunk, task == first_task or g[CHUNKS] > 1)
         image, at_x = scratch, lane * g[SCRATCH]
     if g[CHANNEL_KIND]:
         out, pixels = lane * g[SCRATCH] + g[OUT], min(g[STEP_OUT], g[PLANE_Y] - chunk * g[STEP_OUT])
@@ -168,13 +178,15 @@ def _task(y, x, w, scratch, g, lane, task, start):  # type: ignore[no-untyped-de
         return
     for phase in range(g[PHASES]):
         at = PHASE + phase * ENTRY
-        depth, offsets, count, table = g[at + DEPTH], g[at + OFFSETS], g[at + COUNT + last], g[at + TABLE + last]
+        depth, offsets, count, table, ranges = g[at + DEPTH], g[at + OFFSETS], g[at + COUNT + last], g[at + TABLE + last], g[at + RANGES]
         at_w, size = slab % g[GROUPS] * g[GROUP_PACKED] + g[at + PACKED], (1 + depth) * width
         exact = 1 if g[IN_PLACE] and at_x + g[at + REACH + last] > x.size else 0
         for p in range(0, count, vectors):
+            tile = 2 * (chunk * g[at + COUNT] + p) // vectors  # with ranges, a chunk is whole tiles
+            start, stop = (g[ranges + tile], g[ranges + tile + 1]) if ranges else (0, depth)
             for panel in range(first, panels):
                 pixels_tile(g[CODE], rows, vectors, g[STEP_ROW], y, at_y + panel * width * g[PLANE_Y], image, at_x, w, at_w + panel * size, g, offsets,
-                            table + 3 * p, depth, g[PLANE_Y], min(width, g[FEATURES] - panel * width), exact)  # fmt: skip
+                            table + 3 * p, start, stop, g[PLANE_Y], min(width, g[FEATURES] - panel * width), exact)  # fmt: skip
     if g[TAIL]:
         features = min(g[FEATURES], panels * width) - first * width
         finish(g[TAIL], y, at_y + first * width * g[PLANE_Y], g[PLANE_Y], features, min(g[STRIP], g[PLANE_Y] - chunk * g[STEP_OUT]), g[TAIL_TABLE])
