@@ -127,14 +127,15 @@ def _pixels_body(e: _Emitter, arguments: list[Any], rows: int, vectors: int, ste
     sums = e.loop(depth, [w, offsets], [e.index(rows), e.index(1)], rows * vectors, body)
     outs = [e.at(y, e.entry(pieces, 3 * j + 1)) for j in range(vectors)]
 
-    def total(i: int, j: int) -> tuple[Any, Any]:
-        return e.add(e.splat(builder.load(e.at(first, i))), sums[i * vectors + j]), e.at(outs[j], builder.mul(step_y, e.index(i)))
+    def store_row(i: int, store: Any) -> None:
+        start = e.splat(builder.load(e.at(first, i)))
+        for j in range(vectors):
+            store(e.add(start, sums[i * vectors + j]), e.at(outs[j], builder.mul(step_y, e.index(i))), j)
 
     def store_parts() -> None:
         for i in range(rows):
             with builder.if_then(builder.icmp_signed("<", e.index(i), used)):
-                for j in range(vectors):
-                    _apart(e, *total(i, j), counts[j], step)
+                store_row(i, lambda value, at, j: _apart(e, value, at, counts[j], step))
 
     if step > 1 or not SHORT:
         store_parts()
@@ -142,8 +143,8 @@ def _pixels_body(e: _Emitter, arguments: list[Any], rows: int, vectors: int, ste
     whole = [builder.icmp_signed("==", used, e.index(rows)), *(builder.icmp_signed("==", count, e.index(e.lanes)) for count in counts)]
     with builder.if_else(functools.reduce(builder.and_, whole)) as (fast, slow):  # a store with a mask is slow on many CPUs
         with fast:
-            for place in range(rows * vectors):
-                e.store(*total(*divmod(place, vectors)))
+            for i in range(rows):
+                store_row(i, lambda value, at, j: e.store(value, at))
         with slow:
             store_parts()
 
