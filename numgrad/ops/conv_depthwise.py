@@ -15,7 +15,7 @@ import numpy as np
 from ..jit import device, kernel, launch, prange
 from ..jit.convolution import address, lanes
 from ..jit.depthwise import place_of_masks, plane_sums_tile, planes_tile, table_of_masks
-from .conv_plan import Axis, Phase, outer_sum
+from .conv_axes import Axis, Phase, outer_sum
 
 #: The most taps of a plane, and of a tile of the weight's gradient, where each has an accumulator.
 _TAPS, _SUMS = 64, 25

@@ -19,7 +19,8 @@ from ..jit import DISABLED, device, empty, get_num_threads, kernel, launch, pran
 from ..jit.convolution import SHORT, TILES, address, lanes, rows_for, sums_tile
 from ..jit.rearrange import panel_of_rows, transpose
 from ..jit.threads import pool_size
-from .conv_plan import Axis, Layout, forward_axis, merged, outer_sum
+from .conv_axes import Axis, forward_axis, merged, outer_sum
+from .conv_plan import Layout
 
 #: Bytes of the transposed part of an image, or of the gradient, that a task works on.
 _PART = 1 << 17

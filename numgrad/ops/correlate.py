@@ -15,6 +15,7 @@ from ..jit.rearrange import copy, panel_of_rows, scattered_panel, transpose
 from ..jit.tail import finish
 from .conv_plan import (
     ADVANCE,
+    AT_ONCE,
     CHANNEL_KIND,
     CHANNELS,
     CHUNKS,
@@ -155,7 +156,7 @@ def _rows(y, at_y, image, at_x, w, at_w, scratch, out, g, at, last, panel, used)
 def _task(y, x, w, scratch, g, lane, task, first_task):  # type: ignore[no-untyped-def]
     parts = (g[PANELS] + g[PANELS_AT_ONCE] - 1) // g[PANELS_AT_ONCE]
     first, place = task % parts * g[PANELS_AT_ONCE], task // parts
-    chunk, slab = place % g[CHUNKS], place // g[CHUNKS]
+    chunk, slab = place % g[CHUNKS], place // g[CHUNKS] * g[AT_ONCE]
     last = 1 if chunk == g[CHUNKS] - 1 else 0
     panels, width, rows, vectors = min(g[PANELS], first + g[PANELS_AT_ONCE]), g[WIDTH], g[ROWS], g[VECTORS]
     at_x, at_y = slab * g[CHANNELS] * g[PLANE_X], slab * g[FEATURES] * g[PLANE_Y] + chunk * g[STEP_OUT]
@@ -163,7 +164,9 @@ def _task(y, x, w, scratch, g, lane, task, first_task):  # type: ignore[no-untyp
         image, at_x = x, at_x + chunk * g[STEP_X]
     else:
         if first == 0 or task == first_task:  # else the task before had the same region
-            copy_region(scratch, lane * g[SCRATCH], x, at_x, g, chunk, task == first_task or g[CHUNKS] > 1)
+            for i in range(g[AT_ONCE]):
+                to, source = lane * g[SCRATCH] + i * g[CHANNELS] * g[PLANE], at_x + i * g[CHANNELS] * g[PLANE_X]
+                copy_region(scratch, to, x, source, g, chunk, task == first_task or g[CHUNKS] > 1)
         image, at_x = scratch, lane * g[SCRATCH]
     if g[CHANNEL_KIND]:
         out, pixels = lane * g[SCRATCH] + g[OUT], min(g[STEP_OUT], g[PLANE_Y] - chunk * g[STEP_OUT])
@@ -189,7 +192,9 @@ def _task(y, x, w, scratch, g, lane, task, first_task):  # type: ignore[no-untyp
                             table + 3 * p, start, stop, g[PLANE_Y], min(width, g[FEATURES] - panel * width), exact)  # fmt: skip
     if g[TAIL]:
         features = min(g[FEATURES], panels * width) - first * width
-        finish(g[TAIL], y, at_y + first * width * g[PLANE_Y], g[PLANE_Y], features, min(g[STRIP], g[PLANE_Y] - chunk * g[STEP_OUT]), g[TAIL_TABLE])
+        for i in range(g[AT_ONCE]):
+            here = at_y + (i * g[FEATURES] + first * width) * g[PLANE_Y]
+            finish(g[TAIL], y, here, g[PLANE_Y], features, min(g[STRIP], g[PLANE_Y] - chunk * g[STEP_OUT]), g[TAIL_TABLE])
 
 
 @device
