@@ -186,3 +186,9 @@ else:
     def copy(code, y, at_y, x, at_x, m, n, step_y, step_x):  # type: ignore[no-untyped-def]
         """y[i * step_y + j] = x[i * step_x + j] for i < m, j < n."""
         _call(code, y, at_y, x, at_x, m, n, step_y, step_x)
+
+
+@device
+def first_of_line(scratch):  # type: ignore[no-untyped-def]
+    """The first element that begins a line of the cache, which is one of the first lines: vectors then lie across fewer of them."""
+    return -int(scratch.ctypes.data) % 64 // scratch.itemsize

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..jit import DISABLED, device, empty, get_num_threads, kernel, launch, prange
 from ..jit.convolution import SHORT, TILES, address, lanes, rows_for, sums_tile
-from ..jit.rearrange import panel_of_rows, transpose
+from ..jit.rearrange import first_of_line, panel_of_rows, transpose
 from ..jit.threads import pool_size
 from .conv_axes import Axis, forward_axis, merged, outer_sum
 from .conv_plan import Layout
@@ -84,7 +84,8 @@ def _unit(partial, grad, x, scratch, g, lane, unit):  # type: ignore[no-untyped-
     step, features = g[LINES] * g[BLOCKS] * columns, g[PANELS] * of
     rows, width, between, step_y = (columns, of, columns * of, of) if swapped else (of, columns, columns, step)
     at_y = (part * g[GROUPS] + group) * features * step
-    image, pixel = lane * g[SCRATCH], lane * g[SCRATCH] + g[REGION_SIZE]
+    image = first_of_line(scratch) + lane * g[SCRATCH]
+    pixel = image + g[REGION_SIZE]
     start, stop = part * g[TASKS] // g[PARTS], (part + 1) * g[TASKS] // g[PARTS]
     for i in range(first * of * step if start == stop else 0, panels * of * step if start == stop else 0):
         partial[at_y + i] = 0
@@ -276,5 +277,5 @@ def weight_gradient(w: np.ndarray, grad: np.ndarray, x: np.ndarray, axes: tuple[
     plan = _make(axes, images, groups, channels, features, w.dtype)
     count = min(get_num_threads(), int(plan.numbers[UNITS]))
     partial = empty(plan.partial, w.dtype)
-    launch(_sum_parts, partial, grad, x, empty(count * plan.scratch, w.dtype), plan.numbers, count, work=plan.work)
+    launch(_sum_parts, partial, grad, x, empty(count * plan.scratch + 64, w.dtype), plan.numbers, count, work=plan.work)
     launch(_gather, w, partial, plan.numbers, work=plan.partial // 8)

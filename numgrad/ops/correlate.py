@@ -11,7 +11,7 @@ import numpy as np
 
 from ..jit import device, empty, get_num_threads, kernel, launch, prange
 from ..jit.convolution import channels_tile, pixels_tile
-from ..jit.rearrange import copy, panel_of_rows, scattered_panel, transpose
+from ..jit.rearrange import copy, first_of_line, panel_of_rows, scattered_panel, transpose
 from ..jit.tail import finish
 from .conv_plan import (
     ADVANCE,
@@ -159,17 +159,18 @@ def _task(y, x, w, scratch, g, lane, task, first_task):  # type: ignore[no-untyp
     chunk, slab = place % g[CHUNKS], place // g[CHUNKS] * g[AT_ONCE]
     last = 1 if chunk == g[CHUNKS] - 1 else 0
     panels, width, rows, vectors = min(g[PANELS], first + g[PANELS_AT_ONCE]), g[WIDTH], g[ROWS], g[VECTORS]
+    memory = first_of_line(scratch) + lane * g[SCRATCH]
     at_x, at_y = slab * g[CHANNELS] * g[PLANE_X], slab * g[FEATURES] * g[PLANE_Y] + chunk * g[STEP_OUT]
     if g[IN_PLACE]:
         image, at_x = x, at_x + chunk * g[STEP_X]
     else:
         if first == 0 or task == first_task:  # else the task before had the same region
             for i in range(g[AT_ONCE]):
-                to, source = lane * g[SCRATCH] + i * g[CHANNELS] * g[PLANE], at_x + i * g[CHANNELS] * g[PLANE_X]
+                to, source = memory + i * g[CHANNELS] * g[PLANE], at_x + i * g[CHANNELS] * g[PLANE_X]
                 copy_region(scratch, to, x, source, g, chunk, task == first_task or g[CHUNKS] > 1)
-        image, at_x = scratch, lane * g[SCRATCH]
+        image, at_x = scratch, memory
     if g[CHANNEL_KIND]:
-        out, pixels = lane * g[SCRATCH] + g[OUT], min(g[STEP_OUT], g[PLANE_Y] - chunk * g[STEP_OUT])
+        out, pixels = memory + g[OUT], min(g[STEP_OUT], g[PLANE_Y] - chunk * g[STEP_OUT])
         for panel in range(first, panels):
             used, here = min(width, g[FEATURES] - panel * width), at_y + panel * width * g[PLANE_Y]
             for phase in range(g[PHASES]):
@@ -215,4 +216,4 @@ def correlate(y: np.ndarray, x: np.ndarray, w: np.ndarray, bias: np.ndarray, pla
     packed = empty(plan.packed, y.dtype)
     launch(_pack, packed, w, bias, plan.numbers, work=plan.packed // 8)  # copies: from what on a second compiled form pays
     lanes = min(get_num_threads(), int(plan.numbers[TASKS]))
-    launch(_correlate, y, x, packed, empty(lanes * plan.scratch, y.dtype), plan.numbers, lanes, work=plan.work)
+    launch(_correlate, y, x, packed, empty(lanes * plan.scratch + 64, y.dtype), plan.numbers, lanes, work=plan.work)
