@@ -32,32 +32,32 @@ _TRANSPOSING = 0.25
 # Places in the plan. A tile covers FEATURES_OF features, a panel, and COLUMNS_OF elements of a run, a block.
 (UNITS, PARTS, GROUPS, TASKS, CHUNKS, CHANNELS, FEATURES, PLANE_X, PLANE_Y, CODE, TRANSPOSE, FEATURES_OF, COLUMNS_OF, PANELS, PANELS_AT_ONCE, BLOCKS,
  LINES, RUN, TAPS, POSITIONS, REGION_SIZE, SCRATCH, STEP_OUT, PIXELS, LAST_PIXELS, SHIFTS, PLACES, SWAPPED, GATHERS, PANEL_X, PANEL_Y,
- IMAGES, AT_ONCE, REGION_STEP) = range(34)  # fmt: skip
-SIZE, ORIGIN, ADVANCE, REGION, HEAD = 34, 37, 40, 43, 46
+ IMAGES, AT_ONCE, REGION_STEP, STEP_PIXEL) = range(35)  # fmt: skip
+SIZE, ORIGIN, ADVANCE, REGION, HEAD = 35, 38, 41, 44, 47
 
 
 @device
 def _transpose_region(scratch, at, x, at_x, g, chunk, clear):  # type: ignore[no-untyped-def]
     """The part of an image that a chunk sees, channels last, zeros where it hangs over the edge: there they may be already."""
     z, y, x0 = g[ORIGIN] + chunk * g[ADVANCE], g[ORIGIN + 1] + chunk * g[ADVANCE + 1], g[ORIGIN + 2] + chunk * g[ADVANCE + 2]
-    height, width, lines, line, channels = g[SIZE + 1], g[SIZE + 2], g[REGION + 1], g[REGION + 2], g[CHANNELS]
+    height, width, lines, line, channels, step = g[SIZE + 1], g[SIZE + 2], g[REGION + 1], g[REGION + 2], g[CHANNELS], g[STEP_PIXEL]
     top, bottom, left = max(0, -y), min(lines, height - y), max(0, -x0)
     columns = min(line, width - x0) - left
     region = scratch[at : at + g[REGION_STEP]]
     for i in range(region.size if clear else 0):
         region[i] = 0
     for k in range(max(0, -z), min(g[REGION], g[SIZE] - z)):
-        to, source = at + (k * lines * line + left) * channels, at_x + ((z + k) * height + y) * width + x0 + left
+        to, source = at + (k * lines * line + left) * step, at_x + ((z + k) * height + y) * width + x0 + left
         if g[PANEL_X]:
             for j in range(top, bottom):
-                panel_of_rows(g[PANEL_X], channels, scratch, to + j * line * channels, x, source + j * width, max(0, columns), g[PLANE_X])
+                panel_of_rows(g[PANEL_X], channels, scratch, to + j * line * step, x, source + j * width, max(0, columns), g[PLANE_X])
         elif columns == width == line:  # whole lines follow one another
-            transpose(g[TRANSPOSE], scratch, to + top * line * channels, x, source + top * width, channels, max(0, bottom - top) * width, channels, g[PLANE_X])
+            transpose(g[TRANSPOSE], scratch, to + top * line * step, x, source + top * width, channels, max(0, bottom - top) * width, step, g[PLANE_X])
         else:
             for c in range(0, channels, 16):  # a few at a time, for they are far apart
                 here, away, few = to + c, source + c * g[PLANE_X], min(16, channels - c)
                 for j in range(top, bottom):
-                    transpose(g[TRANSPOSE], scratch, here + j * line * channels, x, away + j * width, few, max(0, columns), channels, g[PLANE_X])
+                    transpose(g[TRANSPOSE], scratch, here + j * line * step, x, away + j * width, few, max(0, columns), step, g[PLANE_X])
 
 
 @device
@@ -190,14 +190,20 @@ def _tile(run: int, features: int, dtype: np.dtype) -> tuple[int, int, bool]:
     return (turned if turned[0] < (0.9 if TILES else 0.8) * plain[0] else plain)[1:]
 
 
-def _runs(axes: Sequence[Axis], layout: Layout, channels: int) -> tuple[np.ndarray, int, int]:
+def _runs(axes: Sequence[Axis], layout: Layout, channels: int, step: int) -> tuple[np.ndarray, int, int]:
     """Where each run begins, its length, and its taps."""
     taps = [np.array([shift - a.low for _, shift in a.phases[0].taps], np.int64) for a in axes]
     whole = (np.diff(taps[2]) == 1).all()
     last = taps[2][:1] if whole else taps[2]
-    shifts = outer_sum([t * n for t, n in zip((*taps[:2], last), layout.lines, strict=True)]) * channels
+    shifts = outer_sum([t * n for t, n in zip((*taps[:2], last), layout.lines, strict=True)]) * step
     length = len(taps[2]) if whole else 1
     return shifts, length * channels, length
+
+
+def _step_of_pixel(axes: Sequence[Axis], channels: int, dtype: np.dtype) -> int:
+    """Elements from one pixel to the next: where no run is longer, an odd number of cache lines, so that pixels do not compete for places."""
+    line = 64 // dtype.itemsize
+    return channels + line if SHORT and axes[2].kernel == 1 and channels % (2 * line) == 0 else channels
 
 
 def _at_once(images: int, parts: int, pixels: int, size: int) -> int:
@@ -228,7 +234,8 @@ def _make(axes: tuple[Any, ...], images: int, groups: int, channels: int, featur
     split = next((i for i, a in enumerate(made) if a.count > 1), 2)
     a = made[split]
     probe = Layout(made, channels, a.count, split, dtype, in_place=False)
-    shifts, run, taps = _runs(made, probe, channels)
+    step = _step_of_pixel(made, channels, dtype)
+    shifts, run, taps = _runs(made, probe, channels, step)
     rows, vectors, swapped = _tile(run, features, dtype)
     of, columns = (vectors * lanes(dtype), rows) if swapped else (rows, vectors * lanes(dtype))
     panels = -(-features // of)
@@ -238,9 +245,9 @@ def _make(axes: tuple[Any, ...], images: int, groups: int, channels: int, featur
     parts = max(1, min(_PARTS, images * a.count, images * math.prod(b.count for b in made) // _GRAIN))
     chunk = _chunk(a.count, -(-a.count // chunk), images, parts)
     layout = Layout(made, channels, chunk, split, dtype, in_place=False)
-    shifts, run, taps = _runs(made, layout, channels)
+    shifts, run, taps = _runs(made, layout, channels, step)
     blocks, chunks = -(-run // columns), -(-a.count // chunk)
-    pixels, region = math.prod(b.count for b in made), -(-layout.region_size * channels // 64) * 64
+    pixels, region = math.prod(b.count for b in made), -(-layout.region_size * step // 64) * 64
     together = _at_once(images, parts, pixels, region * dtype.itemsize) if SHORT and chunks == 1 and not swapped and not DISABLED else 1
     tasks = -(-images // together) * chunks
     size = groups * panels * of * len(shifts) * blocks * columns
@@ -250,7 +257,7 @@ def _make(axes: tuple[Any, ...], images: int, groups: int, channels: int, featur
     last = math.prod(layout.counts(layout.phases, True))
     room = together * region + -(-(columns + 16) // 64) * 64
     scratch = room + -(-(together * chunk * rest_y // dtype.itemsize) // 64) * 64 + 80
-    tables = [shifts, (np.arange(together)[:, None] * region + bases * channels).reshape(-1)]
+    tables = [shifts, (np.arange(together)[:, None] * region + bases * step).reshape(-1)]
 
     def panel_of(rows: int) -> int:
         return address("panel", dtype, rows) if SHORT and not DISABLED else 0
@@ -260,7 +267,7 @@ def _make(axes: tuple[Any, ...], images: int, groups: int, channels: int, featur
         UNITS: parts * groups * -(-panels // at_once), PARTS: parts, GROUPS: groups, TASKS: tasks, CHUNKS: chunks, CHANNELS: channels, FEATURES: features,
         PLANE_X: math.prod(b.size for b in made), PLANE_Y: pixels, CODE: address("sums", dtype, rows, vectors, int(swapped)), TRANSPOSE: address("transpose", dtype),
         FEATURES_OF: of, COLUMNS_OF: columns, SWAPPED: swapped, GATHERS: groups * (panels * len(shifts) if swapped else features), PANELS: panels, PANELS_AT_ONCE: at_once, BLOCKS: blocks, LINES: len(shifts), RUN: run, TAPS: taps,
-        POSITIONS: len(shifts) * taps, REGION_SIZE: room, IMAGES: images, AT_ONCE: together, REGION_STEP: region, SCRATCH: scratch, STEP_OUT: chunk * layout.out_lines[split], PIXELS: len(bases), LAST_PIXELS: last,
+        POSITIONS: len(shifts) * taps, REGION_SIZE: room, IMAGES: images, AT_ONCE: together, REGION_STEP: region, STEP_PIXEL: step, SCRATCH: scratch, STEP_OUT: chunk * layout.out_lines[split], PIXELS: len(bases), LAST_PIXELS: last,
         PANEL_X: panel_of(channels) if channels < lanes(dtype) else 0, PANEL_Y: 0 if swapped else panel_of(of), SHIFTS: HEAD, PLACES: HEAD + len(shifts),
     }  # fmt: skip
     for place, value in heads.items():
