@@ -11,6 +11,7 @@ import numpy as np
 
 from ..jit import device, empty, get_num_threads, kernel, launch, prange
 from ..jit.convolution import channels_tile, pixels_tile
+from ..jit.memory import LARGE
 from ..jit.rearrange import copy, first_of_line, panel_of_rows, scattered_panel, transpose
 from ..jit.tail import finish
 from .conv_plan import (
@@ -70,6 +71,9 @@ from .conv_plan import (
     WIDTH,
     Plan,
 )  # fmt: skip
+
+#: Bytes of weights from which on it pays to take memory that begins at a page.
+_ALIGNED = 1 << 15
 
 
 @device
@@ -213,7 +217,10 @@ def _correlate(y, x, w, scratch, g, lanes):  # type: ignore[no-untyped-def]
 
 def correlate(y: np.ndarray, x: np.ndarray, w: np.ndarray, bias: np.ndarray, plan: Plan) -> None:
     """Write into y the correlation of x with w that a plan describes; all of them in one dimension."""
-    packed = empty(plan.packed, y.dtype)
+    size = plan.packed
+    if plan.numbers[CHANNEL_KIND] and size * y.itemsize >= _ALIGNED:  # vectors of weights: none should lie across two lines of the cache
+        size = max(size, LARGE // y.itemsize)
+    packed = empty(size, y.dtype)
     launch(_pack, packed, w, bias, plan.numbers, work=plan.packed // 8)  # copies: from what on a second compiled form pays
     lanes = min(get_num_threads(), int(plan.numbers[TASKS]))
     launch(_correlate, y, x, packed, empty(lanes * plan.scratch + 64, y.dtype), plan.numbers, lanes, work=plan.work)
