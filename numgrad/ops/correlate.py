@@ -221,6 +221,6 @@ def correlate(y: np.ndarray, x: np.ndarray, w: np.ndarray, bias: np.ndarray, pla
     if plan.numbers[CHANNEL_KIND] and size * y.itemsize >= _ALIGNED:  # vectors of weights: none should lie across two lines of the cache
         size = max(size, LARGE // y.itemsize)
     packed = empty(size, y.dtype)
-    launch(_pack, packed, w, bias, plan.numbers, work=plan.packed // 8)  # copies: from what on a second compiled form pays
+    launch(_pack, packed, w, bias, plan.numbers, work=plan.packed)  # below, a second compiled form does not pay
     lanes = min(get_num_threads(), int(plan.numbers[TASKS]))
     launch(_correlate, y, x, packed, empty(lanes * plan.scratch + 64, y.dtype), plan.numbers, lanes, work=plan.work)
