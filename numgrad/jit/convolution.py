@@ -20,11 +20,13 @@ import numpy as np
 from llvmlite import ir
 
 from . import tile
-from .emitter import REGISTERS, VECTOR_BYTES, Emitter
+from .emitter import MASKS, REGISTERS, VECTOR_BYTES, Emitter
 from .kernel import DISABLED, device
 from .machine import functions
 
 _I64 = ir.IntType(64)
+#: Whether vectors are shorter than those of AVX-512. Only that stores a part of a vector as fast as a whole one.
+SHORT: bool = not MASKS
 
 
 def lanes(dtype: np.dtype) -> int:
@@ -35,6 +37,10 @@ def lanes(dtype: np.dtype) -> int:
 def rows_for(vectors: int) -> int:
     """The most rows of a tile so many vectors wide: accumulators, the vectors, and one broadcast element share the registers."""
     return max(1, (REGISTERS - 1 - vectors) // vectors)
+
+
+#: Rows and vectors of tiles that use enough of few registers: at least eight sums, for two begin in each of the four steps that one takes.
+TILES = ((6, 2), (5, 2), (4, 3), (4, 2), (3, 4), (3, 3), (2, 5), (2, 4), (1, 6)) if REGISTERS == 16 else ()
 
 
 class _Emitter(Emitter):
@@ -67,6 +73,21 @@ class _Emitter(Emitter):
         return self.builder.load(self.at(table, index))
 
 
+def _product(e: _Emitter, column: Any, factor: Any, vectors: int, rows: int, sums: list[Any]) -> list[Any]:
+    """Add factor(i) * column(j) to each sum. What there is less of waits in registers, where these are few."""
+    if vectors <= rows or REGISTERS == 32:
+        columns, result = [column(j) for j in range(vectors)], []
+        for i in range(rows):
+            one = factor(i)
+            result += [e.multiply_add(one, columns[j], sums[i * vectors + j]) for j in range(vectors)]
+        return result
+    factors, by_column = [factor(i) for i in range(rows)], []
+    for j in range(vectors):
+        one = column(j)
+        by_column += [e.multiply_add(factors[i], one, sums[i * vectors + j]) for i in range(rows)]
+    return [by_column[j * rows + i] for i in range(rows) for j in range(vectors)]
+
+
 def _apart(e: _Emitter, value: Any, pointer: Any, count: Any, step: int) -> None:
     """Store the first `count` lanes of a vector `step` apart."""
     for first in range(0, e.lanes * step, e.lanes):
@@ -95,20 +116,35 @@ def _pixels_body(e: _Emitter, arguments: list[Any], rows: int, vectors: int, ste
 
     def body(pointers: list[Any], sums: list[Any]) -> list[Any]:
         weights, offset = pointers[0], builder.load(pointers[1])
-        columns = [e.load(e.at(base, offset), masks[j] if exact else None) for j, base in enumerate(bases)]
-        result = []
-        for i in range(rows):
-            factor = e.splat(builder.load(e.at(weights, i)))
-            result += [e.multiply_add(factor, columns[j], sums[i * vectors + j]) for j in range(vectors)]
-        return result
+
+        def column(j: int) -> Any:
+            return e.load(e.at(bases[j], offset), masks[j] if exact else None)
+
+        return _product(e, column, lambda i: e.splat(builder.load(e.at(weights, i))), vectors, rows, sums)
 
     sums = e.loop(depth, [w, offsets], [e.index(rows), e.index(1)], rows * vectors, body)
     outs = [e.at(y, e.entry(pieces, 3 * j + 1)) for j in range(vectors)]
-    for i in range(rows):
-        with builder.if_then(builder.icmp_signed("<", e.index(i), used)):
-            start = e.splat(builder.load(e.at(first, i)))
-            for j in range(vectors):
-                _apart(e, e.add(start, sums[i * vectors + j]), e.at(outs[j], builder.mul(step_y, e.index(i))), counts[j], step)
+
+    def store_row(i: int, store: Any) -> None:
+        start = e.splat(builder.load(e.at(first, i)))
+        for j in range(vectors):
+            store(e.add(start, sums[i * vectors + j]), e.at(outs[j], builder.mul(step_y, e.index(i))), j)
+
+    def store_parts() -> None:
+        for i in range(rows):
+            with builder.if_then(builder.icmp_signed("<", e.index(i), used)):
+                store_row(i, lambda value, at, j: _apart(e, value, at, counts[j], step))
+
+    if step > 1 or not SHORT:
+        store_parts()
+        return
+    whole = [builder.icmp_signed("==", used, e.index(rows)), *(builder.icmp_signed("==", count, e.index(e.lanes)) for count in counts)]
+    with builder.if_else(functools.reduce(builder.and_, whole)) as (fast, slow):  # a store with a mask is slow on many CPUs
+        with fast:
+            for i in range(rows):
+                store_row(i, lambda value, at, j: e.store(value, at))
+        with slow:
+            store_parts()
 
 
 def _channels(e: _Emitter, module: ir.Module, name: str, rows: int, vectors: int, run: int, step: int) -> None:
@@ -119,12 +155,11 @@ def _channels(e: _Emitter, module: ir.Module, name: str, rows: int, vectors: int
 
     def body(pointers: list[Any], sums: list[Any]) -> list[Any]:
         weights, offset = pointers[0], builder.load(pointers[1])
-        columns = [e.load(e.at(weights, j * e.lanes)) for j in range(vectors)]
-        result = []
-        for i in range(rows):
-            factor = e.splat(builder.load(e.at(e.at(bases[i // run], offset), i % run * step)))
-            result += [e.multiply_add(factor, columns[j], sums[i * vectors + j]) for j in range(vectors)]
-        return result
+
+        def factor(i: int) -> Any:
+            return e.splat(builder.load(e.at(e.at(bases[i // run], offset), i % run * step)))
+
+        return _product(e, lambda j: e.load(e.at(weights, j * e.lanes)), factor, vectors, rows, sums)
 
     sums = e.loop(depth, [w, offsets], [e.index(width), e.index(1)], rows * vectors, body)
     again = builder.icmp_signed("!=", adding, e.index(0))
@@ -145,12 +180,7 @@ def _sums(e: _Emitter, module: ir.Module, name: str, rows: int, vectors: int, sw
         left, line = pointers[0], e.at(x, builder.load(pointers[1]))
         if swapped:
             left, line = line, left
-        columns = [e.load(e.at(line, j * e.lanes)) for j in range(vectors)]
-        result = []
-        for i in range(rows):
-            factor = e.splat(builder.load(e.at(left, i)))
-            result += [e.multiply_add(factor, columns[j], sums[i * vectors + j]) for j in range(vectors)]
-        return result
+        return _product(e, lambda j: e.load(e.at(line, j * e.lanes)), lambda i: e.splat(builder.load(e.at(left, i))), vectors, rows, sums)
 
     sums = e.loop(depth, [g, offsets], [step_g, e.index(1)], rows * vectors, body)
     for i in range(rows):
@@ -160,64 +190,7 @@ def _sums(e: _Emitter, module: ir.Module, name: str, rows: int, vectors: int, sw
     builder.ret_void()
 
 
-def _square(e: _Emitter, source: Any, to: Any, step_x: Any, step_y: Any) -> None:
-    """As many rows as lanes, written as columns."""
-    places = [e.at(source, e.builder.mul(step_x, e.index(k))) for k in range(e.lanes)]
-    rows = [e.load(place) for place in places]
-    for place in places:  # more streams than the hardware follows by itself
-        e.prefetch(e.at(place, 4 * e.lanes), writes=False)
-    for k, row in enumerate(tile._transposed(e, rows)):
-        e.store(row, e.at(to, e.builder.mul(step_y, e.index(k))))
-
-
-def _part_of_square(e: _Emitter, source: Any, to: Any, step_x: Any, step_y: Any, down: Any, across: Any) -> None:
-    """The first `down` rows and `across` columns of one."""
-    builder, mask, rows = e.builder, e.mask(across), []
-    for k in range(e.lanes):
-        there = builder.icmp_signed("<", e.index(k), down)
-        rows.append(e.load(e.at(source, builder.select(there, builder.mul(step_x, e.index(k)), e.index(0))), mask))
-    mask = e.mask(down)
-    for k, row in enumerate(tile._transposed(e, rows)):
-        with builder.if_then(builder.icmp_signed("<", e.index(k), across)):
-            e.store(row, e.at(to, builder.mul(step_y, e.index(k))), mask)
-
-
-def _transpose(e: _Emitter, module: ir.Module, name: str) -> None:
-    """y[j * step_y + i] = x[i * step_x + j] in square blocks."""
-    y, x, m, n, step_y, step_x = e.begin(module, name, "y x", "", "m n step_y step_x")
-    builder = e.builder
-
-    def block(i: Any, j: Any) -> None:
-        source, to = e.at(e.at(x, builder.mul(i, step_x)), j), e.at(e.at(y, builder.mul(j, step_y)), i)
-        down, across = builder.sub(m, i), builder.sub(n, j)
-        with builder.if_else(builder.and_(*(builder.icmp_signed(">=", count, e.index(e.lanes)) for count in (down, across)))) as (whole, part):
-            with whole:
-                _square(e, source, to, step_x, step_y)
-            with part:
-                _part_of_square(e, source, to, step_x, step_y, down, across)
-
-    e.counted(m, lambda i: e.counted(n, lambda j: block(i, j)))
-    builder.ret_void()
-
-
-def _copy(e: _Emitter, module: ir.Module, name: str) -> None:
-    y, x, m, n, step_y, step_x = e.begin(module, name, "y x", "", "m n step_y step_x")
-    builder = e.builder
-    rest = builder.srem(n, e.index(e.lanes))
-    whole, mask = builder.sub(n, rest), e.mask(rest)
-
-    def row(pointers: list[Any], _: list[Any]) -> list[Any]:
-        to, source = pointers
-        e.counted(whole, lambda j: e.store(e.load(e.at(source, j)), e.at(to, j)))
-        with builder.if_then(builder.icmp_signed(">", rest, e.index(0))):
-            e.store(e.load(e.at(source, whole), mask), e.at(to, whole), mask)
-        return []
-
-    e.loop(m, [y, x], [step_y, step_x], 0, row)
-    builder.ret_void()
-
-
-_WRITERS: dict[str, Any] = {"pixels": _pixels, "channels": _channels, "sums": _sums, "transpose": _transpose, "copy": _copy}
+_WRITERS: dict[str, Any] = {"pixels": _pixels, "channels": _channels, "sums": _sums}
 
 
 @functools.cache
@@ -239,11 +212,11 @@ def address(kind: str, dtype: np.dtype, *sizes: int) -> int:
 if DISABLED:
 
     def pixels_tile(code: int, rows: int, vectors: int, step: int, y: Any, at_y: int, x: Any, at_x: int, w: Any, at_w: int,
-                    plan: Any, offsets: int, pieces: int, depth: int, step_y: int, used: int, exact: int) -> None:  # fmt: skip
-        """y[i * step_y + place + lane * step] = w[0, i] + sum over k of w[1 + k, i] * x[base + offsets[k] + lane], for each piece (base, place, lanes)."""
-        weights = w[at_w : at_w + (1 + depth) * rows].reshape(1 + depth, rows)[:, :used]
+                    plan: Any, offsets: int, pieces: int, start: int, stop: int, step_y: int, used: int, exact: int) -> None:  # fmt: skip
+        """y[i * step_y + place + lane * step] = w[0, i] + sum over start <= k < stop of w[1 + k, i] * x[base + offsets[k] + lane], for each piece (base, place, lanes)."""
+        weights = w[at_w : at_w + (1 + stop) * rows].reshape(1 + stop, rows)[:, :used]
         for base, out, count in plan[pieces : pieces + 3 * vectors].reshape(vectors, 3):
-            total = weights[0, :, None] + weights[1:].T @ x[at_x + base + plan[offsets : offsets + depth, None] + np.arange(count)]
+            total = weights[0, :, None] + weights[1 + start :].T @ x[at_x + base + plan[offsets + start : offsets + stop, None] + np.arange(count)]
             for i in range(used):
                 y[at_y + out + i * step_y + np.arange(count) * step] = total[i]
 
@@ -268,23 +241,13 @@ if DISABLED:
             row = y[at_y + i * step_y :][:width]
             row[...] = row + total[i] if adding else total[i]
 
-    def transpose(code: int, y: Any, at_y: int, x: Any, at_x: int, m: int, n: int, step_y: int, step_x: int) -> None:
-        """y[j * step_y + i] = x[i * step_x + j] for i < m, j < n."""
-        i, j = np.arange(m), np.arange(n)[:, None]
-        y[at_y + j * step_y + i] = x[at_x + i * step_x + j]
-
-    def copy(code: int, y: Any, at_y: int, x: Any, at_x: int, m: int, n: int, step_y: int, step_x: int) -> None:
-        """y[i * step_y + j] = x[i * step_x + j] for i < m, j < n."""
-        i, j = np.arange(m)[:, None], np.arange(n)
-        y[at_y + i * step_y + j] = x[at_x + i * step_x + j]
-
 else:
     _call = tile._call
 
     @device
-    def pixels_tile(code, rows, vectors, step, y, at_y, x, at_x, w, at_w, plan, offsets, pieces, depth, step_y, used, exact):  # type: ignore[no-untyped-def]
-        """y[i * step_y + place + lane * step] = w[0, i] + sum over k of w[1 + k, i] * x[base + offsets[k] + lane], for each piece (base, place, lanes)."""
-        _call(code, y, at_y, x, at_x, w, at_w + rows, w, at_w, plan, offsets, plan, pieces, depth, step_y, used, exact)
+    def pixels_tile(code, rows, vectors, step, y, at_y, x, at_x, w, at_w, plan, offsets, pieces, start, stop, step_y, used, exact):  # type: ignore[no-untyped-def]
+        """y[i * step_y + place + lane * step] = w[0, i] + sum over start <= k < stop of w[1 + k, i] * x[base + offsets[k] + lane], for each piece (base, place, lanes)."""
+        _call(code, y, at_y, x, at_x, w, at_w + rows * (1 + start), w, at_w, plan, offsets + start, plan, pieces, stop - start, step_y, used, exact)
 
     @device
     def channels_tile(code, rows, run, step, width, y, at_y, x, at_x, w, at_w, plan, offsets, places, outs, step_out, depth, adding):  # type: ignore[no-untyped-def]
@@ -295,13 +258,3 @@ else:
     def sums_tile(code, rows, width, swapped, y, at_y, g, at_g, x, at_x, plan, offsets, depth, step_y, step_g, adding):  # type: ignore[no-untyped-def]
         """y[i * step_y + j] = (or +=) sum over p of g[p * step_g + i] * x[offsets[p] + j], or of g[p * step_g + j] * x[offsets[p] + i]."""
         _call(code, y, at_y, g, at_g, x, at_x, plan, offsets, depth, step_y, step_g, adding)
-
-    @device
-    def transpose(code, y, at_y, x, at_x, m, n, step_y, step_x):  # type: ignore[no-untyped-def]
-        """y[j * step_y + i] = x[i * step_x + j] for i < m, j < n."""
-        _call(code, y, at_y, x, at_x, m, n, step_y, step_x)
-
-    @device
-    def copy(code, y, at_y, x, at_x, m, n, step_y, step_x):  # type: ignore[no-untyped-def]
-        """y[i * step_y + j] = x[i * step_x + j] for i < m, j < n."""
-        _call(code, y, at_y, x, at_x, m, n, step_y, step_x)

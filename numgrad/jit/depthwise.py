@@ -6,6 +6,9 @@ read zeros. Pieces that need no masks come first. Of a plane narrower than a vec
 - `planes`: the convolution, or the gradient of its input; where every second column of the output has taps of its own, both kinds
   are computed and stored in turn;
 - `plane_sums`: the gradient of the weight, a sum for each tap over the pieces of several images.
+
+A mask is an integer whose bits are lanes, as AVX-512 wants it. AVX takes masks in vectors, each of which would take longer to make
+of bits than to read: there the table of masks holds vectors (`IN_LANES`).
 """
 
 from __future__ import annotations
@@ -17,35 +20,75 @@ from llvmlite import ir
 
 from . import convolution, tile
 from .convolution import _Emitter
+from .emitter import VECTOR_BYTES
 from .kernel import DISABLED, device
 
-#: Numbers of a piece: where its first tap reads, where it is written, the mask of that, and where its taps' masks are.
+#: Numbers of a piece: where its first tap reads, where it is written, the mask of that, and where its row of masks is.
 PIECE = 4
+#: Whether a row of masks is made of vectors: those of what is written, then those of the taps.
+IN_LANES: bool = VECTOR_BYTES == 32 and not DISABLED
 
 
-def _bits(e: _Emitter, bits: Any, first: int = 0) -> Any:
+def table_of_masks(bits: np.ndarray, written: np.ndarray, step: int, kinds: int, dtype: np.dtype) -> np.ndarray:
+    """The rows of masks: as they are, or as vectors, from the bits of taps (rows, taps) and of what is written (rows)."""
+    if not IN_LANES:
+        return bits
+    size = convolution.lanes(dtype)
+    parts = [written[:, None] >> i * size for i in range(kinds)] + [column[:, None] >> i * (size - 1) for column in bits.T for i in range(step)]
+    lanes = np.concatenate(parts, 1)[..., None] >> np.arange(size) & 1
+    return (-lanes).astype(f"i{dtype.itemsize}").reshape(len(bits), -1).view(np.int64)
+
+
+def place_of_masks(step: int, kinds: int) -> tuple[int, int]:
+    """Where the taps' masks begin in a row, and how far apart they are."""
+    vector = VECTOR_BYTES // 8
+    return (kinds * vector, step * vector) if IN_LANES else (0, 1)
+
+
+def _bits(e: _Emitter, bits: Any, first: int) -> Any:
     """The mask of a vector, from bits `first`, `first` + 1, ... of an integer."""
     shifted = e.builder.lshr(bits, e.index(first)) if first else bits
     return e.builder.bitcast(e.builder.trunc(shifted, ir.IntType(e.lanes)), ir.VectorType(ir.IntType(1), e.lanes))
 
 
-def _read(e: _Emitter, pointer: Any, step: int, bits: Any) -> Any:
-    """A vector of neighbours, or of every second element; the mask's bits count elements."""
-    if step == 1:
-        return e.load(pointer, None if bits is None else _bits(e, bits))
+def _mask(e: _Emitter, masks: Any, index: int, part: int, step: int, first: int) -> Any:
+    """The mask of a part of an entry of a row: that of the elements from `first` on. An entry has `step` parts."""
+    if not IN_LANES:
+        return _bits(e, e.entry(masks, index), first)
+    kind = ir.VectorType(ir.IntType(VECTOR_BYTES * 8 // e.lanes), e.lanes)
+    place = e.at(masks, (index * step + part) * (VECTOR_BYTES // 8))
+    lanes = e.builder.load(e.builder.bitcast(place, kind.as_pointer()), align=1)
+    return e.builder.icmp_signed("<", lanes, ir.Constant(kind, [0] * e.lanes))
+
+
+def _read(e: _Emitter, pointer: Any, step: int, masks: Any, tap: int) -> Any:
+    """A vector of neighbours, or of every second element; a mask counts elements."""
     # The second half begins where the first one ends: nothing beyond the last element that is wanted is read.
-    halves = [e.load(e.at(pointer, at), None if bits is None else _bits(e, bits, at)) for at in (0, e.lanes - 1)]
-    return e.shuffle(*halves, [*range(0, e.lanes, 2), *range(e.lanes + 1, 2 * e.lanes, 2)])
+    firsts = [i * (e.lanes - 1) for i in range(step)]
+    parts = [e.load(e.at(pointer, first), None if masks is None else _mask(e, masks, tap, i, step, first)) for i, first in enumerate(firsts)]
+    return parts[0] if step == 1 else e.shuffle(*parts, [*range(0, e.lanes, 2), *range(e.lanes + 1, 2 * e.lanes, 2)])
 
 
-def _write(e: _Emitter, sums: list[Any], pointer: Any, bits: Any) -> None:
+def _write(e: _Emitter, sums: list[Any], pointer: Any, bits: Any, row: Any) -> None:
     """Store a vector, or the elements of two of them in turn."""
-    size = e.lanes
-    if len(sums) == 2:
+    size, kinds = e.lanes, len(sums)
+    if kinds == 2:
         turns = [lane for i in range(size) for lane in (i, i + size)]
         sums = [e.shuffle(*sums, turns[:size]), e.shuffle(*sums, turns[size:])]
-    for i, total in enumerate(sums):
-        e.store(total, e.at(pointer, i * size), None if bits is None else _bits(e, bits, i * size))
+
+    def store(masked: bool) -> None:
+        for i, total in enumerate(sums):
+            mask = None if not masked else _mask(e, row, 0, i, 1, 0) if IN_LANES else _bits(e, bits, i * size)
+            e.store(total, e.at(pointer, i * size), mask)
+
+    if IN_LANES and bits is not None:  # a store with a mask takes longer than all the rest of a piece
+        with e.builder.if_else(e.builder.icmp_signed("==", bits, e.index((1 << kinds * size) - 1))) as (whole, part):
+            with whole:
+                store(False)
+            with part:
+                store(True)
+    else:
+        store(bits is not None)
 
 
 def _both(e: _Emitter, pieces: Any, inner: Any, count: Any, sums: int, initial: list[Any], body: Any) -> list[Any]:
@@ -65,13 +108,14 @@ def _planes(e: _Emitter, module: ir.Module, name: str, lines: int, step: int, ki
 
     def body(piece: Any, masked: bool, _: list[Any]) -> list[Any]:
         base, out = e.at(x, e.entry(piece, 0)), e.at(y, e.entry(piece, 1))
-        bits = e.at(masks, e.entry(piece, 3)) if masked else None
+        row = e.at(masks, e.entry(piece, 3)) if masked else None
+        taps = e.at(row, place_of_masks(step, kinds)[0]) if masked else None
         sums = [start] * kinds
         for i in range(lines * len(shifts)):
             line, column = divmod(i, len(shifts))
-            seen = _read(e, e.at(e.at(base, heights[line]), shifts[column]), step, e.entry(bits, i) if masked else None)
+            seen = _read(e, e.at(e.at(base, heights[line]), shifts[column]), step, taps, i)
             sums[kind[column]] = e.multiply_add(weights[i], seen, sums[kind[column]])
-        _write(e, sums, out, e.entry(piece, 2) if masked else None)
+        _write(e, sums, out, e.entry(piece, 2) if masked else None, row)
         return []
 
     _both(e, pieces, inner, count, 0, [], body)
@@ -79,18 +123,19 @@ def _planes(e: _Emitter, module: ir.Module, name: str, lines: int, step: int, ki
 
 
 def _plane_sums(e: _Emitter, module: ir.Module, name: str, lines: int, step: int, *shifts: int) -> None:
-    arguments = e.begin(module, name, "y g x", "pieces masks rows", "inner count images step_g step_x adding")
-    y, g, x, pieces, masks, rows, inner, count, images, step_g, step_x, adding = arguments
+    arguments = e.begin(module, name, "y g x", "pieces masks rows", "before inner count images step_g step_x adding")
+    y, g, x, pieces, masks, rows, before, inner, count, images, step_g, step_x, adding = arguments
     heights, taps = [e.entry(rows, i) for i in range(lines)], lines * len(shifts)
 
     def image(planes: list[Any], sums: list[Any]) -> list[Any]:
         def body(piece: Any, masked: bool, sums: list[Any]) -> list[Any]:
-            base, bits = e.at(planes[1], e.entry(piece, 0)), e.at(masks, e.entry(piece, 3)) if masked else None
-            left = e.load(e.at(planes[0], e.entry(piece, 1)), _bits(e, e.entry(piece, 2)) if masked else None)
+            base, row = e.at(planes[1], e.entry(piece, 0)), e.at(masks, e.entry(piece, 3)) if masked else None
+            taken = None if not masked else _mask(e, row, 0, 0, 1, 0) if IN_LANES else _bits(e, e.entry(piece, 2), 0)
+            left, seen_by = e.load(e.at(planes[0], e.entry(piece, 1)), taken), e.at(row, before) if masked else None
             result = []
             for i, total in enumerate(sums):
                 line, column = divmod(i, len(shifts))
-                seen = _read(e, e.at(e.at(base, heights[line]), shifts[column]), step, e.entry(bits, i) if masked else None)
+                seen = _read(e, e.at(e.at(base, heights[line]), shifts[column]), step, seen_by, i)
                 result.append(e.multiply_add(left, seen, total))
             return result
 
@@ -129,14 +174,14 @@ if DISABLED:
             y[at_y + place + out] = total[out]
 
     def plane_sums_tile(code: int, lines: int, y: Any, at_y: int, g: Any, at_g: int, x: Any, at_x: int, plan: Any, pieces: int, masks: int, rows: int,
-                        inner: int, count: int, images: int, step_g: int, step_x: int, adding: int, shape: int) -> None:  # fmt: skip
+                        before: int, inner: int, count: int, images: int, step_g: int, step_x: int, adding: int, shape: int) -> None:  # fmt: skip
         """y[tap] = (or +=) sum over images, pieces and lanes of g[place + lane] * x[base + row + shift + step * lane]."""
         _, step, _, columns = plan[shape : shape + 4]
         shifts = plan[shape + 4 : shape + 4 + columns]
         for i in range(lines * columns):
             total = y[at_y + i] if adding else y.dtype.type(0)
             for base, place, _, at in plan[pieces : pieces + PIECE * count].reshape(-1, PIECE):
-                seen, image = _lanes(plan[masks + at + i], step), np.arange(images)[:, None]
+                seen, image = _lanes(plan[masks + at + before + i], step), np.arange(images)[:, None]
                 source = at_x + base + plan[rows + i // columns] + shifts[i % columns]
                 total += (g[at_g + image * step_g + place + seen] * x[source + image * step_x + step * seen]).sum(dtype=y.dtype)
             y[at_y + i] = total
@@ -150,6 +195,6 @@ else:
         _call(code, y, at_y, x, at_x, w, at_w, bias, at_bias, plan, pieces, plan, masks, plan, rows, plan, sources, inner, count)
 
     @device
-    def plane_sums_tile(code, lines, y, at_y, g, at_g, x, at_x, plan, pieces, masks, rows, inner, count, images, step_g, step_x, adding, shape):  # type: ignore[no-untyped-def]
+    def plane_sums_tile(code, lines, y, at_y, g, at_g, x, at_x, plan, pieces, masks, rows, before, inner, count, images, step_g, step_x, adding, shape):  # type: ignore[no-untyped-def]
         """y[tap] = (or +=) sum over images, pieces and lanes of g[place + lane] * x[base + row + shift + step * lane]."""
-        _call(code, y, at_y, g, at_g, x, at_x, plan, pieces, plan, masks, plan, rows, inner, count, images, step_g, step_x, adding)
+        _call(code, y, at_y, g, at_g, x, at_x, plan, pieces, plan, masks, plan, rows, before, inner, count, images, step_g, step_x, adding)

@@ -14,8 +14,8 @@ import numpy as np
 
 from ..jit import device, kernel, launch, prange
 from ..jit.convolution import address, lanes
-from ..jit.depthwise import plane_sums_tile, planes_tile
-from .conv_plan import Axis, Phase, outer_sum
+from ..jit.depthwise import place_of_masks, plane_sums_tile, planes_tile, table_of_masks
+from .conv_axes import Axis, Phase, outer_sum
 
 #: The most taps of a plane, and of a tile of the weight's gradient, where each has an accumulator.
 _TAPS, _SUMS = 64, 25
@@ -23,7 +23,7 @@ _TAPS, _SUMS = 64, 25
 _PIECES = 2048
 
 # Places in the plan, and in the entry of each combination of phases of depth and height.
-PLANES, FEATURES, SHARING, PLANE_X, PLANE_Y, POSITIONS, ENTRIES, IMAGES, AT_ONCE, LINES, HEAD = range(11)
+PLANES, FEATURES, SHARING, PLANE_X, PLANE_Y, POSITIONS, ENTRIES, IMAGES, AT_ONCE, LINES, BEFORE, APART, HEAD = range(13)
 INNER, COUNT, PIECES, MASKS, ROWS, SOURCES, SHAPE, CODE, ENTRY = range(9)
 
 
@@ -49,8 +49,8 @@ def _taps_of_feature(w, grad, x, g, code, feature):  # type: ignore[no-untyped-d
     for line in range(0, g[POSITIONS] // columns, g[LINES]):
         for image in range(0, g[IMAGES], g[AT_ONCE]):
             plane_sums_tile(code, g[LINES], w, feature * g[POSITIONS] + line * columns, grad, at_y + image * step_y, x, at_x + image * step_x,
-                            g, g[HEAD + PIECES], g[HEAD + MASKS] + line * columns, g[HEAD + ROWS] + line, g[HEAD + INNER], g[HEAD + COUNT],
-                            min(g[AT_ONCE], g[IMAGES] - image), step_y, step_x, image, g[HEAD + SHAPE])  # fmt: skip
+                            g, g[HEAD + PIECES], g[HEAD + MASKS], g[HEAD + ROWS] + line, g[BEFORE] + line * columns * g[APART],
+                            g[HEAD + INNER], g[HEAD + COUNT], min(g[AT_ONCE], g[IMAGES] - image), step_y, step_x, image, g[HEAD + SHAPE])  # fmt: skip
 
 
 @kernel(writes=("w",))
@@ -115,9 +115,10 @@ def _pieces(axes: Sequence[Axis], phases: Sequence[Phase], dtype: np.dtype) -> t
     out = sum((k * (np.int64(1) << (np.arange(size) * kinds + i))).sum(1) for i, k in enumerate(written))
     full = (bits == ((np.int64(1) << np.arange(size) * last.step).sum())).all(1) & np.logical_and.reduce([w.all(1) for w in written])
     order = np.argsort(~full, kind="stable")
-    rows, which = np.unique(bits, axis=0, return_inverse=True)
-    table = np.stack([base, place, out, which.reshape(-1) * bits.shape[1]], 1)
-    return table[order], rows, int(full.sum())
+    rows, which = np.unique(np.concatenate([bits, out[:, None]], 1), axis=0, return_inverse=True)
+    masks = table_of_masks(rows[:, :-1], rows[:, -1], last.step, kinds, dtype)
+    table = np.stack([base, place, out, which.reshape(-1) * masks.shape[1]], 1)
+    return table[order], masks, int(full.sum())
 
 
 def _entry(entry: np.ndarray, at: int, axes: Sequence[Axis], phases: Sequence[Phase], dtype: np.dtype) -> list[np.ndarray]:
@@ -156,6 +157,7 @@ def make(axes: Sequence[Axis], images: int, groups: int, features: int, dtype: n
         numbers[place] = value
     if axes[2].out_step == 1:
         lines, columns = positions // axes[2].kernel, axes[2].kernel
+        numbers[BEFORE], numbers[APART] = place_of_masks(axes[2].step, 1)
         numbers[LINES] = max((n for n in range(1, lines + 1) if lines % n == 0 and n * columns <= _SUMS), default=1)
     return Plan(np.concatenate([numbers, *tables]), images * groups * features * size * positions // 8)
 

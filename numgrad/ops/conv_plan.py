@@ -1,9 +1,7 @@
 """How a convolution, or the gradient of its input, is cut into tasks and tiles: tables of places, made once for each combination
 of shapes, so that the kernel that reads them is short.
 
-Both are a correlation: output place t of a dimension sees the places t * step + shift of what is read, one shift for each kernel
-position ("tap"). The gradient of the input of a strided convolution is one such correlation for each remainder of the places
-modulo the stride, a phase, which has the taps that hit it and writes every stride-th place.
+Both are a correlation along each dimension (`conv_axes`).
 """
 
 from __future__ import annotations
@@ -16,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..jit import DISABLED
-from ..jit.convolution import address, lanes, rows_for
+from ..jit.convolution import SHORT, TILES, address, lanes, rows_for
+from .conv_axes import Axis, Phase, inside_of, merged, outer_sum, share_inside
 
 #: Bytes of the region of an image that a task reads, and of the weights it multiplies with: they share the second-level cache.
 _REGION, _WEIGHTS = 1 << 19, 1 << 19
@@ -28,81 +27,12 @@ _GRAIN, _TASKS = 1 << 17, 16
 # Places in the plan.
 (TASKS, IMAGES, GROUPS, CHUNKS, CHANNELS, FEATURES, PLANE_X, PLANE_Y, IN_PLACE, CHANNEL_KIND, ROWS, VECTORS, WIDTH, PANELS, PANELS_AT_ONCE,
  CODE, TRANSPOSE, COPY, SCRATCH, OUT, STEP_OUT, STEP_X, PLANE, GROUP_PACKED, GROUP_W, STEP_W, STRETCH, STEP, PHASES,
- TOGETHER, STEP_ROW) = range(31)  # fmt: skip
-SIZE, ORIGIN, ADVANCE, REGION = 31, 34, 37, 40  # triples: depth, height, width
-TAIL, TAIL_TABLE, STRIP = 43, 44, 45  # a tail and its table (`numgrad.jit.tail`); places of a plane that a chunk fills, one after the other, or 0
-PHASE = 46  # where the phases' entries begin
+ TOGETHER, STEP_ROW, PANEL, AT_ONCE) = range(33)  # fmt: skip
+SIZE, ORIGIN, ADVANCE, REGION = 33, 36, 39, 42  # triples: depth, height, width
+TAIL, TAIL_TABLE, STRIP = 45, 46, 47  # a tail and its table (`numgrad.jit.tail`); places of a plane that a chunk fills, one after the other, or 0
+PHASE = 48  # where the phases' entries begin
 # Places in an entry of a phase; what belongs to a chunk comes for a whole chunk and for the last one.
-DEPTH, OFFSETS, SOURCES, RUN, PACKED, DENSE, COUNT, TABLE, PLACES, REACH, OUTS, ENTRY = 0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16
-
-
-class Phase(NamedTuple):
-    """Output places start, start + out_step, ...: `count` of them, and the taps each sees: (kernel position, shift)."""
-
-    start: int
-    count: int
-    taps: list[tuple[int, int]]
-
-
-class Axis(NamedTuple):
-    """A correlation along one dimension of what is read (`size`) and written (`out`)."""
-
-    size: int
-    out: int
-    kernel: int
-    step: int
-    out_step: int
-    phases: list[Phase]
-
-    @property
-    def low(self) -> int:
-        """The lowest shift of a tap: below 0 where there is padding."""
-        return min((shift for phase in self.phases for _, shift in phase.taps), default=0)
-
-    @property
-    def span(self) -> int:
-        """From the lowest to the highest shift of a tap."""
-        return max((shift for phase in self.phases for _, shift in phase.taps), default=0) - self.low
-
-    @property
-    def count(self) -> int:
-        """Places of the longest phase."""
-        return max(phase.count for phase in self.phases)
-
-    @property
-    def inside(self) -> bool:
-        """Whether no tap falls into padding."""
-        return self.low >= 0 and all((p.count - 1) * self.step + shift < self.size for p in self.phases for _, shift in p.taps)
-
-    @property
-    def identity(self) -> bool:
-        """Whether every place reads just the place of its own number."""
-        return self.kernel == 1 and self.step == self.out_step == 1 and self.size == self.out and self.phases[0].taps == [(0, 0)]
-
-
-def forward_axis(size: int, out: int, kernel: int, stride: int, padding: tuple[int, int], dilation: int) -> Axis:
-    """The convolution itself."""
-    return Axis(size, out, kernel, stride, 1, [Phase(0, out, [(k, k * dilation - padding[0]) for k in range(kernel)])])
-
-
-def gradient_axis(size: int, out: int, kernel: int, stride: int, padding: tuple[int, int], dilation: int) -> Axis:
-    """From the gradient of the output to that of the input."""
-    phases = []
-    for r in range(min(stride, size)):
-        reached = [(k, (r + padding[0] - k * dilation) // stride) for k in range(kernel) if (r + padding[0] - k * dilation) % stride == 0]
-        phases.append(Phase(r, -(-(size - r) // stride), reached))
-    return Axis(out, size, kernel, 1, stride, phases)
-
-
-def merged(axes: Sequence[Axis]) -> list[Axis]:
-    """Neighbouring dimensions in which nothing happens as one, so that rows are long."""
-    result = [axes[0]]
-    for axis in axes[1:]:
-        if axis.identity and result[-1].identity:
-            n = axis.size * result.pop().size
-            axis = Axis(n, n, 1, 1, 1, [Phase(0, n, [(0, 0)])])
-        result.append(axis)
-    return [forward_axis(1, 1, 1, 1, (0, 0), 1)] * (3 - len(result)) + result
+DEPTH, OFFSETS, SOURCES, RUN, PACKED, DENSE, COUNT, TABLE, PLACES, REACH, OUTS, RANGES, ROW_OF, ENTRY = 0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 17, 18
 
 
 class _Tile(NamedTuple):
@@ -126,10 +56,23 @@ def _choose_tile(axes: Sequence[Axis], features: int, dtype: np.dtype) -> _Tile:
         vectors = blocks if blocks <= 3 else min((2, 3), key=lambda v: -(-blocks // v) * v)
         rows, run = _rows_of_pixels(axes, vectors)
         return _Tile(True, rows, vectors, vectors * vector, run)
-    most = rows_for(2)
-    rows = -(-features // -(-features // most))
-    vectors = max(v for v in (2, 3, 4, 5, 6) if v == 2 or rows_for(v) >= rows)
+    rows, vectors = _rows_of_features(axes, features, vector)
     return _Tile(False, rows, vectors, rows)
+
+
+def _rows_of_features(axes: Sequence[Axis], features: int, vector: int) -> tuple[int, int]:
+    """Rows and vectors of a tile of vectors of pixels."""
+    if not TILES:
+        rows = -(-features // -(-features // rows_for(2)))
+        return rows, max(v for v in (2, 3, 4, 5, 6) if v == 2 or rows_for(v) >= rows)
+    # The one that computes least beyond the edges of the output. More panels take longer to pack, and each reads the image again.
+    pieces = math.prod(max(1, a.count) for a in axes[:2]) * -(-max(1, axes[2].count) // vector)
+
+    def time(rows: int, vectors: int) -> float:
+        return -(-features // rows) * -(-pieces // vectors) * (max(rows * vectors, 8) + 1) * (1 + 0.2 / rows)
+
+    rows, vectors = min(TILES, key=lambda c: time(*c))
+    return -(-features // -(-features // rows)), vectors
 
 
 def _rows_of_pixels(axes: Sequence[Axis], vectors: int) -> tuple[int, int]:
@@ -169,8 +112,13 @@ class Layout:
             self.plane = (-(-self.plane // line) | 1) * line
         if self.in_place:
             self.lines, self.plane = [axes[1].size * axes[2].size, axes[2].size, 1], math.prod(a.size for a in axes)
-        self.size = 0 if self.in_place else channels * self.plane + 8 * line
+        self.at_once, self.image = 1, channels * self.plane
+        self.size = 0 if self.in_place else self.image + 8 * line
         self.out_lines = [axes[1].out * axes[2].out, axes[2].out, 1]
+
+    def put_together(self, images: int) -> None:
+        """Let a task have the regions of several images, one after the other."""
+        self.at_once, self.size = images, self.size + (images - 1) * self.image
 
     def shifts(self, phases: Sequence[Phase]) -> np.ndarray:
         """Where each combination of taps is, from the place of an output."""
@@ -191,12 +139,6 @@ class Layout:
         bases = outer_sum([t * a.step * line for t, a, line in zip(along, self.axes, self.lines, strict=True)])
         outs = outer_sum([(p.start + t * a.out_step) * line for p, t, a, line in zip(phases, along, self.axes, self.out_lines, strict=True)])
         return bases, outs
-
-
-def outer_sum(parts: Sequence[np.ndarray]) -> np.ndarray:
-    """a[i] + b[j] + c[k] for all i, j, k, flat."""
-    a, b, c = parts
-    return (a[:, None, None] + b[:, None] + c).reshape(-1)
 
 
 def _padded(table: np.ndarray, multiple: int) -> np.ndarray:
@@ -224,10 +166,16 @@ def _cut(axes: Sequence[Axis], images: int, channels: int, panels: int, depth: i
     if tasks < wanted:
         at_once = max(1, at_once * tasks // wanted)
     at_once = -(-panels // -(-panels // at_once))
-    if split == 2 and not tile.channels:  # whole vectors
-        unit = lanes(dtype) * tile.vectors
+    if not tile.channels and chunk < count:  # whole tiles
+        unit = lanes(dtype) * tile.vectors if split == 2 else _whole_tiles(axes, split, tile, dtype)
         chunk = -(-chunk // unit) * unit
     return split, chunk, at_once
+
+
+def _whole_tiles(axes: Sequence[Axis], split: int, tile: _Tile, dtype: np.dtype) -> int:
+    """How many places of the dimension that is cut fill tiles, if few do."""
+    pieces = math.prod(max(1, a.count) for a in axes[split + 1 : 2]) * -(-max(1, axes[2].count) // lanes(dtype))
+    return tile.vectors // math.gcd(tile.vectors, pieces) if TILES else 1
 
 
 def _together(axes: Sequence[Axis], tile: _Tile, dtype: np.dtype) -> bool:
@@ -247,7 +195,8 @@ def make(axes: Sequence[Axis], images: int, groups: int, channels: int, features
     split, chunk, at_once = _cut(axes, images * groups, channels, panels, channels * max(taps), tile, dtype)
     layout = Layout(axes, channels, chunk, split, dtype)
     chunks = -(-max(1, axes[split].count) // chunk)
-    tasks = images * groups * chunks * -(-panels // at_once)
+    layout.put_together(_images_of_tile(layout, tile, images, groups, len(taps), dtype))
+    tasks = images // layout.at_once * groups * chunks * -(-panels // at_once)
     numbers = np.zeros(PHASE + ENTRY * len(taps), np.int64)
     kind = "channels" if tile.channels else "pixels"
     together, step_out = _together(axes, tile, dtype), chunk * axes[split].out_step * layout.out_lines[split]
@@ -260,7 +209,7 @@ def make(axes: Sequence[Axis], images: int, groups: int, channels: int, features
     for i, phases in enumerate(combinations):
         entry = numbers[PHASE + i * ENTRY : PHASE + (i + 1) * ENTRY]
         entry[PACKED] = packed
-        added = _fill_entry(entry, at, layout, phases, tile, channels, step_k, dtype)
+        added = _fill_entry(entry, at, layout, phases, tile, channels, features, step_k, dtype)
         packed += panels * (1 + int(entry[DEPTH])) * tile.width
         tables += added
         at += sum(map(len, added))
@@ -269,9 +218,10 @@ def make(axes: Sequence[Axis], images: int, groups: int, channels: int, features
         PLANE_X: math.prod(a.size for a in axes), PLANE_Y: math.prod(a.out for a in axes), IN_PLACE: layout.in_place,
         CHANNEL_KIND: tile.channels, ROWS: tile.rows, VECTORS: tile.vectors, WIDTH: tile.width, PANELS: panels, PANELS_AT_ONCE: at_once,
         CODE: address(kind, dtype, tile.rows, tile.vectors, *((tile.run, axes[-1].step) if tile.channels else (axes[-1].out_step,))), TRANSPOSE: address("transpose", dtype) if fast else 0,
+        PANEL: address("panel", dtype, tile.width, int(_leaves_out(layout, tile, dtype))) if fast and SHORT and tile.width % lanes(dtype) else 0,
         COPY: address("copy", dtype), SCRATCH: scratch, OUT: layout.size,
         STEP_OUT: step_out, TOGETHER: together, STEP_ROW: axes[-1].out_step if together or not tile.channels else 1, STEP_X: chunk * axes[split].step * layout.lines[split],
-        PLANE: layout.plane, GROUP_PACKED: packed, GROUP_W: of_group, STEP_W: step_w, STRETCH: tile.run, STEP: axes[-1].step, PHASES: len(combinations),
+        PLANE: layout.plane, GROUP_PACKED: packed, GROUP_W: of_group, STEP_W: step_w, STRETCH: tile.run, STEP: axes[-1].step, PHASES: len(combinations), AT_ONCE: layout.at_once,
         STRIP: step_out if all(a.out == 1 for a in axes[:split]) else math.prod(a.out for a in axes) if chunks == 1 else 0,
     }  # fmt: skip
     for place, value in heads.items():
@@ -284,7 +234,7 @@ def make(axes: Sequence[Axis], images: int, groups: int, channels: int, features
     return Plan(np.concatenate([numbers, *tables]), groups * packed, scratch, work)
 
 
-def _fill_entry(entry: np.ndarray, at: int, layout: Layout, phases: Sequence[Phase], tile: _Tile, channels: int, step_k: int,
+def _fill_entry(entry: np.ndarray, at: int, layout: Layout, phases: Sequence[Phase], tile: _Tile, channels: int, features: int, step_k: int,
                 dtype: np.dtype) -> list[np.ndarray]:  # fmt: skip
     """Describe one phase; returns its tables, which will lie at `at`."""
     tables: list[np.ndarray] = []
@@ -293,18 +243,33 @@ def _fill_entry(entry: np.ndarray, at: int, layout: Layout, phases: Sequence[Pha
         tables.append(table.reshape(-1))
         return at + sum(map(len, tables[:-1]))
 
-    channel = np.arange(channels, dtype=np.int64)[:, None]
-    offsets = (channel * layout.plane + layout.shifts(phases)).reshape(-1)
+    def ordered(table: np.ndarray) -> np.ndarray:
+        """(channels, taps) in a row, kernel rows first where a tile leaves some of them out."""
+        shape = channels, len(phases[0].taps), len(phases[1].taps), len(phases[2].taps)
+        return (table.reshape(shape).transpose(2, 0, 1, 3) if by_rows else table).reshape(-1)
+
+    channel, by_rows = np.arange(channels, dtype=np.int64)[:, None], _leaves_out(layout, tile, dtype)
+    offsets = ordered(channel * layout.plane + layout.shifts(phases))
     kernel = [a.kernel for a in layout.axes]
     positions = outer_sum([np.array([k for k, _ in p.taps], np.int64) * n for p, n in zip(phases, (kernel[1] * kernel[2], kernel[2], 1), strict=True)])
-    sources = (channel * step_k + positions).reshape(-1)
-    entry[DEPTH], entry[OFFSETS], entry[SOURCES], entry[RUN] = len(offsets), put(offsets), put(sources), _run(sources)
+    sources = ordered(channel * step_k + positions)
+    entry[DEPTH], entry[OFFSETS] = len(offsets), put(offsets)
+    if by_rows:  # weights are packed in the order they lie in
+        row_of = np.argsort(sources)
+        entry[RANGES], entry[ROW_OF], sources = put(_ranges(layout, phases, tile, channels, dtype)), put(row_of), sources[row_of]
+    entry[SOURCES], entry[RUN] = put(sources), _run(sources)
     for last in (False, True):
         counts = layout.counts(phases, last)
         if not tile.channels:
             bases, outs = layout.places(phases, counts, lanes(dtype))
             left = np.minimum(lanes(dtype), counts[2] - np.arange(0, counts[2], lanes(dtype)))
-            pieces = np.stack([bases, outs, np.tile(left, len(bases) // max(1, len(left)))], 1)
+            left = np.tile(left, len(bases) // max(1, len(left)))
+            if SHORT and counts[2] >= lanes(dtype):  # the last one of a row begins earlier: whole vectors are stored faster
+                bases, outs = (a - (lanes(dtype) - left) * step for a, step in ((bases, layout.axes[2].step), (outs, layout.axes[2].out_step)))
+                left[:] = lanes(dtype)
+            pieces = np.stack([bases, outs, left], 1).reshape(-1, 1, max(1, -(-counts[2] // lanes(dtype))), 3)
+            image = np.array([layout.image, features * math.prod(a.out for a in layout.axes), 0], np.int64)
+            pieces = (pieces + np.arange(layout.at_once)[:, None, None] * image).reshape(-1, 3)
             table = _padded(pieces, tile.vectors)
             table[len(pieces) :, 2] = 0
         else:
@@ -313,9 +278,37 @@ def _fill_entry(entry: np.ndarray, at: int, layout: Layout, phases: Sequence[Pha
             rows = outs if _together(layout.axes, tile, dtype) else np.arange(len(outs))
             entry[OUTS + last] = put(_padded(rows[:: tile.run], tile.rows // tile.run))
             entry[DENSE] = layout.axes[1].out_step == layout.axes[2].out_step == layout.axes[0].out_step == 1
-        entry[COUNT + last], entry[TABLE + last], entry[PLACES + last] = len(bases), put(table), put(outs)
+        entry[COUNT + last], entry[TABLE + last], entry[PLACES + last] = len(bases) * layout.at_once, put(table), put(outs)
         entry[REACH + last] = (bases.max(initial=0) + offsets.max(initial=0) + lanes(dtype)) if len(bases) else 0
     return tables
+
+
+def _leaves_out(layout: Layout, tile: _Tile, dtype: np.dtype) -> bool:
+    """Whether tiles leave out kernel rows that are outside of the image: where each is of one row of the output, if that is worth it."""
+    axis, across = layout.axes[1], [-(-p.count // lanes(dtype)) for p in layout.axes[2].phases]
+    if tile.channels or not SHORT or layout.split == 2 or any(n == 0 or n * layout.at_once % tile.vectors for n in across):
+        return False
+    return share_inside(axis) < 0.97
+
+
+def _images_of_tile(layout: Layout, tile: _Tile, images: int, groups: int, phases: int, dtype: np.dtype) -> int:
+    """How many images a tile has the same row of, where that fills it and kernel rows can be left out."""
+    axis, across = layout.axes[1], -(-layout.axes[2].count // lanes(dtype))
+    several = SHORT and not tile.channels and not layout.in_place and groups == phases == 1
+    count = tile.vectors // max(1, across)
+    fits = several and layout.split != 2 and across * count == tile.vectors and images % count == 0 and images >= 8 * count
+    return count if fits and layout.chunk >= layout.axes[layout.split].count and share_inside(axis) < 0.97 else 1
+
+
+def _ranges(layout: Layout, phases: Sequence[Phase], tile: _Tile, channels: int, dtype: np.dtype) -> np.ndarray:
+    """For each tile, where those of its multiplications begin and end whose kernel row is inside of the image."""
+    inside = inside_of(layout.axes[1], phases[1])
+    inside = np.concatenate([np.zeros((len(inside), 1), bool), inside], 1)
+    seen = inside.any(1)
+    first = np.where(seen, inside.argmax(1) - 1, 0)
+    stop = np.where(seen, inside.shape[1] - 1 - inside[:, ::-1].argmax(1), 0)
+    ranges = np.stack([first, stop], 1) * channels * len(phases[0].taps) * len(phases[2].taps)
+    return np.tile(np.repeat(ranges, -(-phases[2].count // lanes(dtype)) * layout.at_once // tile.vectors, 0), (phases[0].count, 1)).reshape(-1)
 
 
 def _run(sources: np.ndarray) -> int:

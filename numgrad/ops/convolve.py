@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..jit import empty
-from . import conv_depthwise, conv_plan, conv_weight, correlate
+from . import conv_axes, conv_depthwise, conv_plan, conv_weight, correlate
 from .blame import AFFORDABLE
 from .elementwise import copied
 from .gemm import memory
@@ -39,8 +39,8 @@ def _correlation(x: tuple[int, ...], w: tuple[int, ...], stride: Any, padding: A
     out = tuple(map(output_size, x[2:], w[2:], stride, padding, dilation))
     if max(math.prod(out), math.prod(x)) > AFFORDABLE:
         raise MemoryError(f"convolution: a result of {list(out)}, or an input of {list(x)}, does not fit into memory")
-    make_axis = conv_plan.gradient_axis if gradient else conv_plan.forward_axis
-    axes = conv_plan.merged([make_axis(*axis) for axis in _axes(x[2:], out, w[2:], stride, padding, dilation)])
+    make_axis = conv_axes.gradient_axis if gradient else conv_axes.forward_axis
+    axes = conv_axes.merged([make_axis(*axis) for axis in _axes(x[2:], out, w[2:], stride, padding, dilation)])
     channels, features, positions = w[1], w[0] // groups, math.prod(w[2:])
     shape = out if gradient else (x[0], w[0], *out)
     read, written = (features, channels) if gradient else (channels, features)

@@ -10,10 +10,13 @@ from __future__ import annotations
 import numpy as np
 
 from ..jit import device, empty, get_num_threads, kernel, launch, prange
-from ..jit.convolution import channels_tile, copy, pixels_tile, transpose
+from ..jit.convolution import channels_tile, pixels_tile
+from ..jit.memory import LARGE
+from ..jit.rearrange import copy, first_of_line, panel_of_rows, scattered_panel, transpose
 from ..jit.tail import finish
 from .conv_plan import (
     ADVANCE,
+    AT_ONCE,
     CHANNEL_KIND,
     CHANNELS,
     CHUNKS,
@@ -33,6 +36,7 @@ from .conv_plan import (
     OUT,
     OUTS,
     PACKED,
+    PANEL,
     PANELS,
     PANELS_AT_ONCE,
     PHASE,
@@ -41,8 +45,10 @@ from .conv_plan import (
     PLANE,
     PLANE_X,
     PLANE_Y,
+    RANGES,
     REACH,
     REGION,
+    ROW_OF,
     ROWS,
     RUN,
     SCRATCH,
@@ -66,6 +72,9 @@ from .conv_plan import (
     Plan,
 )  # fmt: skip
 
+#: Bytes of weights from which on it pays to take memory that begins at a page.
+_ALIGNED = 1 << 15
+
 
 @device
 def _pack_panel(out, w, bias, g, unit):  # type: ignore[no-untyped-def]
@@ -77,7 +86,18 @@ def _pack_panel(out, w, bias, g, unit):  # type: ignore[no-untyped-def]
     for i in range(width):
         out[to + i] = bias[group * g[FEATURES] + panel * width + i] if bias.size and i < used else 0
     to += width
-    if g[TRANSPOSE] and run > 3:
+    row_of = g[at + ROW_OF]
+    if g[PANEL] and used == width:
+        for k in range(0, depth, run):
+            if row_of:
+                scattered_panel(g[PANEL], width, out, to, w, source + g[sources + k], g, row_of + k, run, g[STEP_W])
+            else:
+                panel_of_rows(g[PANEL], width, out, to + k * width, w, source + g[sources + k], run, g[STEP_W])
+    elif row_of:
+        for k in range(depth):
+            for i in range(used):
+                out[to + g[row_of + k] * width + i] = w[source + i * g[STEP_W] + g[sources + k]]
+    elif g[TRANSPOSE] and run > 3:
         for k in range(0, depth, run):
             transpose(g[TRANSPOSE], out, to + k * width, w, source + g[sources + k], used, run, width, g[STEP_W])
     else:
@@ -93,14 +113,14 @@ def _pack(out, w, bias, g):  # type: ignore[no-untyped-def]
 
 
 @device
-def copy_region(scratch, at, x, at_x, g, chunk):  # type: ignore[no-untyped-def]
-    """The part of an image that a chunk reads, zeros where it hangs over the edge."""
+def copy_region(scratch, at, x, at_x, g, chunk, clear):  # type: ignore[no-untyped-def]
+    """The part of an image that a chunk reads, zeros where it hangs over the edge: there they may be already."""
     z, y, x0 = g[ORIGIN] + chunk * g[ADVANCE], g[ORIGIN + 1] + chunk * g[ADVANCE + 1], g[ORIGIN + 2] + chunk * g[ADVANCE + 2]
     height, width, lines, line = g[SIZE + 1], g[SIZE + 2], g[REGION + 1], g[REGION + 2]
     top, left = max(0, -y), max(0, -x0)
     rows, columns = min(lines, height - y) - top, min(line, width - x0) - left
     region = scratch[at : at + g[CHANNELS] * g[PLANE]]
-    for i in range(region.size):
+    for i in range(region.size if clear else 0):
         region[i] = 0
     for channel in range(g[CHANNELS]):
         for k in range(max(0, -z), min(g[REGION], g[SIZE] - z)):
@@ -137,21 +157,24 @@ def _rows(y, at_y, image, at_x, w, at_w, scratch, out, g, at, last, panel, used)
 
 
 @device
-def _task(y, x, w, scratch, g, lane, task, start):  # type: ignore[no-untyped-def]
+def _task(y, x, w, scratch, g, lane, task, first_task):  # type: ignore[no-untyped-def]
     parts = (g[PANELS] + g[PANELS_AT_ONCE] - 1) // g[PANELS_AT_ONCE]
     first, place = task % parts * g[PANELS_AT_ONCE], task // parts
-    chunk, slab = place % g[CHUNKS], place // g[CHUNKS]
+    chunk, slab = place % g[CHUNKS], place // g[CHUNKS] * g[AT_ONCE]
     last = 1 if chunk == g[CHUNKS] - 1 else 0
     panels, width, rows, vectors = min(g[PANELS], first + g[PANELS_AT_ONCE]), g[WIDTH], g[ROWS], g[VECTORS]
+    memory = first_of_line(scratch) + lane * g[SCRATCH]
     at_x, at_y = slab * g[CHANNELS] * g[PLANE_X], slab * g[FEATURES] * g[PLANE_Y] + chunk * g[STEP_OUT]
     if g[IN_PLACE]:
         image, at_x = x, at_x + chunk * g[STEP_X]
     else:
-        if first == 0 or task == start:  # else the task before had the same region
-            copy_region(scratch, lane * g[SCRATCH], x, at_x, g, chunk)
-        image, at_x = scratch, lane * g[SCRATCH]
+        if first == 0 or task == first_task:  # else the task before had the same region
+            for i in range(g[AT_ONCE]):
+                to, source = memory + i * g[CHANNELS] * g[PLANE], at_x + i * g[CHANNELS] * g[PLANE_X]
+                copy_region(scratch, to, x, source, g, chunk, task == first_task or g[CHUNKS] > 1)
+        image, at_x = scratch, memory
     if g[CHANNEL_KIND]:
-        out, pixels = lane * g[SCRATCH] + g[OUT], min(g[STEP_OUT], g[PLANE_Y] - chunk * g[STEP_OUT])
+        out, pixels = memory + g[OUT], min(g[STEP_OUT], g[PLANE_Y] - chunk * g[STEP_OUT])
         for panel in range(first, panels):
             used, here = min(width, g[FEATURES] - panel * width), at_y + panel * width * g[PLANE_Y]
             for phase in range(g[PHASES]):
@@ -163,16 +186,20 @@ def _task(y, x, w, scratch, g, lane, task, start):  # type: ignore[no-untyped-de
         return
     for phase in range(g[PHASES]):
         at = PHASE + phase * ENTRY
-        depth, offsets, count, table = g[at + DEPTH], g[at + OFFSETS], g[at + COUNT + last], g[at + TABLE + last]
+        depth, offsets, count, table, ranges = g[at + DEPTH], g[at + OFFSETS], g[at + COUNT + last], g[at + TABLE + last], g[at + RANGES]
         at_w, size = slab % g[GROUPS] * g[GROUP_PACKED] + g[at + PACKED], (1 + depth) * width
         exact = 1 if g[IN_PLACE] and at_x + g[at + REACH + last] > x.size else 0
         for p in range(0, count, vectors):
+            tile = 2 * (chunk * g[at + COUNT] + p) // vectors  # with ranges, a chunk is whole tiles
+            start, stop = (g[ranges + tile], g[ranges + tile + 1]) if ranges else (0, depth)
             for panel in range(first, panels):
                 pixels_tile(g[CODE], rows, vectors, g[STEP_ROW], y, at_y + panel * width * g[PLANE_Y], image, at_x, w, at_w + panel * size, g, offsets,
-                            table + 3 * p, depth, g[PLANE_Y], min(width, g[FEATURES] - panel * width), exact)  # fmt: skip
+                            table + 3 * p, start, stop, g[PLANE_Y], min(width, g[FEATURES] - panel * width), exact)  # fmt: skip
     if g[TAIL]:
         features = min(g[FEATURES], panels * width) - first * width
-        finish(g[TAIL], y, at_y + first * width * g[PLANE_Y], g[PLANE_Y], features, min(g[STRIP], g[PLANE_Y] - chunk * g[STEP_OUT]), g[TAIL_TABLE])
+        for i in range(g[AT_ONCE]):
+            here = at_y + (i * g[FEATURES] + first * width) * g[PLANE_Y]
+            finish(g[TAIL], y, here, g[PLANE_Y], features, min(g[STRIP], g[PLANE_Y] - chunk * g[STEP_OUT]), g[TAIL_TABLE])
 
 
 @device
@@ -190,7 +217,10 @@ def _correlate(y, x, w, scratch, g, lanes):  # type: ignore[no-untyped-def]
 
 def correlate(y: np.ndarray, x: np.ndarray, w: np.ndarray, bias: np.ndarray, plan: Plan) -> None:
     """Write into y the correlation of x with w that a plan describes; all of them in one dimension."""
-    packed = empty(plan.packed, y.dtype)
-    launch(_pack, packed, w, bias, plan.numbers, work=plan.packed // 8)  # copies: from what on a second compiled form pays
+    size = plan.packed
+    if plan.numbers[CHANNEL_KIND] and size * y.itemsize >= _ALIGNED:  # vectors of weights: none should lie across two lines of the cache
+        size = max(size, LARGE // y.itemsize)
+    packed = empty(size, y.dtype)
+    launch(_pack, packed, w, bias, plan.numbers, work=plan.packed)  # below, a second compiled form does not pay
     lanes = min(get_num_threads(), int(plan.numbers[TASKS]))
-    launch(_correlate, y, x, packed, empty(lanes * plan.scratch, y.dtype), plan.numbers, lanes, work=plan.work)
+    launch(_correlate, y, x, packed, empty(lanes * plan.scratch + 64, y.dtype), plan.numbers, lanes, work=plan.work)

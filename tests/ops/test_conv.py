@@ -46,6 +46,22 @@ def test_many_tiles_and_tasks(size, kernel, stride, padding, dilation, groups) -
     assert (g * convolve.forward(x, other_w, None, *numbers)).sum() == (grad_w * other_w).sum()
 
 
+@pytest.mark.parametrize(("images", "channels", "features", "size", "kernel", "padding", "dtype"), [
+    (32, 3, 12, (8, 8), (3, 3), (1, 1), np.float32), (16, 2, 7, (5, 8), (3, 3), (1, 1), np.float32), (16, 2, 6, (6, 4), (5, 3), (2, 1), np.float64),
+    (3, 4, 6, (12, 14), (5, 5), (4, 4), np.float32), (1, 12, 12, (40, 16), (3, 3), (1, 1), np.float32), (5, 3, 4, (3, 9), (3, 2), (3, 0), np.float32),
+])  # fmt: skip
+def test_kernel_rows_outside_of_the_image(images, channels, features, size, kernel, padding, dtype) -> None:  # type: ignore[no-untyped-def]
+    rng = np.random.default_rng(0)
+    x, w, b = (rng.integers(-3, 4, shape).astype(dtype) for shape in ((images, channels, *size), (features, channels, *kernel), (features,)))
+    numbers = ((1, 1), tuple((p, p) for p in padding), (1, 1), 1)
+    y = convolve.forward(x, w, b, *numbers)
+    assert np.array_equal(y, ng.ops.conv2d.reference(x, w, b, 1, padding))
+    g, other_x, other_w = (rng.integers(-3, 4, like.shape).astype(dtype) for like in (y, x, w))
+    grad_x, grad_w = convolve.input_gradient(g, w, None, x.shape, *numbers), convolve.weight_gradient(g, x, w.shape, *numbers)
+    assert (g * convolve.forward(other_x, w, None, *numbers)).sum() == (grad_x * other_x).sum()
+    assert (g * convolve.forward(x, other_w, None, *numbers)).sum() == (grad_w * other_w).sum()
+
+
 @pytest.mark.parametrize(("kernel", "padding", "stride", "side"), [(3, 1, 1, 21), (3, 1, 1, 40), (7, 3, 1, 21), (3, 0, 1, 21), (3, 1, 2, 40)])
 def test_depthwise(kernel: int, padding: int, stride: int, side: int) -> None:
     rng = np.random.default_rng(0)
