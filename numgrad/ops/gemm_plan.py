@@ -26,7 +26,7 @@ FEW = 16
 #: What could be read where it lies is packed. a: if a tile's rows are less of a cache line than LINE bytes, or neither its rows nor
 #: its columns are contiguous, or its rows a multiple of CONFLICT bytes apart, where they compete for one place in the first-level
 #: cache; from so many columns of y and bytes of a on.
-LINE, CONFLICT, PACK_A_N, PACK_A_BYTES = 56, 4096, 4 * VECTOR_BYTES, 1 << (18 if VECTOR_BYTES == 64 else 17)
+LINE, CONFLICT, PACK_A_N, PACK_A_BYTES = 56, 4096, 4 * VECTOR_BYTES, 1 << 18
 #: b: from so many rows of y on, and from this multiple of the second-level cache: each of two threads can keep its half there; or
 #: if its rows compete, from so much depth on, where a panel of b is no wider than a cache line.
 PACK_B_M, PACK_B_L2, CONFLICT_B, PACK_B_K = 128, 2, 512, 32 if VECTOR_BYTES < 64 else 1 << 62
