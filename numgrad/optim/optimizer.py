@@ -13,9 +13,13 @@ from typing import Any
 import numgrad
 from numgrad.autograd import RemovableHandle
 from numgrad.ops import optim as updates
+from numgrad.ops import optim_round as rounds
 from numgrad.tensor import Tensor
 
 required: Any = type("_RequiredParameter", (), {"__repr__": lambda self: "<required parameter>"})()
+
+#: How often a round is made for a group: where it changes again and again, that takes longer than it saves.
+_MOST_ROUNDS = 8
 
 _hook_ids = count()
 _global_step_pre_hooks: OrderedDict[int, Callable] = OrderedDict()
@@ -162,28 +166,42 @@ class Optimizer:
                 loss = closure()
         self.write_settings()
         with numgrad.no_grad():
-            for group, memory in zip(self.param_groups, self._memory):
-                stateless = self._is_stateless(group)
-                for param in group["params"]:
-                    if param.grad is not None:
-                        self._step_one(param, group, {} if stateless else self.state[param], memory)
+            for position, (group, memory) in enumerate(zip(self.param_groups, self._memory)):
+                known = self._rounds.get(position)
+                if known is None or not known.run(group["params"], self.state, memory, lambda p, s, g=group: self._update(p, g, s)):
+                    self._step_group(position, group, memory)
         return loss
 
     step = _with_hooks(step)
 
-    def _step_one(self, param: Tensor, group: dict[str, Any], state: dict[str, Any], memory: Any) -> None:
+    def _step_group(self, position: int, group: dict[str, Any], memory: Any) -> None:
+        """One update after the other; next time, if all were as before, they are a round."""
+        stateless, steady = self._is_stateless(group), True
+        for param in group["params"]:
+            if param.grad is not None:
+                steady &= self._step_one(param, group, {} if stateless else self.state[param], memory)
+        made = self._rounds_made.get(position, 0)
+        if steady and made < _MOST_ROUNDS:
+            self._rounds_made[position] = made + 1
+            self._rounds[position] = rounds.make(group["params"], self._plans, self.state, stateless)
+
+    def _step_one(self, param: Tensor, group: dict[str, Any], state: dict[str, Any], memory: Any) -> bool:
+        """The update of one parameter; whether it was as the last time."""
         if not state:
             updates.check(type(self).__name__, param)
             self._init_state(param, group, state)
         name, states = self._update(param, group, state)
-        if not updates.update(self._plans, name, param, states, memory):
+        steady = updates.update(self._plans, name, param, states, memory)
+        if not steady:
             updates.check(type(self).__name__, param)
             updates.update_anew(self._plans, name, param, states, memory)
+        return steady
 
     def write_settings(self) -> None:
         """Put the hyperparameters where the kernels read them; a compiled step calls it before each replay."""
         memory = self.__dict__.setdefault("_memory", [])
-        self.__dict__.setdefault("_plans", {})
+        for name in ("_plans", "_rounds", "_rounds_made"):
+            self.__dict__.setdefault(name, {})
         for position, group in enumerate(self.param_groups):
             values = self._settings(group)
             if position == len(memory):
