@@ -30,11 +30,11 @@ _INTEGER_OF = {types.float32: types.int32, types.float64: types.int64}
 _FLOAT_OF = {integer: real for real, integer in _INTEGER_OF.items()}
 
 
-def native(emit: Callable[..., Any], returns: Any = None, accepts: Any = None, leading: int = 0) -> Callable[..., Any]:
+def native(emit: Callable[..., Any], returns: Any = None, accepts: Any = None, leading: int = 0, kinds: Any = types.Number) -> Callable[..., Any]:
     """Give a Python function an instruction: ``emit(context, builder, argument types, argument values)`` writes it.
 
     The result and all arguments have the type of the leading argument, unless ``returns(*types)`` names the result's
-    type (None where the arguments do not fit) and ``accepts(*types)`` those of the arguments.
+    type (None where the arguments do not fit) and ``accepts(*types)`` those of the arguments. The leading argument is of ``kinds``.
     """
 
     def pair(twin: Callable[..., Any]) -> Callable[..., Any]:
@@ -42,7 +42,7 @@ def native(emit: Callable[..., Any], returns: Any = None, accepts: Any = None, l
             key = twin
 
             def generic(self, arguments, keywords):  # type: ignore[no-untyped-def]
-                if keywords or len(arguments) <= leading or not isinstance(arguments[leading], types.Number):
+                if keywords or len(arguments) <= leading or not isinstance(arguments[leading], kinds):
                     return None
                 kind = types.unliteral(arguments[leading])
                 result = returns(*arguments) if returns else kind
@@ -263,7 +263,7 @@ def _emit_settled(context, builder, kinds, values):  # type: ignore[no-untyped-d
     return frozen
 
 
-@native(_emit_settled)
+@native(_emit_settled, kinds=(types.Number, types.Boolean))
 def settled(x):
     """``x``, just loaded, where it may be kept: stored again is what is chosen, ``x`` or something else.
 

@@ -32,3 +32,17 @@ def test_an_operand_that_overlaps_is_read_before_it_is_overwritten():
     x = numgrad.tensor(np.arange(5.0))
     x[1:].add_(x[:-1])
     assert x.tolist() == [0, 1, 3, 5, 7]
+
+
+@pytest.mark.parametrize("dtype", [numgrad.bool, numgrad.uint8, numgrad.int8, numgrad.int16, numgrad.int32, numgrad.int64])
+@pytest.mark.parametrize("size", [(20, 1, 1), (20, 40, 50)])
+def test_masks_and_integers_change_in_place(dtype: numgrad.dtype, size: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    a, b = (rng.integers(0, 2 if dtype == numgrad.bool else 100, s) for s in ((20, 40, 50), size))
+    for name, wanted in (("__iand__", a & b), ("__ior__", a | b), ("__ixor__", a ^ b)):
+        x, y = (numgrad.tensor(v.tolist(), dtype=dtype) for v in (a, b))
+        assert getattr(x, name)(y) is x
+        assert np.array_equal(x.numpy(), wanted)
+        z = numgrad.tensor(a.tolist(), dtype=dtype)[:, ::2]
+        getattr(z, name)(y.expand(20, 40, 50)[:, ::2])
+        assert np.array_equal(z.numpy(), wanted[:, ::2])
