@@ -16,7 +16,7 @@ from .intrinsics import fabs, float_bits, like, select, settled
 from .kernel import Kernel, device, kernel, prange
 from .overlap import vectors
 from .total import total
-from .vmath.trigonometric import NEAR
+from .vmath.angle import NEAR
 
 #: Elements of one unit of work. Fixed: the cut depends on the shape alone.
 TILE = 8192

@@ -18,7 +18,6 @@ from ..intrinsics import (
     shift_left,
     xor_bits,
 )
-from .angle import NEAR as NEAR
 from .angle import ROUNDER, less_turns, quarters32, quarters32_near, reduce32, reduce64, reduce64_near
 from .constants import HALF_EPSILON
 
