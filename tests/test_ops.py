@@ -250,7 +250,8 @@ FORMULAS = ["mul", "exp", "where", "lerp", "maximum"]
 @each([n for n in SAMPLED if n in FORMULAS or not (isinstance(REGISTRY[n], Pointwise) or REGISTRY[n].random)])
 def test_threads(op: Op) -> None:
     """The same bits from serial and parallel kernels, on any number of threads."""
-    checks.check_threads(sample(op, 2, np.float32, side=24, kind=PlainDraw))
+    cases = (sample(op, seed, np.float32, side=24, kind=PlainDraw) for seed in range(2, 100))
+    checks.check_threads(next(case for case in cases if all(a.size for a in case.arrays)))
 
 
 @native

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 
 import numgrad
 from numgrad.autograd import Function
-from numgrad.jit import get_num_threads
+from numgrad.jit import Kernel, get_num_threads
 from numgrad.ops import REGISTRY
 from numgrad.ops.record import Op
 from numgrad.testing import (
@@ -244,6 +244,15 @@ def test_dependence_on_threads_is_caught() -> None:
     op = Op("toy", lambda x: x + get_num_threads() * 1e-7, vjp=(lambda g: g,))
     with pytest.raises(AssertionError, match="threads give other bits"):
         checks.check_threads(Case(op, (SQUARE,)))
+
+
+@pytest.mark.parametrize("name", ["exp", "sum", "softmax", "matmul"])
+def test_threads_are_checked_by_parallel_kernels_where_calls_are_known_ahead(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    case, launched = Case(REGISTRY[name], (SQUARE, SQUARE) if name == "matmul" else (SQUARE, 0) if name == "softmax" else (SQUARE,)), []
+    case.run()  # finds that there is little to do
+    monkeypatch.setattr(Kernel, "parallel", property(lambda self: launched.append(self) or self.serial))
+    checks.check_threads(case)
+    assert launched or get_num_threads() == 1
 
 
 def test_undeclared_errors_are_caught() -> None:

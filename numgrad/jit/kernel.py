@@ -11,7 +11,6 @@ for them too; `prange(0, n)` counts in signed ones, like the twin.
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import types
 from collections.abc import Callable, Iterator, Sequence
@@ -108,39 +107,53 @@ class Kernel:
         self.__doc__ = function.__doc__
         self._serial: Callable[..., None] | None = None
         self._parallel: Callable[..., None] | None = None
+        self._lenders: dict[bool, Any] = {}
         self._entries: dict[Any, Callable[..., None]] = {}
 
-    def entry(self, arrays: Sequence[np.ndarray], rest: Sequence[Any], flat: bool = True) -> Callable[..., None]:
-        """The serial form for arrays of these dtypes, which are borrowed.
+    def entry(self, arrays: Sequence[np.ndarray], rest: Sequence[Any], flat: bool = True, work: int = 0) -> Callable[..., None]:
+        """What runs the kernel on arrays of these dtypes, which are borrowed: under GRAIN the serial form, else the parallel one, if
+        threads are to be had.
 
         `flat`: they may have any shape, and the kernel sees their memory as one dimension. Else it sees them as they are, contiguous.
         """
-        key = flat, *[a.dtype if flat else (a.dtype, a.ndim) for a in arrays]
+        key = work < GRAIN, flat, *[a.dtype if flat else (a.dtype, a.ndim) for a in arrays]
         found = self._entries.get(key)
         if found is None:
-            if DISABLED or DEBUG or not is_safe():
-                found = self._spanning(len(arrays)) if flat else self.serial
-            else:
-                found = borrowing(self._lender, arrays, rest, flat)
-            self._entries[key] = found
+            found = self._entries[key] = self._lent(arrays, rest, flat, False) if work < GRAIN else self._wide(len(arrays), flat)
         return found
+
+    def _lent(self, arrays: Sequence[np.ndarray], rest: Sequence[Any], flat: bool, parallel: bool) -> Callable[..., None]:
+        if not (DISABLED or DEBUG) and is_safe():
+            return borrowing(self._lender(parallel), arrays, rest, flat)
+        form, count = self.parallel if parallel else self.serial, len(arrays) if flat else 0
+        return lambda *args: form(*map(span, args[:count]), *args[count:])
+
+    def _wide(self, count: int, flat: bool) -> Callable[..., None]:
+        forms: dict[bool, Callable[..., None]] = {}  # each compiled, or found in the disk cache, when first used
+
+        def run(*args: Any) -> None:
+            parallel = threads.acquire()
+            try:
+                form = forms.get(parallel) or forms.setdefault(parallel, self._lent(args[:count], args[count:], flat, parallel))
+                form(*args)
+            finally:
+                if parallel:
+                    threads.release()
+
+        return run
 
     def native(self, signature: Any, parallel: bool) -> Any:
         """What Numba compiled for these types of arguments, now or before."""
-        if not parallel:
-            for borrowed, result in self._lender.overloads.items():
-                if plain(borrowed) == signature:
-                    return result
+        for borrowed, result in self._lender(parallel).overloads.items():
+            if plain(borrowed) == signature:
+                return result
         dispatcher: Any = self.parallel if parallel else self.serial
         dispatcher.compile(signature)
         return dispatcher.overloads[signature]
 
-    @functools.cached_property
-    def _lender(self) -> Any:
-        return self._compile(parallel=False)  # apart from `serial`: Numba would take a borrowed array for an array
-
-    def _spanning(self, count: int) -> Callable[..., None]:
-        return lambda *args: self.serial(*map(span, args[:count]), *args[count:])
+    def _lender(self, parallel: bool) -> Any:
+        """Apart from `serial` and `parallel`, for Numba would take a borrowed array for an array."""
+        return self._lenders.get(parallel) or self._lenders.setdefault(parallel, self._compile(parallel))
 
     def _compile(self, parallel: bool) -> Callable[..., None]:
         if DISABLED:
@@ -321,21 +334,14 @@ def launch_flat(
 ) -> None:  # fmt: skip
     """`launch` for a kernel that sees its first arguments as memory of one dimension, whatever their shape, or as they are (`whole`).
 
-    `entry` is what `kernel.entry` gave, if it is known that the work is small: then the launch costs little more than the kernel.
+    `entry` is what `kernel.entry` gave, if it is known ahead: then the launch costs little more than the kernel.
     """
+    flat = flatten is not whole
     if observers:
-        flat = [flatten(a) for a in arrays]
-        _launch_observed(kernel, work, (*flat, *rest), lambda *_: kernel.entry(arrays, rest, flatten is not whole)(*arrays, *rest))
+        seen = [flatten(a) for a in arrays]
+        _launch_observed(kernel, work, (*seen, *rest), lambda *_: kernel.entry(arrays, rest, flat)(*arrays, *rest))
         return
-    if entry is None:
-        if work >= GRAIN and threads.acquire():
-            try:
-                kernel.parallel(*[flatten(a) for a in arrays], *rest)
-            finally:
-                threads.release()
-            return
-        entry = kernel.entry(arrays, rest, flatten is not whole)
-    entry(*arrays, *rest)
+    (entry or kernel.entry(arrays, rest, flat, work))(*arrays, *rest)
 
 
 @contextlib.contextmanager
@@ -380,8 +386,8 @@ def empty(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
 
 
 def maker(shape: tuple[int, ...], dtype: np.dtype) -> Callable[..., np.ndarray]:
-    """What `empty` calls for arrays of this size."""
-    return np.empty if memory.is_small(shape, dtype) else memory.empty
+    """What makes arrays of this size where nobody observes it."""
+    return memory.maker(shape, dtype)
 
 
 def zeros(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:

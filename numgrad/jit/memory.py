@@ -14,13 +14,14 @@ import os
 import threading
 import weakref
 from collections import defaultdict, deque
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from . import limits
 
-__all__ = ["LARGE", "empty", "is_small", "owns", "pool", "zeros"]
+__all__ = ["LARGE", "empty", "maker", "owns", "pool", "rounded", "zeros"]
 
 #: Bytes from which an array comes from the pool.
 LARGE = 1 << 18
@@ -33,6 +34,12 @@ _PRIVATE: dict[str, int] = (
 )  # private: a forked child must not write into its parent's results
 
 
+class _Memory(np.ndarray):
+    """Memory that a pool has, as bytes. No plain array: NumPy would make it the base of arrays on loan, past the block between."""
+
+    __slots__ = ()
+
+
 class _Block(np.ndarray):
     """Memory on loan: the base of an array, and so of all its views. When the last one dies the memory goes back."""
 
@@ -42,7 +49,13 @@ class _Block(np.ndarray):
 class _Loan(weakref.ref):
     """A block as its pool remembers it. No Python code runs when the block dies: there Ctrl-C would be lost."""
 
-    __slots__ = ("memory", "offset", "size")
+    __slots__ = ("memory",)
+
+
+def rounded(length: int) -> int:
+    """The size of a block for so many bytes: eight sizes from one power of two to the next."""
+    step = 1 << max(length.bit_length() - 4, 12)
+    return (length + step - 1) // step * step
 
 
 class Pool:
@@ -50,7 +63,7 @@ class Pool:
 
     def __init__(self, limit: int):
         self.limit, self._kept = limit, 0
-        self.waiting: defaultdict[int, list[tuple[mmap.mmap, int]]] = defaultdict(list)
+        self.waiting: defaultdict[int, list[_Memory]] = defaultdict(list)
         self.lock = threading.RLock()  # what a signal calls may want memory
         self.dead: deque[_Loan] = deque()  # loans whose blocks died, and that were not looked at yet
         self._loans: dict[int, _Loan] = {}
@@ -62,27 +75,25 @@ class Pool:
         self.collect()
         return self._kept
 
-    def block(self, length: int) -> np.ndarray:
-        """At least `length` bytes, that go back to the pool with the last array on them."""
-        step = 1 << max(length.bit_length() - 4, 12)  # eight sizes from one power of two to the next
-        size = (length + step - 1) // step * step
-        if self.dead:
-            self.collect()
+    def block(self, size: int) -> np.ndarray:
+        """So many bytes, a size that `rounded` gave, that go back to the pool with the last array on them."""
+        memory = None
         with self.lock:
-            waiting = self.waiting[size]
-            memory, offset = waiting.pop() if waiting else (None, 0)
-            if memory is not None:
+            if self.dead:
+                self._collect()
+            if waiting := self.waiting[size]:
+                memory = waiting.pop()
                 self._kept -= size
         if memory is None:
-            memory, offset = self.fresh(size)
-        block = np.ndarray.__new__(_Block, (size,), np.uint8, memory, offset)
+            memory = self.fresh(size)
+        block = memory.view(_Block)
         loan = _Loan(block, self._bury)
-        loan.memory, loan.offset, loan.size = memory, offset, size
+        loan.memory = memory
         self._loans[id(loan)] = loan
         return block
 
-    def fresh(self, size: int) -> tuple[mmap.mmap, int]:
-        """New memory from the system, and where in it the block starts."""
+    def fresh(self, size: int) -> _Memory:
+        """New memory from the system, as bytes."""
         spare = _HUGE if size >= 2 * _HUGE else 0
         try:
             memory = mmap.mmap(-1, size + spare, **_PRIVATE)
@@ -93,24 +104,29 @@ class Pool:
             except OSError:
                 raise MemoryError(f"cannot allocate {size} bytes") from None
         if not spare:
-            return memory, 0
+            return np.frombuffer(memory, np.uint8).view(_Memory)
         if hasattr(mmap, "MADV_HUGEPAGE"):
             with contextlib.suppress(OSError):  # a kernel without them
                 memory.madvise(mmap.MADV_HUGEPAGE)
-        return memory, -np.frombuffer(memory, np.uint8, 1).ctypes.data % _HUGE
+        start = -np.frombuffer(memory, np.uint8, 1).ctypes.data % _HUGE
+        return np.frombuffer(memory, np.uint8, size, start).view(_Memory)
 
     def collect(self) -> None:
         """Keep the memory of blocks that died; where there would be too much, start over."""
         with self.lock:
-            while self.dead:
-                loan = self.dead.popleft()
-                if self._loans.pop(id(loan), None) is None:
-                    continue  # Ctrl-C came before it was noted: its memory goes with it
-                if self._kept + loan.size > self.limit:
-                    self._forget()
-                if loan.size <= self.limit:
-                    self.waiting[loan.size].append((loan.memory, loan.offset))
-                    self._kept += loan.size
+            self._collect()
+
+    def _collect(self) -> None:
+        while self.dead:
+            loan = self.dead.popleft()
+            if self._loans.pop(id(loan), None) is None:
+                continue  # Ctrl-C came before it was noted: its memory goes with it
+            size = loan.memory.size
+            if self._kept + size > self.limit:
+                self._forget()
+            if size <= self.limit:
+                self.waiting[size].append(loan.memory)
+                self._kept += size
 
     def clear(self) -> None:
         """Give all that is kept back to the system."""
@@ -146,16 +162,20 @@ if hasattr(os, "register_at_fork"):
 def empty(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
     """Uninitialised memory for a result: the only way results get memory."""
     count = math.prod(shape) if isinstance(shape, (tuple, list)) else int(shape)
-    if pool.dead:
-        pool.collect()
-    if count < _FEW or (length := count * np.dtype(dtype).itemsize) < LARGE:
+    if count < _FEW or (length := count * (dtype if type(dtype) is np.dtype else np.dtype(dtype)).itemsize) < LARGE:
+        if pool.dead:
+            pool.collect()
         return np.empty(shape, dtype)
-    return np.ndarray(shape, dtype, pool.block(length))
+    return np.ndarray(shape, dtype, pool.block(rounded(length)))
 
 
-def is_small(shape: tuple[int, ...], dtype: np.dtype) -> bool:
-    """Whether the C library makes arrays of this size."""
-    return math.prod(shape) * dtype.itemsize < LARGE
+def maker(shape: tuple[int, ...], dtype: np.dtype) -> Callable[..., np.ndarray]:
+    """What `empty` does for this shape and dtype, as a function of them."""
+    length = math.prod(shape) * dtype.itemsize
+    if length < LARGE:
+        return np.empty
+    size, block, new = rounded(length), pool.block, np.ndarray
+    return lambda shape, dtype: new(shape, dtype, block(size))
 
 
 def zeros(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:

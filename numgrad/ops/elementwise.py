@@ -14,7 +14,7 @@ import numpy as np
 from .. import dtypes
 from ..autograd import mode, ops
 from ..dtypes import FLOAT32, is_half
-from ..jit import GRAIN, Kernel, codegen, empty, formula, launch, launch_flat, maker, observers
+from ..jit import Kernel, codegen, empty, formula, launch, launch_flat, maker, observers
 from ..jit import span as span  # ops import it from here
 from ..kinds import Kind, kind_of, learn
 from ..tensor import Tensor, wrap
@@ -38,7 +38,7 @@ class _Plan:
 
     def __init__(self, compute: np.dtype, result: np.dtype, shape: tuple[int, ...], kernel: Kernel, geometry: tuple[Any, ...]):
         self.compute, self.result, self.shape, self.kernel, self.geometry = compute, result, shape, kernel, geometry
-        self.entry: Any = None  # the serial form, where the work is small
+        self.entry: Any = None  # of the kernel, where there is something to do
         self.kind: Any = None  # of a new result, once there was one
         self.make = maker(shape, result)
         self.ways: dict[Any, Any] = {}
@@ -212,9 +212,9 @@ class Pointwise(Op):
         plan = _Plan(compute, result, shape, self.kernel(layouts, compute, result), geometry)
         plan.work, plan.numbers = math.prod(shape) * self.cost, any(not isinstance(o, np.ndarray) for o in operands)
         plan.differentiable = result.kind == "f" and self.vjp is not None
-        if 0 < plan.work < GRAIN:
-            y = np.empty(0, result)
-            plan.entry = plan.kernel.entry([y, *(o if isinstance(o, np.ndarray) else np.empty(0, compute) for o in operands)], geometry)
+        if plan.work:
+            arrays = [np.empty(0, result), *(o if isinstance(o, np.ndarray) else np.empty(0, compute) for o in operands)]
+            plan.entry = plan.kernel.entry(arrays, geometry, work=plan.work)
         if len(self.plans) > 2000:  # shapes that never come back must not pile up
             self.plans.clear()
         self.plans[key] = plan

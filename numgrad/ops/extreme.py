@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import BOOL, INT64, scalar_name
-from ..jit import GRAIN, empty, launch, launch_flat, whole
+from ..jit import empty, launch, launch_flat, whole
 from ..tensor import Tensor
 from .compare import _apart
 from .elementwise import copied
@@ -197,7 +197,7 @@ class _Search:
         self.view, self.views = ((outer, n), (outer, 1)) if runs else ((outer, n, inner), (outer, 1, inner))
         self.work = x.size
         seen = [np.empty((0,) * len(self.view), d) for d in (INT64, *[x.dtype for _ in self.view], INT64)]  # as `_arrays` gives them
-        self.entry = self.kernel.entry(seen, (), False) if x.size < GRAIN else None
+        self.entry = self.kernel.entry(seen, (), False, x.size)
 
     def _arrays(self, at: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, ...]:
         """What the kernel is launched on; of rows there are their numbers, too, in the dtype of x."""

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..jit import GRAIN, device, empty, kernel, launch, launch_flat, prange
+from ..jit import device, empty, kernel, launch, launch_flat, prange
 from ..jit import tail as tails
 from ..jit.tail import finish
 from ..jit.tile import DOT_COLUMNS, DOT_ROWS, ROWS, VECTOR_BYTES, dot_tile, move_rows, outer_tile
@@ -165,8 +165,8 @@ def plan_for(
         if len(_plans) > 2000:  # shapes that never come back must not pile up
             _plans.clear()
         plan = plan_of(y, a, b, bias, adds, tails.address(a.dtype, tail) if tail else 0)
-        if plan.work < GRAIN and not plan.copies:
-            plan = plan._replace(entry=_product.entry((y, a, b, y, y, plan.numbers), ()))
+        if not plan.copies:
+            plan = plan._replace(entry=_product.entry((y, a, b, y, y, plan.numbers), (), work=plan.work))
         _plans[key] = plan
     return plan
 

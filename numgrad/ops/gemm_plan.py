@@ -47,7 +47,7 @@ class Plan(NamedTuple):
     swapped: bool = False  # y is one column: its transpose is computed, which is the same memory
     sums: tuple[int, ...] | None = None  # arguments of the sum over parts of the depth
     copies: tuple[bool, ...] = ()  # which of a, b and bias must be copied in full before anything else
-    entry: Any = None  # the kernel's serial form, where the work is small
+    entry: Any = None  # of the kernel, where operands are read where they lie
 
 
 _NO_NUMBERS = np.empty(0, np.int64)

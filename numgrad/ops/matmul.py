@@ -11,7 +11,7 @@ from ..dtypes import BOOL, scalar_name
 from ..tensor import Tensor
 from . import gemm
 from .elementwise import broadcast_shape
-from .gemm_small import small
+from .gemm_direct import direct
 from .planned import front, planned
 from .record import REGISTRY, composite
 from .shape import _permute, expand, reshape, transpose, unsqueeze
@@ -60,7 +60,7 @@ def _check_product(input: np.ndarray, other: np.ndarray) -> None:
 
 def _prepare_product(input: np.ndarray, other: np.ndarray, bias: np.ndarray | None = None) -> Any:
     _check_product(input, other)
-    return small(input, other, bias) if bias is None or bias.shape == other.shape[1:] else None
+    return direct(input, other, bias) if bias is None or bias.shape == other.shape[1:] else None
 
 
 def _product_grad_other(g: Tensor, input: Tensor, other_shape: tuple[int, ...]) -> Tensor:
@@ -271,7 +271,7 @@ def _linear_grad_input(g: Tensor, weight: Tensor) -> Tensor:
 
 
 def _prepare_linear(input: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> Any:
-    return small(input, weight, bias, turned=True) if input.ndim > 1 else None
+    return direct(input, weight, bias, turned=True) if input.ndim > 1 else None
 
 
 _linear = planned("linear_map", _linear_forward, prepare=_prepare_linear, vjp=(_linear_grad_input, _linear_grad_weight, lambda g: g))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import FLOAT32, FLOATING, is_half
-from ..jit.kernel import GRAIN, Kernel, empty, kernel, launch, launch_flat, prange, zeros
+from ..jit.kernel import Kernel, empty, kernel, launch, launch_flat, prange, zeros
 from ..tensor import Tensor
 from .elementwise import copied, copy_into
 
@@ -339,7 +339,7 @@ class Plan:
         self.tensors = [param, *[t for t in states if t is not None]]
         self.held = [t._data for t in self.tensors]  # never a gradient: each step has its own
         self.arrays = (*[zeros(0, data.dtype) if t is None else t._data for t in states], setting)
-        self.entry = self.kernel.entry((data, data, *self.arrays), ()) if self.work < GRAIN else None
+        self.entry = self.kernel.entry((data, data, *self.arrays), (), work=self.work)
 
     def fits(self, name: str, states: list[Tensor | None], grad: np.ndarray, setting: np.ndarray) -> bool:
         """Whether it still is the update to launch. (What was checked when it was made holds for the same arrays.)"""

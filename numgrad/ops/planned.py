@@ -14,7 +14,7 @@ import numpy as np
 
 from ..autograd import mode
 from ..dtypes import HALVES
-from ..jit import GRAIN, Kernel, empty, launch_flat, maker, observers, whole
+from ..jit import Kernel, empty, launch_flat, maker, observers, whole
 from ..kinds import Kind, learn
 from ..tensor import Tensor, wrap
 from . import widen
@@ -43,24 +43,21 @@ class Launch:
     ):  # fmt: skip
         self.copies = tuple(copies) if any(copies) else ()
         self.kernel, self.shape, self.dtype, self.views, self.rest, self.work = kernel, shape, dtype, tuple(views), rest, work
-        self.make, self.entry = maker(shape, dtype), None
         self.turned: tuple[Any, ...] | None = None  # the views of what has another shape, None for the rest
-        if work < GRAIN:
-            seen = [np.empty((0,) * len(v), d) for v, d in zip(views, [dtype, *given], strict=True)]
-            self.entry = kernel.entry(seen, rest, False)
+        seen = [np.empty((0,) * len(v), d) for v, d in zip(views, [dtype, *given], strict=True)]
+        self.make, self.entry = maker(shape, dtype), kernel.entry(seen, rest, False, work)
 
     def __call__(self, *operands: np.ndarray) -> np.ndarray:
         if self.copies:
             operands = tuple([copied(a) if c else a for a, c in zip(operands, self.copies, strict=True)])
-        entry = None if observers else self.entry
-        if entry is None:
+        if observers:
             y = empty(self.shape, self.dtype)
             launch_flat(self.kernel, None, [a.reshape(v) for a, v in zip((y, *operands), self.views)], self.rest, self.work, whole)
             return y
         y = self.make(self.shape, self.dtype)
         if self.turned is None:  # the same at each call
             self.turned = tuple([None if a.shape == v else v for a, v in zip((y, *operands), self.views)])
-        entry(*[a if v is None else a.reshape(v) for a, v in zip((y, *operands), self.turned)], *self.rest)
+        self.entry(*[a if v is None else a.reshape(v) for a, v in zip((y, *operands), self.turned)], *self.rest)
         return y
 
 

@@ -22,6 +22,7 @@ from .planned import Launch
 #: Elements in a piece of a run, rows in a piece, and columns that are folded at a time.
 RUN, ROWS, COLUMNS = 8192, 64, 2048
 
+
 def _units(layout: str) -> Units:
     """What a unit of a kernel reads; of rows, where they are not cut into strips."""
     if layout == "whole":
@@ -48,7 +49,7 @@ class _Plan(NamedTuple):
     of_x: tuple[int, ...] = ()
     of_part: tuple[int, ...] | None = None
     work: int = 0
-    entry: Any = None  # of a kernel that needs memory for parts of the result, where the work is small
+    entry: Any = None  # of the kernel
 
     def run(self, x: np.ndarray, shape: tuple[int, ...], result: np.dtype) -> np.ndarray:
         """Reduce a contiguous array to a new one."""
@@ -194,19 +195,26 @@ class Reduction:
         plan = _Plan(shape)
         if len(steps) == 1 and outer * inner > 0 and together(n, inner) == 1:
             units = outer * -(-inner // COLUMNS)
+            views: tuple[Any, ...] = (outer, 1, inner), None, (outer, n, inner)
+            layout = ""
             if inner == 1 and n <= RUN:
-                plan = _Plan(shape, self.kernel("runs", dtype, result), (outer, 1), (outer, n), None, work)
+                layout, views = "runs", ((outer, 1), None, (outer, n))
             elif inner > 1 and n <= ROWS and not self.mean:
-                plan = _Plan(shape, self.kernel("rows", dtype, result), (outer, 1, inner), (outer, n, inner), None, work)
+                layout = "rows"
             elif inner > 1 and n <= ROWS * ROWS and (work < 4 * GRAIN or units >= 8):
-                kernel, work, views = self.kernel("whole", dtype, result), work if units > 1 else 0, ((outer, 1, inner), (outer, inner), (outer, n, inner))
-                seen = [np.empty((0,) * len(v), d) for v, d in zip(views, (result, result, dtype), strict=True)]
-                entry = kernel.entry(seen, (), False) if work < GRAIN else None
-                plan = _Plan(shape, kernel, views[0], views[2], views[1], work, entry)
+                layout, work, views = "whole", work if units > 1 else 0, (views[0], (outer, inner), views[2])
+            if layout:
+                plan = self._launched(layout, shape, views, dtype, result, work)
         if len(self._plans) > 2000:  # shapes that never come back must not pile up
             self._plans.clear()
         self._plans[key] = plan
         return plan
+
+    def _launched(self, layout: str, shape: tuple[int, ...], views: tuple[Any, ...], dtype: np.dtype, result: np.dtype, work: int) -> _Plan:
+        """One launch, that sees result, parts of it and input as these `views`."""
+        kernel, (of_y, of_part, of_x) = self.kernel(layout, dtype, result), views
+        seen = [np.empty((0,) * len(v), d) for v, d in zip(views, (result, result, dtype), strict=True) if v is not None]
+        return _Plan(shape, kernel, of_y, of_x, of_part, work, kernel.entry(seen, (), False, work))
 
 
 def ast_text(tree: Any) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import autograd, dtypes
-from ..jit import get_num_threads, set_num_threads
+from ..jit import Observer, get_num_threads, observe, set_num_threads
 from ..ops.record import Op
 from ..tensor import Tensor, wrap
 from .case import Case, _leaves, quiet
@@ -334,7 +334,8 @@ def _threads(count: int, grain: int) -> Iterator[None]:
     module.GRAIN = grain
     set_num_threads(count)
     try:
-        yield
+        with observe(Observer()):  # else calls whose work was found to be small go straight to the serial form
+            yield
     finally:
         module.GRAIN = before[0]
         set_num_threads(before[1])

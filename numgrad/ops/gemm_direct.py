@@ -1,4 +1,4 @@
-"""Small products: one serial launch of which all is known but the operands."""
+"""Products that are one launch, of which all is known but the operands."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .gemm import NOTHING, plan_for, product
 from .gemm_plan import Plan
 
 
-class Small:
-    """A product that is one serial launch, with all but its operands known; `turned`: of the second operand's transpose."""
+class Direct:
+    """A product that is one launch, with all but its operands known; `turned`: of the second operand's transpose."""
 
     __slots__ = ("dtype", "entry", "make", "nothing", "numbers", "scratch", "shape", "swapped", "turned")
 
@@ -37,7 +37,7 @@ class Small:
 
 
 class Copying:
-    """A small product of copies of operands that a kernel cannot read where they lie."""
+    """A product of copies of operands that a kernel cannot read where they lie."""
 
     __slots__ = ("copies", "inner", "turned")
 
@@ -50,8 +50,8 @@ class Copying:
         return self.inner(copied(a) if self.copies[0] else a, copied(b) if self.copies[1] else b, bias)
 
 
-def small(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, turned: bool = False) -> Small | Copying | None:
-    """What computes the product of such arrays, if it is small, its first operand a matrix and its shape known from both."""
+def direct(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, turned: bool = False) -> Direct | Copying | None:
+    """What computes the product of such arrays, if it is one launch and the second operand a matrix."""
     if turned:
         b = b.T
     shape = (*a.shape[:-1], b.shape[-1])
@@ -60,6 +60,6 @@ def small(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None, turned: bool = 
     plan = plan_for(np.empty(shape, a.dtype), a, b, bias)
     if plan.copies and a.ndim == 2:
         a, b = (np.empty(x.shape, x.dtype) if c else x for x, c in zip((a, b), plan.copies, strict=False))
-        inner = None if bias is not None and plan.copies[2] else small(a, b, bias)
+        inner = None if bias is not None and plan.copies[2] else direct(a, b, bias)
         return inner and Copying(inner, plan.copies, turned)
-    return None if plan.entry is None or plan.sums else Small(plan, shape, a.dtype, turned)
+    return None if plan.entry is None or plan.sums else Direct(plan, shape, a.dtype, turned)
