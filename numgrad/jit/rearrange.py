@@ -28,10 +28,18 @@ def _part_of_square(e: _Emitter, source: Any, to: Any, step_x: Any, step_y: Any,
     for k in range(e.lanes):
         there = builder.icmp_signed("<", e.index(k), down)
         rows.append(e.load(e.at(source, builder.select(there, builder.mul(step_x, e.index(k)), e.index(0))), mask))
-    mask = e.mask(down)
-    for k, row in enumerate(tile._transposed(e, rows)):
-        with builder.if_then(builder.icmp_signed("<", e.index(k), across)):
-            e.store(row, e.at(to, builder.mul(step_y, e.index(k))), mask)
+    columns, mask = tile._transposed(e, rows), e.mask(down)
+
+    def store(one: Any) -> None:
+        for k, column in enumerate(columns):
+            with builder.if_then(builder.icmp_signed("<", e.index(k), across)):
+                one(column, e.at(to, builder.mul(step_y, e.index(k))))
+
+    with builder.if_else(builder.icmp_signed(">=", down, e.index(e.lanes))) as (whole, part):
+        with whole:
+            store(e.store)
+        with part:
+            store(lambda column, at: e.store_first(column, at, down, mask))
 
 
 def _transpose(e: _Emitter, module: ir.Module, name: str) -> None:
@@ -118,7 +126,7 @@ def _copy(e: _Emitter, module: ir.Module, name: str) -> None:
         to, source = pointers
         e.counted(whole, lambda j: vector(to, source, j))
         with builder.if_then(builder.icmp_signed(">", rest, e.index(0))):
-            e.store(e.load(e.at(source, whole), mask), e.at(to, whole), mask)
+            e.store_first(e.load(e.at(source, whole), mask), e.at(to, whole), rest, mask)
         return []
 
     e.loop(m, [y, x], [step_y, step_x], 0, row)
