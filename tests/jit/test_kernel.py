@@ -148,6 +148,18 @@ def test_one_thread_runs_the_serial_twin() -> None:
     assert found.ran == ["serial"]
 
 
+def test_what_is_known_ahead_runs_the_same_twins_on_borrowed_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y, ran = np.arange(12.0).reshape(3, 4).T, np.full((4, 3), 2.0).T.copy().T, []
+    given = np.empty((3, 4)).T, x, y
+    for work, had in ((4, True), (1 << 40, True), (1 << 40, False)):
+        monkeypatch.setattr(threads, "acquire", lambda had=had: ran.append("acquired") or had)
+        monkeypatch.setattr(threads, "release", lambda: ran.append("released"))
+        given[0].fill(-1)
+        divide.entry(given, (), work=work)(*given)
+        np.testing.assert_array_equal(given[0], x / 2)
+    assert ran == ["acquired", "released", "acquired"]
+
+
 class Notes(Observer):
     """Writes down what it is told."""
 
