@@ -10,20 +10,17 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from .quiet import MOST, Watch
+from .quiet import MOST, Watch, wait_for_rest
 
 ROOT = Path(__file__).parent.parent
 #: as the user set it: numgrad, once imported, bounds OpenMP's spinning, which is not the peers' default
 _ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith(("GOMP_", "NUMBA_NUM_THREADS"))}
 _THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-#: Between two contenders: idle threads of the last one stop spinning.
-PAUSE = 0.03
 TIMEOUT = 240.0
 
 
@@ -89,6 +86,8 @@ def environment(threads: int) -> dict[str, str]:
 class Process:
     """A contender that waits for requests."""
 
+    running: ClassVar[list[Process]] = []
+
     def __init__(self, contender: str, settings: Settings):
         self.contender, self.settings = contender, settings
         self._errors: Any = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in close
@@ -98,6 +97,7 @@ class Process:
             env=environment(settings.threads),
         )  # fmt: skip
         self.pid = self._process.pid
+        self.running.append(self)
         self.greeting = self._read(TIMEOUT)
 
     def _read(self, timeout: float) -> dict[str, Any]:
@@ -125,6 +125,7 @@ class Process:
 
     def close(self) -> None:
         """End the process."""
+        self.running.remove(self)
         assert self._process.stdin is not None and self._process.stdout is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
@@ -183,7 +184,7 @@ class Contest:
         return in_turn([self], case)[0]
 
     def _turn(self, contender: str, request: str, result: Result) -> None:
-        time.sleep(PAUSE)
+        wait_for_rest([process.pid for process in Process.running])
         watch = Watch([self.processes[contender].pid])
         answer = self.processes[contender].ask(request)
         if contender in result.disturbed and watch.others() < MOST:

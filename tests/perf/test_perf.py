@@ -14,7 +14,7 @@ import pytest
 
 from numgrad.ops import REGISTRY
 from numgrad.ops.record import Op
-from perf import eager, kernels, layers, limits, models, registry, report, start, steps, worker
+from perf import eager, kernels, layers, limits, models, quiet, registry, report, start, steps, worker
 from perf.__main__ import main
 from perf.numpy_models import mlp
 from perf.quiet import Watch
@@ -159,6 +159,24 @@ def test_a_watch_sees_others_but_not_ourselves() -> None:
         assert own.others() < everybody.others()
     else:
         assert own.others() == everybody.others() == 0.0
+
+
+def test_a_turn_begins_when_the_last_contender_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As OpenBLAS's threads do, a process may go on for a while when it has answered."""
+    used = iter([5, 8, 11, 11, 99])
+    monkeypatch.setattr(quiet, "ticks", lambda process: next(used))
+    monkeypatch.setattr(quiet, "PAUSE", 0.0)
+    quiet.wait_for_rest([1])
+    assert next(used) == 99  # looked until nothing was added, and no longer
+
+
+def test_a_contender_that_never_rests_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    used = iter(range(10**9))
+    monkeypatch.setattr(quiet, "ticks", lambda process: next(used))
+    monkeypatch.setattr(quiet, "PATIENCE", 0.1)
+    began = time.perf_counter()
+    quiet.wait_for_rest([1])
+    assert 0.1 <= time.perf_counter() - began < 60.0
 
 
 def test_run_selects() -> None:
