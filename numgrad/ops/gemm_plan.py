@@ -25,8 +25,10 @@ PART = 1024
 FEW = 16
 #: What could be read where it lies is packed. a: if a tile's rows are less of a cache line than LINE bytes, or neither its rows nor
 #: its columns are contiguous, or its rows a multiple of CONFLICT bytes apart, where they compete for one place in the first-level
-#: cache; from so many columns of y and bytes of a on.
-LINE, CONFLICT, PACK_A_N, PACK_A_BYTES = 56, 4096, 4 * VECTOR_BYTES, 1 << 18
+#: cache; from so many columns of y and bytes of a on. If its columns are contiguous: from so many columns of y times bytes from one
+#: column of a to the next on, for these are read anew for each panel of b; and from rows of so many bytes of y on where they begin
+#: anywhere in a cache line and do not stay in the first-level cache.
+LINE, CONFLICT, PACK_A_N, PACK_A_BYTES, PACK_A_REACH, PACK_A_ROW = 56, 4096, 4 * VECTOR_BYTES, 1 << 18, 1 << 18, 2048
 #: b: from so many rows of y on, and from this multiple of the second-level cache: each of two threads can keep its half there; or
 #: if its rows compete, from so much depth on, where a panel of b is no wider than a cache line.
 PACK_B_M, PACK_B_L2, CONFLICT_B, PACK_B_K = 128, 2, 512, 32 if VECTOR_BYTES < 64 else 1 << 62
@@ -166,8 +168,12 @@ def _packs(a: _Matrices, b: _Matrices, dots: bool, itemsize: int) -> tuple[bool,
     m, k, n = a.rows, a.columns, b.columns
     if dots or k == 0:
         return dots and a.column != 1, False
-    near = (a.row == 1 and ROWS * itemsize >= LINE) or (a.column == 1 and a.row * itemsize % CONFLICT)
-    packs_a = not near and n >= PACK_A_N and m * k * itemsize >= PACK_A_BYTES
+    if a.row == 1 and ROWS * itemsize < LINE:
+        reach = a.column * itemsize
+        packs_a = reach * n > PACK_A_REACH or (n * itemsize >= PACK_A_ROW and reach % 64 != 0 and k * reach > cache_bytes(1))
+    else:
+        near = a.row == 1 or (a.column == 1 and a.row * itemsize % CONFLICT)
+        packs_a = not near and n >= PACK_A_N and m * k * itemsize >= PACK_A_BYTES
     large = m >= PACK_B_M and k * n * itemsize >= PACK_B_L2 * cache_bytes(2)
     crowded = m > FEW and k >= PACK_B_K and b.row * itemsize % CONFLICT_B == 0
     packs_b = b.column != 1 or large or crowded
