@@ -29,9 +29,10 @@ FEW = 16
 #: column of a to the next on, for these are read anew for each panel of b; and from rows of so many bytes of y on where they begin
 #: anywhere in a cache line and do not stay in the first-level cache.
 LINE, CONFLICT, PACK_A_N, PACK_A_BYTES, PACK_A_REACH, PACK_A_ROW = 56, 4096, 4 * VECTOR_BYTES, 1 << 18, 1 << 18, 2048
-#: b: from so many rows of y on, and from this multiple of the second-level cache: each of two threads can keep its half there; or
-#: if its rows compete, from so much depth on, where a panel of b is no wider than a cache line.
-PACK_B_M, PACK_B_L2, CONFLICT_B, PACK_B_K = 128, 2, 512, 32 if VECTOR_BYTES < 64 else 1 << 62
+#: b: from so many rows of y on, and from this multiple of the second-level cache; or if its rows, a multiple of CONFLICT_B bytes
+#: apart, compete, from so much depth on, where a panel of b is no wider than a cache line, and from more than FEW rows of y: as
+#: many times more as there are places that they compete for.
+PACK_B_M, PACK_B_L2, CONFLICT_B, PACK_B_K = (128, 2, 512, 1 << 62) if VECTOR_BYTES == 64 else (96, 1, 512, 32)
 #: Work from which y is cut into blocks: half of it is what a compiled step, whose threads are awake, gives to a core.
 SMALL = 16_384
 #: Shares of the first-level cache for a panel of b, of the second for a block of a, and of the third for packed b of all threads.
@@ -175,7 +176,8 @@ def _packs(a: _Matrices, b: _Matrices, dots: bool, itemsize: int) -> tuple[bool,
         near = a.row == 1 or (a.column == 1 and a.row * itemsize % CONFLICT)
         packs_a = not near and n >= PACK_A_N and m * k * itemsize >= PACK_A_BYTES
     large = m >= PACK_B_M and k * n * itemsize >= PACK_B_L2 * cache_bytes(2)
-    crowded = m > FEW and k >= PACK_B_K and b.row * itemsize % CONFLICT_B == 0
+    apart = math.gcd(b.row * itemsize, CONFLICT)
+    crowded = apart >= CONFLICT_B and m > FEW * CONFLICT // apart and k >= PACK_B_K
     packs_b = b.column != 1 or large or crowded
     return packs_a, packs_b
 
