@@ -137,7 +137,7 @@ def _lay_out(
     parts = max(1, min(target // (count * high * broad), k // PART))
     depth = max(1, min(deepest, -(-k // parts)))
     rows = max(1, int(cache_bytes(2) * L2) // (depth * itemsize * tall))
-    down, across = _blocks(count * parts, high, broad, tall, wide, packs_a, packs_b, work) if work >= SMALL else (1, 1)
+    down, across = _blocks(count * parts, (m, tall), (n, wide), packs_a, packs_b, work) if work >= SMALL else (1, 1)
     block_rows = -(-high // down)
     block_rows = -(-block_rows // -(-block_rows // rows))
     block_columns = -(-broad // across)
@@ -182,21 +182,22 @@ def _packs(a: _Matrices, b: _Matrices, dots: bool, itemsize: int) -> tuple[bool,
     return packs_a, packs_b
 
 
-def _blocks(count: int, high: int, broad: int, tall: int, wide: int, packs_a: bool, packs_b: bool, work: int) -> tuple[int, int]:
+def _blocks(count: int, rows: tuple[int, int], columns: tuple[int, int], packs_a: bool, packs_b: bool, work: int) -> tuple[int, int]:
     """Blocks down and across that take the least time on all cores that are worth while, with what each packs for itself.
 
-    They make no difference to the bits: sums are cut by `parts` and passes alone.
+    `rows` and `columns`: of y and of a tile. They make no difference to the bits: sums are cut by `parts` and passes alone.
     """
     best, found, cores = math.inf, (1, 1), min(pool_size(), 2 * work // SMALL)
-    for down in _counts(high):
-        for across in _counts(broad):
-            i, j = -(-high // down), -(-broad // across)
-            packing = packs_a * i * tall + packs_b * j * wide
-            cost = -(-count * down * across // cores) * (i * j * tall + PACKING * packing)
+    for down, i in _counts(*rows):
+        for across, j in _counts(*columns):
+            packing = packs_a * i + packs_b * j
+            cost = -(-count * down * across // cores) * (i * j / columns[1] + PACKING * packing)
             if cost < best * 0.99:  # fewer and larger ones, if it makes no difference
                 best, found = cost, (down, across)
     return found
 
 
-def _counts(limit: int) -> list[int]:
-    return [c for c in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64) if c <= limit]
+def _counts(size: int, tile: int) -> list[tuple[int, int]]:
+    """Numbers of blocks that so many rows or columns may be cut into, and the size of the largest."""
+    tiles = -(-size // tile)
+    return [(c, min(size, -(-tiles // c) * tile)) for c in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64) if c <= tiles]
