@@ -2,6 +2,8 @@
 
 import importlib as _importlib
 import math as _math
+import sys as _sys
+from types import FunctionType as _FunctionType
 
 from . import autograd, dtypes, function, methods, ops
 from . import jit as _jit
@@ -197,6 +199,11 @@ _paths.register()
 _absent.register()
 
 __all__ = [name for name in globals() if not name.startswith("_")]
+
+for _name in __all__:  # functions are pickled as the name of a module and their own there; many were not made under theirs
+    _value = globals()[_name]
+    if isinstance(_value, _FunctionType) and getattr(_sys.modules[_value.__module__], _value.__qualname__, None) is not _value:
+        _value.__module__, _value.__qualname__ = __name__, _name
 
 # Loaded when first asked for: importing numgrad stays cheap.
 _LATER = {"_C", "accelerator", "amp", "array_api", "backends", "coverage", "cuda", "distributed", "distributions", "futures", "hub", "library", "multiprocessing",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
+import types
 import warnings
 from typing import Any
 
@@ -11,6 +14,7 @@ import pytest
 
 import numgrad
 from numgrad import Tensor, nn
+from numgrad.ops import REGISTRY
 
 #: Written in operations that are tested with real kernels by themselves.
 pytestmark = pytest.mark.interpreted
@@ -183,3 +187,14 @@ def test_factors_before_tensors_warn_once(monkeypatch: pytest.MonkeyPatch) -> No
         assert numgrad.addmm(2, x, 3, y, y)[0, 0] == 56 and x.addmm(2, y, y)[0, 0] == 20 and x.clone().addmm_(2, 3, y, y)[0, 0] == 56
     with pytest.raises(TypeError, match=r"add_\(\) takes 2 positional"):
         x.add_(y, 2)
+
+
+def test_functions_are_pickled_by_name() -> None:
+    """As what models keep of them, an activation say: every function of the package, and copies are the functions themselves."""
+    functions = [(n, f) for n in numgrad.__all__ if isinstance(f := getattr(numgrad, n), types.FunctionType)]
+    assert len(functions) > 400
+    assert [n for n, f in functions if pickle.loads(pickle.dumps(f)) is not f] == []
+    layer = nn.TransformerEncoderLayer(8, 2, activation=numgrad.tanh)
+    assert pickle.loads(pickle.dumps(layer)).activation is copy.deepcopy(layer).activation is numgrad.tanh
+    for op in REGISTRY.values():  # also where no function stands for it
+        assert pickle.loads(pickle.dumps(op)) is (op.function or op)

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import FLOAT32, FLOAT64, INT64, check_device, device, float32, float64, int64, to_numpy
-from ..jit import empty
+from ..dtypes import FLOAT32, FLOAT64, INT64, check_device, device, float32, float64, int64, is_half, to_numpy
+from ..jit import empty, maker, observers
 from ..tensor import Tensor
-from .elementwise import broadcast_shape, copied, copy_into
+from .elementwise import broadcast_shape, copied, copy_into, copy_plan
 from .operands import NOT_A_TENSOR
+from .planned import planned
 from .record import REGISTRY, composite, op
 
 
@@ -18,12 +19,29 @@ def _array(draw: Any, **kwargs: Any) -> Any:
     return draw.array(draw.shape(**kwargs))
 
 
-def _clone_forward(input: np.ndarray) -> np.ndarray:
-    """A copy, contiguous; gradients pass through."""
-    return copied(input)
+def _copied_forward(input: np.ndarray, dtype: np.dtype | None = None) -> np.ndarray:
+    """A copy, contiguous, perhaps in another dtype; gradients pass through."""
+    return copied(input, dtype)
 
 
-_clone = op("clone_copy", _clone_forward, vjp=(lambda g: g,), public=False, method=False)
+def _prepare_copy(input: np.ndarray, dtype: np.dtype | None = None) -> Any:
+    wanted = dtype or input.dtype
+    plan = None if is_half(input.dtype) or is_half(wanted) else copy_plan(np.empty(input.shape, wanted), input)
+    if plan is None or plan.entry is None:
+        return None
+    entry, make, shape, geometry = plan.entry, maker(input.shape, wanted), input.shape, plan.geometry
+
+    def run(x: np.ndarray) -> np.ndarray:
+        if observers:
+            return copied(x, wanted)
+        y = make(shape, wanted)
+        entry(y, x, *geometry)
+        return y
+
+    return run
+
+
+_clone = planned("clone_copy", lambda input: _copied_forward(input), prepare=_prepare_copy, vjp=(lambda g: g,))
 clone = composite("clone", lambda input, *, memory_format=None: _clone(input), doc="A copy, contiguous; gradients pass through it.", reference=np.copy, sample=lambda draw: ((_array(draw),), {}), errors=NOT_A_TENSOR)
 
 
@@ -35,7 +53,7 @@ def _contiguous_function(input: Tensor, memory_format: Any = None) -> Tensor:
 contiguous = composite("contiguous", _contiguous_function, reference=np.ascontiguousarray, public=False,
                        sample=lambda draw: ((_array(draw, min_dims=1),), {}), errors=NOT_A_TENSOR)  # fmt: skip
 
-to_dtype = op("to_dtype", lambda input, dtype: copied(input, dtype), vjp=(lambda g: g,), public=False, method=False,
+to_dtype = planned("to_dtype", lambda input, dtype: _copied_forward(input, dtype), prepare=_prepare_copy, vjp=(lambda g: g,),
               reference=lambda x, dtype: x.astype(dtype), sample=lambda draw: ((_array(draw), draw.choice([FLOAT64, FLOAT32, INT64])), {}))  # fmt: skip
 
 

@@ -11,6 +11,8 @@ from .. import dtypes
 from ..dtypes import check_device, is_half, noted, to_numpy
 from ..jit import empty as empty_memory
 from ..jit import kernel, launch, prange
+from ..jit import zeros as zeroed_memory
+from ..jit.memory import LARGE
 from ..tensor import Tensor, wrap
 from . import half
 from .elementwise import copied, copy_into
@@ -168,6 +170,8 @@ def _fill_kernel(out: Any, value: Any) -> None:
 
 def filled(shape: tuple[int, ...], value: Any, dtype: np.dtype) -> np.ndarray:
     """New memory with one value everywhere."""
+    if type(value) is int and value == 0 and math.prod(shape) * dtype.itemsize < LARGE:
+        return zeroed_memory(shape, dtype)
     out = empty_memory(shape, dtype)
     if out.size:
         one = _one(value, dtype)
@@ -191,7 +195,7 @@ def _one(value: Any, dtype: np.dtype) -> np.ndarray:
 
 def _checked_sizes(size: tuple[Any, ...]) -> tuple[int, ...]:
     shape = sizes(size)
-    if any(n < 0 for n in shape):
+    if shape and min(shape) < 0:
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
     return shape
 

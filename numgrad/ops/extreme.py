@@ -243,14 +243,15 @@ _extreme_at = op(
 
 def _overloaded(name: str, pair: str) -> Any:
     result = namedtuple(name, ["values", "indices"])  # type: ignore[misc]
+    of_all = REGISTRY[f"a{name}"].function
 
     def function(input: Tensor, *args: Any, **kwargs: Any) -> Any:
+        if not args and not kwargs:
+            check_not_empty(name, input._data.shape, (), True)
+            return of_all(input)
         first = args[0] if args else kwargs.get("other", kwargs.get("dim"))
         if isinstance(first, Tensor) and "dim" not in kwargs:
             return REGISTRY[pair](input, *args, **kwargs)
-        if not args and not kwargs:
-            check_not_empty(name, input._data.shape, (), True)
-            return _extreme(input, name, tuple(range(input.dim())), False)
         return along_dim(input, *args, **kwargs)
 
     def along_dim(input: Tensor, dim: int, keepdim: bool = False) -> Any:

@@ -263,6 +263,13 @@ column_stack = composite("column_stack", _column_stack_function, method=False, s
 # --- parting --------------------------------------------------------------------------------------------------------
 
 
+@functools.lru_cache(maxsize=4096)
+def _parts(dim: int, lengths: tuple[int, ...]) -> list[tuple[Any, ...]]:
+    """Indices of consecutive parts."""
+    starts = itertools.accumulate(lengths, initial=0)
+    return [_part(dim, s, n) for s, n in zip(starts, lengths, strict=False)]
+
+
 class Parts(Op):
     """An op whose outputs are views of its input, each with a recipe of its own, and one node on the tape for all."""
 
@@ -277,8 +284,7 @@ class Parts(Op):
         """What each output is of the input, as an index."""
         if lengths is None:
             return [(*[slice(None)] * dim, i, Ellipsis) for i in range(input.shape[dim])]
-        starts = itertools.accumulate(lengths, initial=0)
-        return [_part(dim, s, n) for s, n in zip(starts, lengths, strict=False)]
+        return _parts(dim, lengths)
 
 
 def _unbind_forward(input: np.ndarray, dim: int) -> tuple[np.ndarray, ...]:

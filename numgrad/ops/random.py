@@ -5,6 +5,7 @@ It maps a counter and a key to four 32-bit words (see `philox`). Block i of a dr
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any
 
@@ -43,6 +44,10 @@ def _normal_tile(out: Any, uniform: Any, minus_two: Any, one: Any, turn: Any) ->
         angle = turn * uniform[2 * i + 1]
         out[2 * i] = radius * cos(angle)
         out[2 * i + 1] = radius * sin(angle)
+
+
+#: What Box and Muller's formula needs in each dtype: -2, 1 and a turn.
+_NORMAL = {d: np.array([-2, 1, 2 * np.pi], d) for d in (dtypes.FLOAT32, dtypes.FLOAT64)}
 
 
 @kernel
@@ -153,11 +158,11 @@ def normal_array(shape: tuple[int, ...], dtype: np.dtype, generator: Generator |
     """Standard normal numbers, of float32 or float64."""
     if is_half(dtype):
         return copied(normal_array(shape, dtypes.FLOAT32, generator), dtype)
-    size = int(np.prod(shape, dtype=np.int64))
+    size = math.prod(shape)
     uniform = uniform_array((size + size % 2,), dtype, generator)
     out = empty(uniform.shape, dtype)
     if size:
-        launch(_normal_kernel, out, uniform, np.array([-2, 1, 2 * np.pi], dtype), work=20 * size)
+        launch(_normal_kernel, out, uniform, _NORMAL[dtype], work=20 * size)
     return out[:size].reshape(shape)
 
 

@@ -55,6 +55,8 @@ class Op:
         self.parameters, self.defaults = parameters_of(forward)
         self.arity = len(self.parameters)
         self._plans: dict[tuple[Any, ...], Plan] = {}
+        if composite:
+            self.function = self._composed()
 
     @property
     def __signature__(self) -> inspect.Signature:
@@ -79,8 +81,6 @@ class Op:
             return call_with_out(self, args, kwargs)
         if HALVES and self.name not in widen.AS_STORED and widen.concerned(args, kwargs):
             return widen.computed(self.name, self, args, kwargs)
-        if self.composite:
-            return self.as_composite(self.forward, args, kwargs)
         if kwargs or len(args) != self.arity:
             args = self.bind(args, kwargs)
         arrays, tracked = unwrap(args)
@@ -91,6 +91,24 @@ class Op:
             raise found from (None if found is error else error)
         return self.finish(args, result, tracked and mode.enabled)
 
+    def _composed(self) -> Callable[..., Any]:
+        """What calling a function written in other ops does, as a plain function: it is found, and becomes a method, faster than an object."""
+        op, forward = self, self.forward
+
+        def function(*args: Any, **kwargs: Any) -> Any:
+            if kwargs or HALVES:
+                if "out" in kwargs:
+                    return call_with_out(op, args, kwargs)
+                if HALVES and op.name not in widen.AS_STORED and widen.concerned(args, kwargs):
+                    return widen.computed(op.name, function, args, kwargs)
+                return op.as_composite(forward, args, kwargs)
+            try:
+                return forward(*args)
+            except (TypeError, *STUMBLES) as error:
+                return op._explained(forward, args, {}, error)
+
+        return named(function, self)
+
     def as_composite(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a function of tensors with this op's arguments."""
         if "axis" in kwargs or "keepdims" in kwargs:  # NumPy's names, which PyTorch takes as well
@@ -100,17 +118,21 @@ class Op:
             args = (*args, *[kwargs.pop(name) for name in (star, "size") if name in kwargs])
         try:
             return function(*args, **kwargs)
-        except STUMBLES as error:
+        except (TypeError, *STUMBLES) as error:
+            return self._explained(function, args, kwargs, error)
+
+    def _explained(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> Any:
+        """Raise what tells which argument of a call was wrong; or the result, where the arguments are those of another version of PyTorch."""
+        if isinstance(error, STUMBLES):
             found = blamed(self, args, kwargs, error)
             raise found from (None if found is error else error)
-        except TypeError as error:
-            if error.__traceback__ is None or error.__traceback__.tb_next is not None or "()" not in str(error):
-                raise
-            found = modern(self.name, args, kwargs)
-            if found is not None:
-                return function(*found[0], **found[1])
-            # the arguments do not fit the function, whose own name nobody knows
-            raise TypeError(self.name + str(error)[str(error).index("()") :]) from None
+        if error.__traceback__ is None or error.__traceback__.tb_next is not None or "()" not in str(error):
+            raise error
+        found = modern(self.name, args, kwargs)
+        if found is not None:
+            return function(*found[0], **found[1])
+        # the arguments do not fit the function, whose own name nobody knows
+        raise TypeError(self.name + str(error)[str(error).index("()") :]) from None
 
     @staticmethod
     def parameters_after(function: Callable[..., Any]) -> str:
@@ -180,6 +202,9 @@ class Op:
     def __repr__(self) -> str:
         return f"<op {self.name}>"
 
+    def __reduce__(self) -> Any:
+        return registered, (self.name,)
+
     # --- gradients ---
 
     def rules(self, count: int) -> tuple[Any, ...]:
@@ -199,7 +224,20 @@ def named(function: Callable[..., Any], made: Op) -> Callable[..., Any]:
     """A function under an op's name, with its documentation and signature."""
     function.__name__ = function.__qualname__ = made.name
     function.__doc__, function.__wrapped__ = made.__doc__, made  # type: ignore[attr-defined]
+    function.__module__ = __name__  # where `__getattr__` finds it
     return function
+
+
+def registered(name: str) -> Any:
+    """What calls the op of a name."""
+    return REGISTRY[name].function or REGISTRY[name]
+
+
+def __getattr__(name: str) -> Any:
+    """Ops by name: functions are pickled as the name of their module and their own."""
+    if name in REGISTRY:
+        return registered(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def parameters_of(function: Callable[..., Any]) -> tuple[list[str], list[Any]]:

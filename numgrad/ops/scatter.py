@@ -70,10 +70,18 @@ def _checked(name: str, input: Tensor, dim: int, index: Any, src: Any) -> tuple[
 
 def _gather_function(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
     """For each element of `index` (int64 or int32), the element of `input` at that index of `dim` and the same other indices."""
+    if isinstance(index, Tensor) and type(dim) is int and _plain(input._data.shape, index._data.shape, dim) and index._data.dtype == INT64:
+        return gather_elements(input, index, dim)
     x, d, i, _ = _checked("gather", input, dim, index, None)
     if not i.numel():
         return input.flatten()[:0].clone().view(index.shape)  # with a gradient, of zeros
-    return _shaped(gather_elements(x, d, i), index)
+    return _shaped(gather_elements(x, i, d), index)
+
+
+@functools.lru_cache(maxsize=4096)
+def _plain(shape: tuple[int, ...], index: tuple[int, ...], dim: int) -> bool:
+    """Whether an index fits a tensor without a further look, `dim` counted from the front."""
+    return 0 <= dim < len(shape) == len(index) and 0 not in index and all(n <= m or k == dim for k, (n, m) in enumerate(zip(index, shape, strict=True)))
 
 
 def _index_sample(draw: Any) -> tuple[Any, int, Any]:

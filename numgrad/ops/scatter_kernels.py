@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import INT64
-from ..jit import device, empty, kernel, launch, prange, zeros
+from ..jit import device, empty, kernel, launch, launch_flat, maker, observers, prange, zeros
 from ..jit.codegen import TILE
 from ..tensor import Tensor, wrap
 from .bounds import check_index, refuse, unsigned
 from .creation import arange
 from .elementwise import copied, copy_into, span
+from .planned import planned
 from .record import REGISTRY, op
 from .walk import collapse
 
@@ -26,6 +27,7 @@ from .walk import collapse
 
 
 @functools.lru_cache(maxsize=2048)
+@functools.lru_cache(maxsize=4096)
 def _three(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int, dim: int) -> tuple[int, int, int] | None:
     """Steps, in elements, outside of `dim`, along it and inside of it; None where what is outside or inside is not as one."""
     steps = [s // itemsize for s in strides]
@@ -51,6 +53,7 @@ def _within(x: np.ndarray, shape: tuple[int, ...], dim: int | None) -> np.ndarra
     return x[tuple([slice(None if d == dim else n) for d, n in enumerate(shape)])]
 
 
+@functools.lru_cache(maxsize=4096)
 def _sides(shape: tuple[int, ...], dim: int) -> tuple[int, int, int]:
     outer = inner = 1
     for n in shape[:dim]:
@@ -97,29 +100,53 @@ def _gather_kernel(  # type: ignore[no-untyped-def]
         bad[unit] = wrong
 
 
-def _gather_forward(input: np.ndarray, dim: int, index: np.ndarray) -> np.ndarray:
-    y = empty(index.shape, input.dtype)
-    if not y.size:
-        return y
-    input, index = _within(input, index.shape, dim), _index64(index)
-    (outer, count, inner), size = _sides(index.shape, dim), input.shape[dim]
-    if size == 0:
-        check_index(index, "gather", dim, size)
-    x, (x_outer, x_along, x_step) = _readable(input, dim)
-    flat, (index_outer, index_along, index_step) = _readable(index, dim)
+def _gather_geometry(shape: tuple[int, ...], x: tuple[int, int, int], index: tuple[int, int, int], dim: int, size: int) -> tuple[int, tuple[int, ...]]:
+    """Units of work, and the kernel's numbers, for an index of a shape; `x` and `index`: their steps, as `_three` has them."""
+    (outer, count, inner), (x_outer, x_along, x_step), (index_outer, index_along, index_step) = _sides(shape, dim), x, index
     if inner == 1 and count > 1:  # the inner loop runs along `dim`, or over all rows
-        count, inner, x_step, index_step = 1, count, 0, index_along
+        outer, count, inner, x_step, index_step = outer, 1, count, 0, index_along
     elif inner == 1:
         inner, x_step, index_step, outer = outer, x_outer, index_outer, 1
     columns = min(inner, TILE)
     rows = max(1, TILE // columns)
-    bad = empty(-(-(y.size // inner) // rows) * -(-inner // columns), INT64)
-    launch(
-        _gather_kernel, y.reshape(-1), bad, x, flat, count, inner, x_outer, x_along, x_step, index_outer, index_along, index_step,
-        size, rows, columns, work=y.size,
-    )  # fmt: skip
+    units = -(-(outer * count) // rows) * -(-inner // columns)
+    return units, (count, inner, x_outer, x_along, x_step, index_outer, index_along, index_step, size, rows, columns)
+
+
+def _gather_forward(input: np.ndarray, index: np.ndarray, dim: int) -> np.ndarray:
+    y = empty(index.shape, input.dtype)
+    if not y.size:
+        return y
+    input, index = _within(input, index.shape, dim), _index64(index)
+    size = input.shape[dim]
+    if size == 0:
+        check_index(index, "gather", dim, size)
+    (x, x_steps), (flat, index_steps) = _readable(input, dim), _readable(index, dim)
+    units, numbers = _gather_geometry(index.shape, x_steps, index_steps, dim, size)
+    bad = empty(units, INT64)
+    launch_flat(_gather_kernel, None, (y, bad, x, flat), numbers, y.size)
     refuse(bad, flat, "gather", dim, size)
     return y
+
+
+def _prepare_gather(input: np.ndarray, index: np.ndarray, dim: int) -> Any:
+    part, shape, dtype = _within(input, index.shape, dim), index.shape, input.dtype
+    x_steps, index_steps = (_three(a.shape, a.strides, a.itemsize, dim) for a in (part, index))
+    if not part.size or not index.size or index.dtype != INT64 or x_steps is None or index_steps is None:
+        return None
+    size = part.shape[dim]
+    units, numbers = _gather_geometry(shape, x_steps, index_steps, dim, size)
+    entry, make = _gather_kernel.entry((part, index, part, index), numbers, work=index.size), maker(shape, dtype)
+
+    def run(x: np.ndarray, index: np.ndarray) -> np.ndarray:
+        if observers:
+            return _gather_forward(x, index, dim)
+        y, bad = make(shape, dtype), np.empty(units, INT64)
+        entry(y, bad, x, index, *numbers)
+        refuse(bad, span(index), "gather", dim, size)
+        return y
+
+    return run
 
 
 def _gather_backward_forward(g: np.ndarray, shape: tuple[int, ...], dim: int, index: np.ndarray) -> np.ndarray:
@@ -128,10 +155,10 @@ def _gather_backward_forward(g: np.ndarray, shape: tuple[int, ...], dim: int, in
     return result
 
 
-gather_elements: Any = op("gather_elements", _gather_forward, public=False, method=False,
+gather_elements: Any = planned("gather_elements", _gather_forward, prepare=_prepare_gather,
              vjp=(lambda g, input_shape, dim, index: _gather_backward(g, input_shape, dim, index),))  # fmt: skip
 _gather_backward: Any = op("gather_backward", _gather_backward_forward, public=False, method=False,
-                      vjp=(lambda g, dim, index: gather_elements(g, dim, index),))  # fmt: skip
+                      vjp=(lambda g, dim, index: gather_elements(g, index, dim),))  # fmt: skip
 
 # --- scatter --------------------------------------------------------------------------------------------------------
 
@@ -242,21 +269,21 @@ def _product_gradients(g: Tensor, y: Tensor, input: Tensor, dim: int, index: Ten
         of_zero = where(n == 1, at(rest), where(n == 2, at(rest) * (at(zeros_sum) - factor), 0.0))
         return at(g) * where(zero, of_zero, at(y) / where(zero, 1.0, factor))
 
-    return others(input, zero_self, lambda t: t), None, None, others(src, zero_src, lambda t: gather_elements(t, dim, index))
+    return others(input, zero_self, lambda t: t), None, None, others(src, zero_src, lambda t: gather_elements(t, index, dim))
 
 
 def _extreme_gradients(g: Tensor, y: Tensor, input: Tensor, dim: int, index: Tensor, src: Tensor) -> tuple[Any, ...]:
     """The gradient, in equal parts, to those that equal the extreme."""
-    best_self, best_src = (input == y).to(g.dtype), (src == gather_elements(y, dim, index)).to(g.dtype)
+    best_self, best_src = (input == y).to(g.dtype), (src == gather_elements(y, index, dim)).to(g.dtype)
     share = g / scatter_plus(best_self, dim, index, best_src).clamp(min=1)
-    return share * best_self, None, None, gather_elements(share, dim, index) * best_src
+    return share * best_self, None, None, gather_elements(share, index, dim) * best_src
 
 
 def _gather_last_forward(input: np.ndarray, dim: int, index: np.ndarray) -> np.ndarray:
-    y, writers = _gather_forward(input, dim, index), empty(input.shape, INT64)
+    y, writers = _gather_forward(input, index, dim), empty(input.shape, INT64)
     numbers = arange(index.size)._data.reshape(index.shape)
     _scatter_into(writers, dim, index, numbers, WRITE)
-    last = REGISTRY["eq"].forward(_gather_forward(writers, dim, index), numbers)
+    last = REGISTRY["eq"].forward(_gather_forward(writers, index, dim), numbers)
     return REGISTRY["where_formula"].forward(last, y, 0.0)
 
 
@@ -268,7 +295,7 @@ def _gather_last_gradient(g: Tensor, input_shape: tuple[int, ...], dim: int, ind
 gather_last: Any = op("gather_last", _gather_last_forward, vjp=(_gather_last_gradient,), public=False, method=False)
 scatter_write: Any = _scatter_op("scatter_write", WRITE, (
     lambda g, dim, index: scatter_write(g, dim, index, 0), None, None, lambda g, dim, index: gather_last(g, dim, index)))  # fmt: skip
-scatter_plus = _scatter_op("scatter_plus", ADD, (lambda g: g, None, None, lambda g, dim, index: gather_elements(g, dim, index)))
+scatter_plus = _scatter_op("scatter_plus", ADD, (lambda g: g, None, None, lambda g, dim, index: gather_elements(g, index, dim)))
 scatter_multiply = _scatter_op("scatter_multiply", MULTIPLY, _product_gradients)
 scatter_maximum = _scatter_op("scatter_maximum", MAXIMUM, _extreme_gradients)
 scatter_minimum = _scatter_op("scatter_minimum", MINIMUM, _extreme_gradients)
