@@ -25,9 +25,15 @@ from .views import share
 # --- joining --------------------------------------------------------------------------------------------------------
 
 
-@functools.lru_cache(maxsize=4096)
 def _part(dim: int, start: int, length: int) -> tuple[Any, ...]:
     return (*[slice(None)] * dim, slice(start, start + length), Ellipsis)
+
+
+@functools.lru_cache(maxsize=4096)
+def _parts(dim: int, lengths: tuple[int | None, ...]) -> list[tuple[Any, ...]]:
+    """Indices of consecutive parts; None: of nothing."""
+    starts = itertools.accumulate([n or 0 for n in lengths], initial=0)
+    return [_part(dim, s, n or 0) for s, n in zip(starts, lengths, strict=False)]
 
 
 def _promoted(arrays: Sequence[np.ndarray]) -> np.dtype:
@@ -81,14 +87,12 @@ def _cat_forward(tensors: Sequence[np.ndarray], dim: int, lengths: tuple[int | N
 def _cat_plan(shapes: tuple[Any, ...], dim: int, lengths: tuple[int | None, ...]) -> tuple[tuple[int, ...], list[Any]]:
     """The result's shape, and which part of it each tensor is; None for what has no elements."""
     model = next((s for s, n in zip(shapes, lengths, strict=True) if n is not None), (0,))
-    starts = itertools.accumulate([n or 0 for n in lengths], initial=0)
-    parts = [_part(dim, start, n) if n else None for start, n in zip(starts, lengths, strict=False)]
+    parts = [part if n else None for part, n in zip(_parts(dim, lengths), lengths, strict=True)]
     return (*model[:dim], sum(n or 0 for n in lengths), *model[dim + 1 :]), parts
 
 
 def _cat_backward(g: Tensor, dim: int, lengths: tuple[int | None, ...]) -> tuple[Any, ...]:
-    starts = itertools.accumulate([n or 0 for n in lengths], initial=0)
-    return tuple([None if n is None else basic_part(g, _part(dim, s, n)) for s, n in zip(starts, lengths, strict=False)])
+    return tuple([None if n is None else basic_part(g, part) for part, n in zip(_parts(dim, lengths), lengths, strict=True)])
 
 
 def _prepare_cat(tensors: Sequence[np.ndarray], dim: int, lengths: tuple[int | None, ...]) -> Any:
@@ -263,13 +267,6 @@ column_stack = composite("column_stack", _column_stack_function, method=False, s
 # --- parting --------------------------------------------------------------------------------------------------------
 
 
-@functools.lru_cache(maxsize=4096)
-def _parts(dim: int, lengths: tuple[int, ...]) -> list[tuple[Any, ...]]:
-    """Indices of consecutive parts."""
-    starts = itertools.accumulate(lengths, initial=0)
-    return [_part(dim, s, n) for s, n in zip(starts, lengths, strict=False)]
-
-
 class Parts(Op):
     """An op whose outputs are views of its input, each with a recipe of its own, and one node on the tape for all."""
 
@@ -287,16 +284,12 @@ class Parts(Op):
         return _parts(dim, lengths)
 
 
-def _unbind_forward(input: np.ndarray, dim: int) -> tuple[np.ndarray, ...]:
-    return tuple([input[plan] for plan in Parts.plans(input, dim)])
-
-
-def _split_forward(input: np.ndarray, dim: int, lengths: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+def _parts_forward(input: np.ndarray, dim: int, lengths: tuple[int, ...] | None = None) -> tuple[np.ndarray, ...]:
     return tuple([input[plan] for plan in Parts.plans(input, dim, lengths)])
 
 
-_unbind: Any = register(Parts("unbind_parts", _unbind_forward, vjp=(lambda g, dim: _stack(g, dim),), public=False, method=False))
-_split: Any = register(Parts("split_parts", _split_forward, vjp=(lambda g, dim, lengths: _cat(g, dim, lengths),), public=False, method=False))
+_unbind: Any = register(Parts("unbind_parts", _parts_forward, vjp=(lambda g, dim: _stack(g, dim),), public=False, method=False))
+_split: Any = register(Parts("split_parts", _parts_forward, vjp=(lambda g, dim, lengths: _cat(g, dim, lengths),), public=False, method=False))
 
 
 def _unbind_function(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
