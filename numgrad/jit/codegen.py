@@ -15,6 +15,7 @@ from .cache import directory, write_atomically
 from .intrinsics import fabs, float_bits, like, select, settled
 from .kernel import Kernel, device, kernel, prange
 from .overlap import vectors
+from .streaming import aligned, room, stream
 from .total import total
 from .vmath.angle import NEAR
 
@@ -37,21 +38,36 @@ _FLAT = '''"""{title}"""
 
 
 @device(overlap={overlap})
-def tile(result, {operands}, start, stop):
+def run(out, {operands}, start, stop):
     {rows}
-    out = result[start:stop]
     {near}
     for j in range(stop - start):
         {loads}
         out[j] = R({expression})
 
 
-@kernel
+{parts}@kernel
 def {name}(result, {operands}):
     for t in prange((result.size + {tile} - 1) // {tile}):
-        start = np.int64(t) * {tile}  # prange counts in uint64, for which `tile` would be compiled once more
-        tile(result, {operands}, start, min(result.size, start + {tile}))
+        start = np.int64(t) * {tile}  # prange counts in uint64, for which `run` would be compiled once more
+        stop = min(result.size, start + {tile})
+        {call}
 '''
+
+#: What a kernel does for a tile: all at once, or in parts that are streamed.
+_WHOLE, _STREAMED = "run(result[start:stop], {operands}, start, stop)", "tile(result, {operands}, start, stop)"
+_PARTS = """@device
+def tile(result, {operands}, start, stop):
+    streamed, part = aligned(result), room(result)
+    step = part.size if streamed else stop - start
+    for at in range(start, stop, step):
+        end = min(stop, at + step)
+        run(part if streamed else result[at:end], {operands}, at, end)
+        if streamed:
+            stream(result[at:end], part)
+
+
+"""
 
 #: A shorter loop, for where variables are near zero.
 _NEAR = """if {condition}:
@@ -124,18 +140,18 @@ def row_start(row: int, shape: Any, strides: Any, operand: int) -> int:
     return at
 
 
-def pointwise(name: str, tree: ast.expr, variables: list[str], layouts: str, compute: np.dtype, result: np.dtype) -> Kernel:
+def pointwise(name: str, tree: ast.expr, variables: list[str], layouts: str, compute: np.dtype, result: np.dtype, streamed: bool = False) -> Kernel:
     """A kernel y = formula(operands), computed in dtype `compute` and stored as `result`.
 
     `layouts` has a letter for the output and for each operand: all of "fs=" (flat, one element for all, the output itself) give
     `kernel(y, x0, ...)`; else of "01rn" (the inner stride, r is -1) give `kernel(y, x0, ..., shape, strides, cut, units)`, where
     arrays are one-dimensional spans, strides are in elements, a row for the output and each operand, and `cut` says how
-    many planes, rows and columns a unit has, and how many planes there are.
+    many planes, rows and columns a unit has, and how many planes there are. `streamed`: the result, flat, is written past the caches.
     """
     operands = [f"x{i}" for i in range(len(variables))]
     title = f"{ast.unparse(tree)}: {compute} -> {result}, layouts {layouts}"
     flat = set(layouts) <= set("fs=")
-    text = _flat(operands, variables, layouts, *_nearby(tree, compute)) if flat else _strided(operands, variables, layouts)
+    text = _flat(operands, variables, layouts, *_nearby(tree, compute), streamed) if flat else _strided(operands, variables, layouts)
     text = text.format(
         name=f"{name}_kernel", title=title, tile=TILE, operands=", ".join(operands), expression=formula.source(tree, compute),
         overlap=vectors(formula.cost(tree)),
@@ -151,7 +167,7 @@ def _nearby(tree: ast.expr, compute: np.dtype) -> tuple[str, list[str]]:
     return formula.source(shorter, compute), names
 
 
-def _flat(operands: list[str], variables: list[str], layouts: str, shorter: str, wanted: list[str]) -> str:
+def _flat(operands: list[str], variables: list[str], layouts: str, shorter: str, wanted: list[str], streamed: bool) -> str:
     rows, loads, arrays = [], [], {}
     for operand, variable, layout in zip(operands, variables, layouts[1:], strict=True):
         if layout == "s":
@@ -167,7 +183,8 @@ def _flat(operands: list[str], variables: list[str], layouts: str, shorter: str,
     if wanted and set(wanted) <= set(arrays):
         condition = " and ".join(f"near({arrays[v]}, T(1))" for v in wanted)
         near = [_filled(_NEAR, loads=loads).format(condition=condition, expression=shorter)]
-    return _filled(_FLAT, rows=rows, near=near, loads=loads)
+    text = _filled(_FLAT, rows=rows, near=near, loads=loads, call=[_STREAMED if streamed else _WHOLE])
+    return text.replace("{parts}", _PARTS if streamed else "")
 
 
 #: From where a row begins to its element j, by the letter of the layout.
@@ -246,4 +263,5 @@ def near(x: Any, one: Any) -> Any:
 def _scope() -> dict[str, Any]:
     functions = {name: value for name, value in vars(vmath).items() if callable(value)}
     doors = {"kernel": kernel, "device": device, "prange": prange, "block_start": block_start, "unsigned": unsigned, "near": near, "settled": settled}
+    doors |= {"aligned": aligned, "room": room, "stream": stream}
     return functions | doors | {"np": np, "select": simd.select, "integer_power": simd.integer_power} | search.FUNCTIONS | {"total": total}

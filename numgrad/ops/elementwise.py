@@ -14,7 +14,7 @@ import numpy as np
 from .. import dtypes
 from ..autograd import mode, ops
 from ..dtypes import FLOAT32, is_half
-from ..jit import Kernel, codegen, empty, formula, launch, launch_flat, maker, observers
+from ..jit import Kernel, codegen, empty, formula, launch, launch_flat, maker, observers, streaming
 from ..jit import span as span  # ops import it from here
 from ..kinds import Kind, kind_of, learn
 from ..tensor import Tensor, wrap
@@ -209,7 +209,8 @@ class Pointwise(Op):
                 check_cast(result, out.dtype)
             shape, result = out.shape, out.dtype
         layouts, geometry = lay_out(shape, [out, *operands])
-        plan = _Plan(compute, result, shape, self.kernel(layouts, compute, result), geometry)
+        streamed = self.cost <= streaming.SHORT and math.prod(shape) * result.itemsize >= streaming.BEYOND and set(layouts) <= set("fs")
+        plan = _Plan(compute, result, shape, self.kernel(layouts, compute, result, streamed), geometry)
         plan.work, plan.numbers = math.prod(shape) * self.cost, any(not isinstance(o, np.ndarray) for o in operands)
         plan.differentiable = result.kind == "f" and self.vjp is not None
         if plan.work:
@@ -221,9 +222,9 @@ class Pointwise(Op):
         return plan
 
     @functools.cache  # noqa: B019 - ops live as long as the program
-    def kernel(self, layouts: str, compute: np.dtype, result: np.dtype) -> Kernel:
+    def kernel(self, layouts: str, compute: np.dtype, result: np.dtype, streamed: bool = False) -> Kernel:
         """The kernel for these layouts and dtypes."""
-        return codegen.pointwise(self.name, self.tree, self.variables, layouts, compute, result)
+        return codegen.pointwise(self.name, self.tree, self.variables, layouts, compute, result, streamed)
 
     # --- gradients ---
 
