@@ -191,7 +191,7 @@ def _named(function: Callable[..., Any], suffix: str = "") -> Callable[..., Any]
     """
     copy = types.FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__)  # type: ignore[attr-defined]
     copy.__qualname__ = f"{function.__qualname__}_{fingerprint(function)[:16]}{suffix}"
-    copy.__module__, copy.__doc__ = function.__module__, function.__doc__
+    copy.__module__, copy.__doc__, copy.__dict__ = function.__module__, function.__doc__, vars(function).copy()
     return copy
 
 
@@ -218,17 +218,19 @@ def kernel(function: Callable[..., None] | None = None, *, fastmath: tuple[str, 
 
 def device(
     function: Callable[..., Any] | None = None, *, fastmath: tuple[str, ...] = ("contract",), inline: bool = False, apart: bool = False,
-    overlap: int = 1,
+    overlap: int = 1, writes: tuple[str, ...] = (),
 ) -> Any:  # fmt: skip
     """Make a function callable from kernels. Its loops are compiled once, so both twins of a kernel share their bits.
 
     `inline` makes it part of its callers however long it is: a loop that calls anything does not run in vectors. `apart` says that
-    arrays it writes have no element in common with its others: else each loop, before it runs in vectors, compares the bounds of
-    all, which takes longer than a short row. `overlap`: so many vectors are computed side by side (see `overlap`).
+    arrays it writes have no element in common with its others: else each loop compares the bounds of all, which takes longer than
+    a short row. `overlap`: so many vectors are computed side by side (see `overlap`). `writes` is what it is for `kernel`.
     """
     if function is None:
-        return lambda f: device(f, fastmath=fastmath, inline=inline, apart=apart, overlap=overlap)
+        return lambda f: device(f, fastmath=fastmath, inline=inline, apart=apart, overlap=overlap, writes=writes)
     flags = _flags(fastmath)
+    if writes:
+        vars(function)["writes"] = writes
     if DISABLED:
         return function
     vars(function)["options"] = (sorted(flags), inline, apart, overlap)  # part of its fingerprint

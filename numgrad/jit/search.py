@@ -6,7 +6,6 @@ the one before: an extreme does not change where numbers count twice.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +15,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from .emitter import VECTOR_BYTES
-from .intrinsics import like, maximum, minimum, select
+from .intrinsics import maximum, minimum
 from .kernel import DISABLED, device
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
@@ -186,24 +185,6 @@ def smallest(x):  # type: ignore[no-untyped-def]
     return best
 
 
-@device(inline=True)
-def largest_of_five(a, p, q, r, s):  # type: ignore[no-untyped-def]
-    """The largest of five floats, NaN if one is: what costs an instruction each, and half a one to see a NaN."""
-    first, second = select(p > q, p, q), select(r > s, r, s)
-    best = select(first > second, first, second)
-    best = select(best > a, best, a)  # a that is NaN stays
-    return select((p != p) | (q != q) | (r != r) | (s != s), like(a, math.nan), best)
-
-
-@device(inline=True)
-def smallest_of_five(a, p, q, r, s):  # type: ignore[no-untyped-def]
-    """The smallest of five floats, NaN if one is."""
-    first, second = select(p < q, p, q), select(r < s, r, s)
-    best = select(first < second, first, second)
-    best = select(best < a, best, a)
-    return select((p != p) | (q != q) | (r != r) | (s != s), like(a, math.nan), best)
-
-
 @device
 def find(x, wanted):  # type: ignore[no-untyped-def]
     """Where in a row a number first is that is there, or NaN."""
@@ -216,4 +197,4 @@ def find(x, wanted):  # type: ignore[no-untyped-def]
 
 
 #: for kernels out of formulas
-FUNCTIONS: dict[str, Any] = {"largest": largest, "smallest": smallest, "find": find, "largest_of_five": largest_of_five, "smallest_of_five": smallest_of_five}
+FUNCTIONS: dict[str, Any] = {"largest": largest, "smallest": smallest, "find": find}

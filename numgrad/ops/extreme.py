@@ -33,8 +33,8 @@ def _highest(dtype: np.dtype) -> Any:
 
 
 _reductions = {
-    "max": Reduction("amax", "maximum(a, b)", _lowest, of_run="largest", of_four="largest_of_five"),
-    "min": Reduction("amin", "minimum(a, b)", _highest, of_run="smallest", of_four="smallest_of_five"),
+    "max": Reduction("amax", "maximum(a, b)", _lowest, of_run="largest", of_rows="largest_columns"),
+    "min": Reduction("amin", "minimum(a, b)", _highest, of_run="smallest", of_rows="smallest_columns"),
 }
 
 

@@ -42,7 +42,7 @@ def spread(g: Tensor, shape: tuple[int, ...], dims: tuple[int, ...]) -> Tensor:
 
 # --- sum ------------------------------------------------------------------------------------------------------------
 
-summed = Reduction("sum", "a + b", 0, wide=True, of_run="total")
+summed = Reduction("sum", "a + b", 0, wide=True, of_run="total", of_rows="sum_columns")
 
 
 def _sum_forward(input: np.ndarray, dims: tuple[int, ...], keepdim: bool, dtype: np.dtype) -> np.ndarray:
@@ -172,7 +172,7 @@ def float_dtype(input: Tensor, dtype: Any, name: str) -> np.dtype:
     return wanted
 
 
-_averaged = Reduction("mean", "a + b", 0, wide=True, of_run="total", mean=True)
+_averaged = Reduction("mean", "a + b", 0, wide=True, of_run="total", of_rows="sum_columns", mean=True)
 
 
 def _mean_arguments(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:

@@ -14,17 +14,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..jit import GRAIN, Kernel, Units, codegen, elements, empty, formula, launch, launch_flat, whole
+from ..jit import GRAIN, Kernel, Units, codegen, columns, elements, empty, formula, launch, launch_flat, whole
 from . import reduction_source as source
 from .elementwise import copied
 from .planned import Launch
 
 #: Elements in a piece of a run, rows in a piece, and columns that are folded at a time.
 RUN, ROWS, COLUMNS = 8192, 64, 2048
+#: Columns that are folded at a time where all rows are: with few, threads would be left without any.
+_WIDTHS = {"whole": str(COLUMNS), "strips": f"min({COLUMNS}, max(32, (y.shape[2] // 8 + 15) // 16 * 16))"}
 
 
-def _units(layout: str) -> Units:
+def _units(layout: str) -> Units | None:
     """What a unit of a kernel reads; of rows, where they are not cut into strips."""
+    if layout == "strips":
+        return None
     if layout == "whole":
         return Units("x", "np.int64(i) * x.shape[1] * x.shape[2]", "(np.int64(i) + 1) * x.shape[1] * x.shape[2]", COLUMNS)
     o, p = "np.int64(i) // y.shape[1] * x.shape[1]", "np.int64(i) % y.shape[1]"
@@ -63,23 +67,22 @@ class Reduction:
     """`element` is a formula of x and, where a center is given, m; `combine` is an associative one of a and b.
 
     `identity` is what an empty reduction gives: a number, or a function of the dtype. `wide`: runs accumulate in
-    float64. `of_run`: what kernels call instead for a run of floats, reduced to their dtype; `of_four`: to combine a float with four
-    more. `mean`: where one launch does all, what
-    it writes is divided by the number of elements; `once` says where. `exact`: elements are computed in the dtype that is
-    accumulated in.
+    float64. `of_run` and `of_rows`: what kernels call instead for a run and for rows of floats, reduced to their dtype. `mean`:
+    where one launch does all, what it writes is divided by the number of elements; `once` says where. `exact`: elements are
+    computed in the dtype that is accumulated in.
     """
 
     def __init__(
-        self, name: str, combine: str, identity: Any, element: str = "x", wide: bool = False, of_run: str = "", of_four: str = "",
+        self, name: str, combine: str, identity: Any, element: str = "x", wide: bool = False, of_run: str = "", of_rows: str = "",
         mean: bool = False, exact: bool = False,
     ):  # fmt: skip
-        self.of_run, self.of_four, self.mean = of_run, of_four, mean
+        self.of_run, self.of_rows, self.mean = of_run, of_rows, mean
         self.exact = exact
         self.name, self.combine, self.element, self.wide = name, formula.parse(combine), formula.parse(element), wide
         self.identity: Callable[[np.dtype], Any] = identity if callable(identity) else lambda dtype: identity
         self.cost = formula.cost(self.element)
         self._plans: dict[Any, Any] = {}
-        self.plain = self if element == "x" else Reduction(name, combine, identity, "x", wide, of_four=of_four)
+        self.plain = self if element == "x" else Reduction(name, combine, identity, "x", wide, of_rows=of_rows)
 
     def _four(self) -> Any:
         """a, combined with four elements."""
@@ -96,26 +99,27 @@ class Reduction:
         centered, runs = "m" in formula.names(self.element), layout == "runs"
         accumulator = np.dtype(np.float64) if self.wide and runs and result.kind == "f" else result
         name, near = f"{self.name}_{layout}", "A" if self.exact else "T"
-        direct = self.of_run and runs and given.kind == "f" and result == given
-        fold = f"fold_run = {self.of_run}\n\n\n" if direct else source.FOLD
-        text = source.RUNS.replace("{fold}", fold) if runs else source.ROWS + (source.WHOLE if layout == "whole" else source.PIECES)
+        of_floats = (self.of_run if runs else self.of_rows) if given.kind == "f" and result == given else ""
+        text = source.RUNS if runs else source.ROWS + (source.WHOLE if layout in _WIDTHS else source.PIECES)
+        fold = source.FOLD if runs else source.FOLD_ROWS
+        text = text.replace("{fold}", f"fold_{'run' if runs else 'rows'} = {of_floats}\n\n\n" if of_floats else fold)
         over = " / x.shape[1]" if self.mean else ""
         text = text.format(
             name=name,
             title=f"{ast_text(self.element)}, combined by {ast_text(self.combine)}",
             T=given,
             R=result,
-            four=f"{self.of_four}(a, e0, e1, e2, e3)" if self.of_four and given.kind == "f" else formula.source(self._four(), result),
+            four=formula.source(self._four(), result),
             element=formula.source(self.element, accumulator if self.exact else given),
             combine=formula.source(self.combine, accumulator),
             identity=repr(self.identity(accumulator)),  # infinity is called inf
             over=over,
             finish=f"for j in range(out.size):\n        out[j] = R(out[j]{over})" if over else "pass",
             near=near,
-            RUN=RUN, ROWS=ROWS, COLUMNS=COLUMNS,
+            RUN=RUN, ROWS=ROWS, COLUMNS=COLUMNS, width=_WIDTHS.get(layout),
             **_of_center(near if centered else ""),
         )  # fmt: skip
-        made = codegen.load(name, text, {"T": given.type, "R": result.type, "A": accumulator.type, "inf": math.inf} | elements.FUNCTIONS)
+        made = codegen.load(name, text, {"T": given.type, "R": result.type, "A": accumulator.type, "inf": math.inf} | elements.FUNCTIONS | columns.FUNCTIONS)
         made.units = _units(layout)
         return made
 
@@ -202,7 +206,11 @@ class Reduction:
             elif inner > 1 and n <= ROWS and not self.mean:
                 layout = "rows"
             elif inner > 1 and n <= ROWS * ROWS and (work < 4 * GRAIN or units >= 8):
-                layout, work, views = "whole", work if units > 1 else 0, (views[0], (outer, inner), views[2])
+                layout, views = "whole", (views[0], (outer, inner), views[2])
+                if work >= GRAIN and units < 8 and inner >= 64:
+                    layout = "strips"
+                elif units == 1:
+                    work = 0
             if layout:
                 plan = self._launched(layout, shape, views, dtype, result, work)
         if len(self._plans) > 2000:  # shapes that never come back must not pile up

@@ -32,10 +32,7 @@ def {name}(y, x{operand}):
         fold_piece(y, x{operand}, i)
 '''
 
-ROWS = '''"""{title}: rows of {T} -> {R}"""
-
-
-@device(inline=True)
+FOLD_ROWS = """@device(inline=True)
 def fold_four(y, p, q, r, s{operand}):
     for j in range(y.size):
         {center}
@@ -73,7 +70,12 @@ def fold_rows(out, x{operand}, o, k, stop, first, last):
         k += 1
 
 
-'''
+"""
+
+ROWS = '''"""{title}: rows of {T} -> {R}"""
+
+
+{fold}'''
 
 PIECES = '''@kernel
 def {name}(y, x{operand}):
@@ -101,10 +103,11 @@ def fold_pieces(out, part, x, o, first, last):
 
 @kernel
 def {name}(y, part, x):
-    strips = (y.shape[2] + {COLUMNS} - 1) // {COLUMNS}
+    width = {width}
+    strips = (y.shape[2] + width - 1) // width
     for i in prange(y.shape[0] * strips):
         o = np.int64(i) // strips
-        first = (np.int64(i) - o * strips) * {COLUMNS}
-        last = min(first + {COLUMNS}, y.shape[2])
+        first = (np.int64(i) - o * strips) * width
+        last = min(first + width, y.shape[2])
         fold_pieces(y[o, 0, first:last], part[o, first:last], x, o, first, last)
 '''
