@@ -5,6 +5,7 @@ equals the first is found.
 from __future__ import annotations
 
 import functools
+import math
 from collections import namedtuple
 from typing import Any
 
@@ -17,11 +18,11 @@ from .compare import _apart
 from .elementwise import copied
 from .extreme_kernels import places_kernel
 from .planned import front, planned
-from .record import REGISTRY, composite, op
+from .record import REGISTRY, composite
 from .reduce import bad_dims, numpy_reduction, prepared, reduced_dims, spread
 from .reduction import ROWS, RUN, Reduction, along, reduced_shape
 from .scan import add_at
-from .shape import dimension, reshape, unsqueeze
+from .shape import dimension, unsqueeze
 
 
 def _lowest(dtype: np.dtype) -> Any:
@@ -171,12 +172,14 @@ def places(x: np.ndarray, which: str, origins: np.ndarray | None = None) -> tupl
 
 
 @functools.lru_cache(maxsize=2048)
-def _geometry(shape: tuple[int, ...], dim: int, keepdim: bool) -> tuple[tuple[int, ...], tuple[int, int, int]]:
-    """The result's shape, and the input's as (outer, n, inner)."""
+def _geometry(shape: tuple[int, ...], dim: int | None, keepdim: bool) -> tuple[tuple[int, ...], tuple[int, int, int]]:
+    """The result's shape, and the input's as (outer, n, inner); no dimension: all are one."""
+    if dim is None:
+        return reduced_shape(shape, range(len(shape)), keepdim), (1, math.prod(shape), 1)
     return reduced_shape(shape, (dim,), keepdim), along(shape, dim)
 
 
-def _extreme_at_forward(input: np.ndarray, which: str, dim: int, keepdim: bool) -> tuple[np.ndarray, np.ndarray]:
+def _extreme_at_forward(input: np.ndarray, which: str, dim: int | None, keepdim: bool) -> tuple[np.ndarray, np.ndarray]:
     x = as_bytes(input if input.flags.c_contiguous else copied(input))
     shape, view = _geometry(x.shape, dim, keepdim)
     if 0 in shape:
@@ -186,40 +189,42 @@ def _extreme_at_forward(input: np.ndarray, which: str, dim: int, keepdim: bool) 
 
 
 class _Search:
-    """The places of a contiguous array whose rows or columns are searched in one launch."""
+    """Extreme values of a contiguous array, and their places, or these alone, where rows or columns are searched in one launch."""
 
-    __slots__ = ("entry", "kernel", "shape", "view", "views", "work")
+    __slots__ = ("dtype", "entry", "kernel", "runs", "shape", "values", "view", "views", "work")
 
-    def __init__(self, x: np.ndarray, which: str, dim: int, keepdim: bool):
+    def __init__(self, x: np.ndarray, which: str, dim: int | None, keepdim: bool, values: bool):
         self.shape, (outer, n, inner) = _geometry(x.shape, dim, keepdim)
-        runs = inner == 1
-        self.kernel = places_kernel(which, "search" if runs else "rows", x.dtype.kind == "f")
-        self.view, self.views = ((outer, n), (outer, 1)) if runs else ((outer, n, inner), (outer, 1, inner))
-        self.work = x.size
-        seen = [np.empty((0,) * len(self.view), d) for d in (INT64, *[x.dtype for _ in self.view], INT64)]  # as `_arrays` gives them
+        self.values, self.runs, self.dtype, self.work = values, inner == 1, x.dtype, x.size
+        self.kernel = places_kernel(which, "search" if self.runs else "rows", x.dtype.kind == "f")
+        self.view, self.views = ((outer, n), (outer, 1)) if self.runs else ((outer, n, inner), (outer, 1, inner))
+        seen = [np.empty((0,) * len(self.view), d) for d in (INT64, *[x.dtype] * len(self.view), INT64)]  # as they are launched
         self.entry = self.kernel.entry(seen, (), False, x.size)
 
-    def _arrays(self, at: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        """What the kernel is launched on; of rows there are their numbers, too, in the dtype of x."""
-        scratch = [empty(self.views, x.dtype) for _ in self.view[1:]]
-        return at.reshape(self.views), *scratch, x.reshape(self.view), _NO_ORIGINS if len(self.view) == 2 else _NO_ORIGINS[None]
+    def __call__(self, x: np.ndarray) -> Any:
+        at, values = empty(self.shape, INT64), empty(self.shape, self.dtype)
+        found = at.reshape(self.views), values.reshape(self.views)
+        if self.runs:
+            arrays: Any = *found, x.reshape(self.view), _NO_ORIGINS
+        else:  # of which the numbers are kept, too, in the dtype of x
+            arrays = *found, empty(self.views, self.dtype), x.reshape(self.view), _NO_ORIGINS[None]
+        launch_flat(self.kernel, self.entry, arrays, (), self.work, whole)
+        return (values, at) if self.values else at
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        at = empty(self.shape, INT64)
-        launch_flat(self.kernel, self.entry, self._arrays(at, x), (), self.work, whole)
-        return at
 
+def _prepared_search(values: bool) -> Any:
+    def prepare(input: np.ndarray, which: str, dim: int | None, keepdim: bool) -> Any:
+        shape, (_, n, inner) = _geometry(input.shape, dim, keepdim)
+        single = input.flags.c_contiguous and 0 not in shape and n <= (RUN if inner == 1 else ROWS) and input.dtype != BOOL
+        return _Search(input, which, dim, keepdim, values) if single else None
 
-def _prepare_place(input: np.ndarray, which: str, dim: int, keepdim: bool) -> Any:
-    shape, (_, n, inner) = _geometry(input.shape, dim, keepdim)
-    single = input.flags.c_contiguous and 0 not in shape and n <= (RUN if inner == 1 else ROWS)
-    return _Search(input, which, dim, keepdim) if single else None
+    return prepare
 
 
 _place = planned(
     "place_of_extreme",
     lambda input, which, dim, keepdim: _extreme_at_forward(input, which, dim, keepdim)[1],
-    prepare=_prepare_place,
+    prepare=_prepared_search(False),
     vjp=None,
 )
 
@@ -231,11 +236,10 @@ def put(g: Tensor, at: Tensor, shape: tuple[int, ...], dim: int, keepdim: bool) 
     return add_at(g, at, shape, dim) if keepdim else add_at(unsqueeze(g, dim), unsqueeze(at, dim), shape, dim)
 
 
-_extreme_at = op(
+_extreme_at = planned(
     "extreme_at",
     _extreme_at_forward,
-    public=False,
-    method=False,
+    prepare=_prepared_search(True),
     saved=1,
     vjp=(lambda g, y, input_shape, dim, keepdim: put(g[0], y[1], input_shape, dim, keepdim),),
 )
@@ -298,10 +302,9 @@ def _place_arguments(name: str, which: str) -> Any:
             raise RuntimeError(f"{name}(): does not support {scalar_name(BOOL).lower()} input")
         if dim is None:
             check_not_empty(name, input._data.shape, (), True, IndexError)
-            at = _place(reshape(input, (input.numel(),)), which, 0, False)
-            return reshape(at, (1,) * input.dim()) if keepdim else at
-        dim = dimension(dim, input.dim())
-        check_not_empty(name, input._data.shape, (dim,), False)
+        else:
+            dim = dimension(dim, input.dim())
+            check_not_empty(name, input._data.shape, (dim,), False)
         return input, which, dim, keepdim
 
     function.__doc__ = f"Where the {which}imum is along `dim`, or in the flattened tensor; of equals the first, NaN before all."
