@@ -38,7 +38,7 @@ class Crowd:
         now = self._clock()
         if now > self._next:
             self._look(now, wanted)
-        return max(1, wanted - self.fewer)
+        return wanted - self.fewer if self.fewer < wanted else 1
 
     def _look(self, now: int, wanted: int) -> None:
         seen = self._count()

@@ -8,9 +8,11 @@ C library, which does the same for them.
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import mmap
 import os
+import sys
 import threading
 import weakref
 from collections import defaultdict, deque
@@ -35,21 +37,20 @@ _PRIVATE: dict[str, int] = (
 
 
 class _Memory(np.ndarray):
-    """Memory that a pool has, as bytes. No plain array: NumPy would make it the base of arrays on loan, past the block between."""
+    """Memory that a pool has, as bytes. No plain array, nor a view of one: NumPy would make that the base of arrays on loan and their views."""
 
-    __slots__ = ()
-
-
-class _Block(np.ndarray):
-    """Memory on loan: the base of an array, and so of all its views. When the last one dies the memory goes back."""
-
-    __slots__ = ()
+    __slots__ = ("loan",)
 
 
 class _Loan(weakref.ref):
-    """A block as its pool remembers it. No Python code runs when the block dies: there Ctrl-C would be lost."""
+    """An array on loan as its memory remembers it. No Python code runs when the array dies: there Ctrl-C would be lost."""
 
     __slots__ = ("memory",)
+
+
+def _free(loan: _Loan) -> bool:
+    """Whether nobody has the memory of a dead array: not the array's base either, which anybody may have asked for."""
+    return sys.getrefcount(loan.memory) == 2  # the loan's, and what is asked about
 
 
 def rounded(length: int) -> int:
@@ -65,8 +66,7 @@ class Pool:
         self.limit, self._kept = limit, 0
         self.waiting: defaultdict[int, list[_Memory]] = defaultdict(list)
         self.lock = threading.RLock()  # what a signal calls may want memory
-        self.dead: deque[_Loan] = deque()  # loans whose blocks died, and that were not looked at yet
-        self._loans: dict[int, _Loan] = {}
+        self.dead: deque[_Loan] = deque()  # loans whose arrays died, and that were not looked at yet
         self._bury = self.dead.append
 
     @property
@@ -75,22 +75,37 @@ class Pool:
         self.collect()
         return self._kept
 
-    def block(self, size: int) -> np.ndarray:
-        """So many bytes, a size that `rounded` gave, that go back to the pool with the last array on them."""
-        memory = None
-        with self.lock:
-            if self.dead:
-                self._collect()
-            if waiting := self.waiting[size]:
-                memory = waiting.pop()
-                self._kept -= size
+    def array(self, size: int, shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
+        """An array in a block of so many bytes, a size that `rounded` gave, which goes back to the pool when it and its views are dead."""
+        memory = self._last(size) if self.dead else None
+        if memory is None:
+            memory = self._kept_before(size)
         if memory is None:
             memory = self.fresh(size)
-        block = memory.view(_Block)
-        loan = _Loan(block, self._bury)
-        loan.memory = memory
-        self._loans[id(loan)] = loan
-        return block
+        array = np.ndarray(shape, dtype, memory)
+        loan = _Loan(array, self._bury)
+        loan.memory, memory.loan = memory, loan  # should Ctrl-C come before, the memory goes with the array
+        return array
+
+    def _last(self, size: int) -> _Memory | None:
+        """The memory of the array that died last, if it has this size: it may still be in the cache, and no list changes."""
+        try:
+            loan = self.dead.pop()
+            if loan.memory.size == size and _free(loan):
+                return loan.memory
+        except (IndexError, AttributeError):  # another thread was faster; Ctrl-C came before it was noted
+            return None
+        self.dead.append(loan)
+        return None
+
+    def _kept_before(self, size: int) -> _Memory | None:
+        with self.lock:
+            self._collect()
+            waiting = self.waiting[size]
+            if not waiting:
+                return None
+            self._kept -= size
+            return waiting.pop()
 
     def fresh(self, size: int) -> _Memory:
         """New memory from the system, as bytes."""
@@ -104,12 +119,12 @@ class Pool:
             except OSError:
                 raise MemoryError(f"cannot allocate {size} bytes") from None
         if not spare:
-            return np.frombuffer(memory, np.uint8).view(_Memory)
+            return _Memory(size, np.uint8, memory)
         if hasattr(mmap, "MADV_HUGEPAGE"):
             with contextlib.suppress(OSError):  # a kernel without them
                 memory.madvise(mmap.MADV_HUGEPAGE)
         start = -np.frombuffer(memory, np.uint8, 1).ctypes.data % _HUGE
-        return np.frombuffer(memory, np.uint8, size, start).view(_Memory)
+        return _Memory(size, np.uint8, memory, start)
 
     def collect(self) -> None:
         """Keep the memory of blocks that died; where there would be too much, start over."""
@@ -119,9 +134,11 @@ class Pool:
     def _collect(self) -> None:
         while self.dead:
             loan = self.dead.popleft()
-            if self._loans.pop(id(loan), None) is None:
-                continue  # Ctrl-C came before it was noted: its memory goes with it
-            size = loan.memory.size
+            if (memory := getattr(loan, "memory", None)) is None:
+                continue
+            size, memory.loan, memory = memory.size, None, None
+            if not _free(loan):
+                continue
             if self._kept + size > self.limit:
                 self._forget()
             if size <= self.limit:
@@ -166,7 +183,7 @@ def empty(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
         if pool.dead:
             pool.collect()
         return np.empty(shape, dtype)
-    return np.ndarray(shape, dtype, pool.block(rounded(length)))
+    return pool.array(rounded(length), shape, dtype)
 
 
 def maker(shape: tuple[int, ...], dtype: np.dtype) -> Callable[..., np.ndarray]:
@@ -174,8 +191,7 @@ def maker(shape: tuple[int, ...], dtype: np.dtype) -> Callable[..., np.ndarray]:
     length = math.prod(shape) * dtype.itemsize
     if length < LARGE:
         return np.empty
-    size, block, new = rounded(length), pool.block, np.ndarray
-    return lambda shape, dtype: new(shape, dtype, block(size))
+    return functools.partial(pool.array, rounded(length))
 
 
 def zeros(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
@@ -187,4 +203,4 @@ def zeros(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
 
 def owns(array: np.ndarray) -> bool:
     """Whether an array is all there is of its memory, and no view of another's."""
-    return array.base is None or type(array.base) is _Block
+    return array.base is None or type(array.base) is _Memory

@@ -26,7 +26,7 @@ def _address(array):
     return array.__array_interface__["data"][0]
 
 
-def test_small_arrays_own_their_memory_and_large_ones_have_a_block():
+def test_small_arrays_own_their_memory_and_large_ones_are_the_pool_s():
     small, large = empty(10, np.float32), empty((SIZE, 2), np.float32)
     assert small.flags.owndata
     assert owns(small)
@@ -52,13 +52,18 @@ def test_memory_comes_again_only_after_the_last_view_died():
     assert _address(empty((3, SIZE), np.int32)) == first
 
 
-def test_views_of_the_block_itself_keep_it_and_do_not_give_it_back():
+def test_memory_that_somebody_has_by_itself_does_not_come_again():
     array = empty(SIZE, np.float32)
-    part = array.base[8:]
+    first, part = _address(array), array.base[8:]
     del array
     assert pool.kept == 0
     del part
-    assert pool.kept == LARGE
+    assert pool.kept == 0
+    array = empty(SIZE, np.float32)
+    whole, first = array.base, _address(array)
+    del array
+    assert _address(empty(SIZE, np.float32)) != first
+    assert whole.nbytes == LARGE
 
 
 def test_zeros_are_zero_in_used_memory():
@@ -71,13 +76,13 @@ def test_zeros_are_zero_in_used_memory():
 
 def test_no_more_is_kept_than_the_limit():
     small = Pool(limit=3 * LARGE)
-    blocks = [small.block(LARGE) for _ in range(4)]
+    blocks = [small.array(LARGE, SIZE, np.float32) for _ in range(4)]
     while blocks:
         blocks.pop()
         assert small.kept <= 3 * LARGE
     assert small.kept == LARGE  # the fourth did not fit: it started over
     del blocks
-    small.block(4 * LARGE)
+    small.array(4 * LARGE, SIZE, np.float32)
     assert small.kept == 0
 
 
@@ -131,16 +136,22 @@ def test_a_forked_child_writes_into_memory_of_its_own():
     assert not array.any()
 
 
-def test_a_block_that_an_interruption_kept_from_being_noted(monkeypatch):
-    class Interrupted(dict):
-        def __setitem__(self, key, value):
+@pytest.mark.parametrize("line", ["noted", "known"])
+def test_arrays_that_an_interruption_kept_from_being_noted(monkeypatch, line):
+    class Interrupted(memory._Loan):
+        __slots__ = ()
+
+        def __setattr__(self, name, value):
+            if line == "known":
+                super().__setattr__(name, value)
             raise KeyboardInterrupt
 
     few = Pool(1 << 24)
-    monkeypatch.setattr(few, "_loans", Interrupted())
-    with pytest.raises(KeyboardInterrupt):
-        few.block(LARGE)
-    monkeypatch.setattr(few, "_loans", {})
+    with monkeypatch.context() as patch:
+        patch.setattr(memory, "_Loan", Interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            few.array(LARGE, SIZE, np.float32)
     gc.collect()
     few.collect()
-    assert few.block(LARGE).nbytes >= LARGE and few.kept == 0
+    assert few.kept == (LARGE if line == "known" else 0)
+    assert few.array(LARGE, SIZE, np.float32).nbytes == LARGE and few.kept == 0
