@@ -38,6 +38,14 @@ def _widened(row: _Row, vector: Any) -> list[Any]:
     return [row.builder.fpext(row.builder.shuffle_vector(vector, vector, part), wide) for part in parts]
 
 
+def _either(builder: Any, a: Any, block: Any, b: Any, other: Any) -> Any:
+    """The value that comes from one block or from another."""
+    found = builder.phi(a.type)
+    found.add_incoming(a, block)
+    found.add_incoming(b, other)
+    return found
+
+
 def _emit_total(row: _Row) -> Any:
     builder = row.builder
 
@@ -49,11 +57,14 @@ def _emit_total(row: _Row) -> Any:
     at, totals = row.index(0), [ir.Constant(wide, [0.0] * wide.count)] * count
     for vectors in _BLOCKS:
         at, totals = row.loop(at, vectors, totals, lambda at, totals, vectors=vectors: add(totals, _tree(row, at, 0, vectors)))
-    # The last vector overlaps what was added already.
-    lanes = ir.VectorType(_I64, row.lanes)
-    places = builder.add(ir.Constant(lanes, list(range(row.lanes))), row.splat(row.last))
-    rest = builder.icmp_signed(">=", places, row.splat(at))
-    totals = add(totals, builder.select(rest, row.load(row.last), ir.Constant(row.vector, [0.0] * row.lanes)))
+    before, left = builder.block, builder.icmp_signed("<", at, row.count)
+    with builder.if_then(left):  # the last vector overlaps what was added already
+        lanes = ir.VectorType(_I64, row.lanes)
+        places = builder.add(ir.Constant(lanes, list(range(row.lanes))), row.splat(row.last))
+        rest = builder.icmp_signed(">=", places, row.splat(at))
+        more = add(totals, builder.select(rest, row.load(row.last), ir.Constant(row.vector, [0.0] * row.lanes)))
+        inside = builder.block
+    totals = [_either(builder, t, before, m, inside) for t, m in zip(totals, more, strict=True)]
     total = totals[0] if count == 1 else builder.fadd(*totals)
     width = wide.count
     while width > 1:

@@ -122,6 +122,8 @@ class Planned(Op):
                         tracked = True
                     terms.append(a._kind or learn(a))
                     arrays.append(a._data)
+                elif type(a) is int or a is None:
+                    terms.append(a)
                 elif type(a) is tuple or type(a) is list or type(a) is slice:
                     if type(a) is not slice and a and isinstance(a[0], Tensor):
                         kinds, inner = [], []
@@ -139,7 +141,7 @@ class Planned(Op):
                     else:
                         terms.append(a if plain else _term(a))
                 else:
-                    terms.append(a if type(a) is int or a is None else (type(a), a))  # True is no 1
+                    terms.append((type(a), a))  # True is no 1
             if kwargs:
                 terms += kwargs.items()
             key = tuple(terms)
