@@ -120,17 +120,28 @@ def fingerprint(function: Callable[..., Any]) -> str:
             digest.update(repr([c for c in part.co_consts if not isinstance(c, types.CodeType)]).encode())
             digest.update(repr((part.co_names, part.co_varnames, part.co_freevars)).encode())
         for name, value in _reached(current, {name for part in parts for name in part.co_names}):
+            digest.update(repr((name, _identity(value))).encode())
             if hasattr(_source(value), "__code__"):
                 if not _in_jit(value):
                     waiting.append(value)
             elif isinstance(value, np.ndarray):
-                digest.update(repr((name, value.dtype, value.shape)).encode() + value.tobytes())
-            elif isinstance(value, _CONSTANTS):
-                digest.update(repr((name, value)).encode())
+                digest.update(value.tobytes())
     return digest.hexdigest()
 
 
-_CONSTANTS = (int, float, complex, bool, str, bytes, tuple, frozenset, type(None), np.dtype, np.generic, type)
+_CONSTANTS = (int, float, complex, bool, str, bytes, tuple, frozenset, type(None), np.dtype, np.generic, type, numba.types.Type)
+
+
+def _identity(value: Any) -> Any:
+    """What tells a value from others that may go by the same name: a constant itself, of a function where it comes from."""
+    if isinstance(value, _CONSTANTS):
+        return value
+    if isinstance(value, np.ndarray):
+        return value.dtype, value.shape
+    source = _source(value)
+    known = [getattr(source, a, "") for a in ("__module__", "__qualname__", "__name__")]
+    cells = source.__closure__ or () if hasattr(source, "__code__") and _in_jit(source) else ()  # others' are looked at with their code
+    return type(source).__name__, *known, *[_identity(_content(cell)) for cell in cells]
 
 
 def _source(value: Any) -> Any:
@@ -145,10 +156,11 @@ def _reached(function: Any, names: set[str]) -> list[tuple[str, Any]]:
     seen = set()
     while waiting:
         name, value = waiting.pop()
-        if not isinstance(value, types.ModuleType):
-            found.append((name, value))
-        elif id(value) not in seen and value.__name__.partition(".")[0] not in ("numpy", "numba", "math"):  # the toolchain's
-            seen.add(id(value))
+        found.append((name, value))
+        if not isinstance(value, types.ModuleType) or id(value) in seen:
+            continue
+        seen.add(id(value))
+        if value.__name__.partition(".")[0] not in ("numpy", "numba", "math"):  # the toolchain's
             waiting += [(f"{name}.{n}", vars(value)[n]) for n in sorted(names) if n in vars(value)]
     return [(str(name), value) for name, value in found]
 

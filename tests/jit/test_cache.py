@@ -24,14 +24,16 @@ SOURCE = """
 import cached_helper
 import numpy as np
 from numgrad.jit import device, kernel, prange
+from numgrad.jit.vmath import {ours} as ours
 from cached_helper import shift
 
+theirs = np.{theirs}
 TABLE = np.array([{table}, 0.0])
 FACTOR = {factor}
 
 @device
 def helper(value, more={default}):
-    return value * FACTOR + shift(value) + cached_helper.step(value) + cached_helper.START + TABLE[0] + more
+    return value * FACTOR + shift(value) + cached_helper.step(value) + cached_helper.START + TABLE[0] + more + ours(0.5) - theirs(0.25)
 
 @kernel{options}
 def scale(out, x):
@@ -78,10 +80,10 @@ def scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tupl
 
     def run(
         factor: str = "2", shift: str = "value * 0", options: str = "", parallel: bool = False, dtype: Any = np.float64,
-        step: str = "value * 0", start: float = 0.0, table: float = 0.0, default: float = 0.0,
+        step: str = "value * 0", start: float = 0.0, table: float = 0.0, default: float = 0.0, ours: str = "floor", theirs: str = "floor",
     ) -> tuple[list[float], bool]:  # fmt: skip
         load("cached_helper", HELPER.format(shift=shift, step=step, start=start))
-        made = load("cached_module", SOURCE.format(factor=factor, options=options, table=table, default=default)).scale
+        made = load("cached_module", SOURCE.format(factor=factor, options=options, table=table, default=default, ours=ours, theirs=theirs)).scale
         twin = made.parallel if parallel else made.serial
         out = np.zeros(3, dtype)
         twin(out, np.array([1, 2, 3], dtype))
@@ -119,10 +121,12 @@ def test_whatever_shapes_the_code_is_in_the_key(store: Path, scale: Any) -> None
     assert scale(start=1.0) == ([3, 5, 7], False), "a constant of another module"
     assert scale(table=1.0) == ([3, 5, 7], False), "an array"
     assert scale(default=1.0) == ([3, 5, 7], False), "a default"
+    assert scale(ours="ceil") == ([3, 5, 7], False), "another function of this package by the same name"
+    assert scale(theirs="ceil") == ([1, 3, 5], False), "another function of NumPy's by the same name"
     assert scale(options='(fastmath=("contract", "reassoc"))') == ([2, 4, 6], False)
     assert scale(parallel=True) == ([2, 4, 6], False)
     assert scale(dtype=np.float32) == ([2, 4, 6], False)
-    assert len(list(store.glob("*.bin"))) == 10
+    assert len(list(store.glob("*.bin"))) == 12
     assert scale() == ([2, 4, 6], True)
     assert scale(parallel=True) == ([2, 4, 6], True)
 
